@@ -1,0 +1,97 @@
+"""Policy: what the operator decides and the BOLTs leave open. Values only; the defaults are what good nodes run."""
+
+from __future__ import annotations
+
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
+
+
+class OpeningPolicy(Record):
+    """What we offer and accept when a channel opens (BOLT 2, "Channel Establishment v1")."""
+
+    dust_limit_sat: Sat = Sat(354)
+    """354: no output form is dust at it (BOLT 3, "Dust Limits")."""
+    max_dust_limit_sat: Sat = Sat(10_000)
+    reserve_ppm: int = 10_000
+    max_reserve_ppm: int = 50_000
+    to_self_delay: CltvDelta = CltvDelta(144)
+    max_to_self_delay: CltvDelta = CltvDelta(2016)
+    htlc_minimum_msat: Msat = Msat(1)
+    max_accepted_htlcs: int = 483
+    max_htlc_value_in_flight_ppm: int = 1_000_000
+    min_funding_sat: Sat = Sat(20_000)
+    max_funding_sat: Sat = Sat(1_000_000_000)
+    """Above 2^24 - 1 sat the peer must have option_support_large_channel."""
+    minimum_depth: int = 3
+    anchors: bool = True
+    zeroconf_peers: tuple[bytes, ...] = ()
+    """Node ids whose unconfirmed funding we trust."""
+    max_pending_per_peer: int = 2
+    max_pending: int = 50
+
+
+class CommitmentPolicy(Record):
+    """Limits on a living channel."""
+
+    feerate_min_per_kw: FeeratePerKw = FeeratePerKw(253)
+    feerate_max_per_kw: FeeratePerKw = FeeratePerKw(250_000)
+    """A hard cap: above it update_fee is refused (excess endogenous fees)."""
+    anchor_feerate_cap_per_kw: FeeratePerKw = FeeratePerKw(2500)
+    max_dust_htlc_exposure_msat: Msat = Msat(50_000_000)
+    fee_spike_multiple: int = 2
+
+
+class DeadlinePolicy(Record):
+    """Blocks, with the letters of BOLT 2, "cltv_expiry_delta Selection"."""
+
+    cltv_expiry_delta: CltvDelta = CltvDelta(80)
+    min_final_cltv_expiry_delta: CltvDelta = CltvDelta(18)
+    """What we ask in invoices is this plus a margin for blocks found meanwhile."""
+    offered_grace: CltvDelta = CltvDelta(2)
+    """G: how long after its expiry an offered HTLC may linger before the channel fails."""
+    fulfilled_deadline: CltvDelta = CltvDelta(18)
+    """2R+G+S: how long before its expiry a received HTLC that we fulfilled must be gone."""
+    max_htlc_cltv: CltvDelta = CltvDelta(2016)
+    forget_unconfirmed_after: CltvDelta = CltvDelta(2016)
+    resolved_depth: CltvDelta = CltvDelta(100)
+    reorg_safe_depth: CltvDelta = CltvDelta(6)
+
+
+class ForwardPolicy(Record):
+    """What forwarding over one of our channels costs (BOLT 7, `channel_update`)."""
+
+    fee_base_msat: Msat = Msat(1000)
+    fee_proportional_millionths: int = 1
+    cltv_expiry_delta: CltvDelta = CltvDelta(80)
+    htlc_minimum_msat: Msat = Msat(1)
+    htlc_maximum_msat: Msat | None = None
+    """None: the channel's capacity less the reserve."""
+
+
+class PeerPolicy(Record):
+    """Bounds on what peers cost us (law 7), in counts and seconds."""
+
+    ping_interval_s: float = 30.0
+    pong_timeout_s: float = 30.0
+    init_timeout_s: float = 20.0
+    max_unchannelled_peers: int = 100
+    reconnect_min_s: float = 1.0
+    reconnect_max_s: float = 300.0
+
+
+class FeeratePolicy(Record):
+    """Floor and cap on every feerate we use on chain."""
+
+    floor_per_kw: FeeratePerKw = FeeratePerKw(253)
+    cap_per_kw: FeeratePerKw = FeeratePerKw(250_000)
+
+
+class Policy(Record):
+    """All of it."""
+
+    opening: OpeningPolicy = OpeningPolicy()
+    commitment: CommitmentPolicy = CommitmentPolicy()
+    deadlines: DeadlinePolicy = DeadlinePolicy()
+    forward: ForwardPolicy = ForwardPolicy()
+    peer: PeerPolicy = PeerPolicy()
+    feerates: FeeratePolicy = FeeratePolicy()

@@ -1,0 +1,1 @@
+"""What channel, onchain, signer and switch share: params, update logs, Commitment, Funding, totals, HTLC news."""

@@ -1,0 +1,131 @@
+"""The words in which channels, circuits, payments and the chain speak about HTLCs.
+
+Every event here carries an `HtlcKey`, or the offer's `ref`, and receiving it twice is a no-op.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.ids import ChannelId, HtlcKey, NodeId, PaymentHash, Point, Preimage
+from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, Msat
+
+
+class Htlc(Record):
+    """An HTLC as its `update_add_htlc` says it."""
+
+    key: HtlcKey
+    amount_msat: Msat
+    payment_hash: PaymentHash
+    cltv_expiry: BlockHeight
+
+
+class OfferHtlc(Event):
+    """To a channel: add an HTLC. `owner` is told what becomes of it; (`owner`, `ref`) names the offer."""
+
+    owner: Address
+    ref: int
+    amount_msat: Msat
+    payment_hash: PaymentHash
+    cltv_expiry: BlockHeight
+    onion: bytes
+    path_key: Point | None = None
+
+
+class FulfillHtlc(Event):
+    """To a channel: claim a received HTLC."""
+
+    key: HtlcKey
+    preimage: Preimage
+
+
+class FailHtlc(Event):
+    """To a channel: give a received HTLC back; `reason` is the encrypted failure onion for the hop before us."""
+
+    key: HtlcKey
+    reason: bytes
+
+
+class FailMalformedHtlc(Event):
+    """To a channel: give a received HTLC back whose onion could not be read."""
+
+    key: HtlcKey
+    sha256_of_onion: bytes
+    failure_code: int
+
+
+class HtlcLockedIn(Event):
+    """From a channel, to the circuit of this key: a received HTLC is irrevocably committed."""
+
+    htlc: Htlc
+    onion: bytes
+    path_key: Point | None = None
+
+
+class HtlcOffered(Event):
+    """To the owner: the offer became this HTLC (not yet committed)."""
+
+    ref: int
+    key: HtlcKey
+
+
+class OfferRefused(Event):
+    """To the owner: the channel cannot carry the offer now; nothing was sent."""
+
+    ref: int
+    channel_id: ChannelId
+    why: str
+    """A name: `ChannelOffline`, `InsufficientBalance`, `TooManyHtlcs`, `DustExposure`, `AmountBelowMinimum` …"""
+
+
+class OfferForgotten(Event):
+    """To the owner: the offer was never in a signed commitment and is gone (law 2d). Offer it again, or give up."""
+
+    ref: int
+    channel_id: ChannelId
+
+
+class Fulfilled(Event):
+    """To the owner: the preimage of an offered HTLC is known, from the wire or the chain. Claim upstream at once."""
+
+    ref: int
+    key: HtlcKey
+    preimage: Preimage
+
+
+class Failed(Event):
+    """To the owner: an offered HTLC can no longer be paid downstream.
+
+    `reason` is the failure onion as the next hop sent it. For a malformed one, `failure_code` and `sha256_of_onion`
+    are what it said. When the chain took it away (`on_chain`), there is neither.
+    """
+
+    ref: int
+    key: HtlcKey
+    reason: bytes = b""
+    failure_code: int = 0
+    sha256_of_onion: bytes = b""
+    on_chain: bool = False
+
+
+class LinkView(Record):
+    """What a channel shows to circuits, payments and the graph (`Env.views["channel:<hex id>"]`)."""
+
+    channel_id: ChannelId
+    node_id: NodeId
+    usable: bool
+    """Connected, past channel_ready, not shutting down, not frozen."""
+    spendable_msat: Msat
+    """The largest single HTLC that we could offer now."""
+    receivable_msat: Msat
+    capacity_msat: Msat
+    htlc_minimum_msat: Msat
+    """The peer's: it accepts no smaller HTLC from us."""
+    scid: int | None
+    """The real one, once confirmed deep enough."""
+    local_alias: int | None
+    """Ours: what the peer may call this channel when it forwards to us; it stands in our route hints."""
+    remote_alias: int | None
+    announced: bool
+    forward: Record | None = None
+    """The `ForwardPolicy` of this channel, or None for the default."""
