@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 import msgspec
 
+if TYPE_CHECKING:
+    # Type checkers do not see that msgspec lets `frozen` be inherited; this says so.
+    @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+    class _Frozen:
+        def __init_subclass__(
+            cls, *, frozen: bool = True, order: bool = False, tag: bool | str | int | None = None, kw_only: bool = False
+        ) -> None: ...
 
-class Record(msgspec.Struct, frozen=True):
-    """A frozen value, equal by content. Change is a new value."""
+    class Record(_Frozen):
+        """A frozen value, equal by content. Change is a new value."""
 
-    def but(self, **changes: Any) -> Self:
-        """The same record with some fields replaced."""
-        return msgspec.structs.replace(self, **changes)
+        __struct_fields__: ClassVar[tuple[str, ...]]
+
+        def but(self, **changes: Any) -> Self: ...
+
+else:
+
+    class Record(msgspec.Struct, frozen=True):
+        """A frozen value, equal by content. Change is a new value."""
+
+        def but(self, **changes):
+            """The same record with some fields replaced."""
+            return msgspec.structs.replace(self, **changes)
