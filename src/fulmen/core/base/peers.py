@@ -1,0 +1,77 @@
+"""The words in which connections, peers and their channels speak: what crosses between them, and nothing else.
+
+One connection per peer: when a second one to the same node comes up, the shell closes the first by itself and says
+`Connected` again; it never says `Disconnected` for a connection that was replaced.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.ids import ChannelId, NodeId
+from fulmen.core.base.machine import Action, Event
+from fulmen.core.base.record import Record
+
+
+class Connected(Event):
+    """From the shell to a peer: the transport's handshake with this node is done.
+
+    `address` is the other end as "host:port". Of an inbound connection it is no address to dial.
+    """
+
+    inbound: bool
+    address: str = ""
+
+
+class ConnectFailed(Event):
+    """From the shell to a peer: none of its addresses could be reached this time."""
+
+    why: str
+
+
+class MessageReceived(Event):
+    """A decoded message: from the shell to a peer, and from the peer to the channel or opening that it names."""
+
+    message: Record
+
+
+class FrameRefused(Event):
+    """From the shell to a peer: a frame could not be decoded. `fault` is the `Malformed` that the codec raised."""
+
+    message_type: int
+    fault: object
+
+
+class PeerReady(Event):
+    """From a peer to each of its channels: `init` is exchanged, channel messages may flow.
+
+    Both feature vectors are those of this connection, as on the wire; keep none of them for the next (BOLT 1).
+    """
+
+    node_id: NodeId
+    local_features: bytes
+    remote_features: bytes
+
+
+class ChannelAttached(Event):
+    """From a channel to its peer: I exist, tell me what concerns me and keep us connected. Twice is a no-op."""
+
+    channel_id: ChannelId
+
+
+class ChannelDetached(Event):
+    """From a channel to its peer: nothing is left to say between us. Twice is a no-op."""
+
+    channel_id: ChannelId
+
+
+class ChannelErrored(Event):
+    """From a peer to a channel (or an opening): the peer sent `error` for it, or for all channels: fail it (BOLT 1)."""
+
+    data: bytes
+    """Hostile text: print it only where it is printable ASCII."""
+
+
+class GossipReceived(Action):
+    """Losable: a gossip message (256-265) as it came, type included, for whoever keeps the graph."""
+
+    node_id: NodeId
+    raw: bytes
