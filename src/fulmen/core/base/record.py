@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
     class _Frozen:
         def __init_subclass__(
-            cls, *, frozen: bool = True, order: bool = False, tag: bool | str | int | None = None, kw_only: bool = False
+            cls,
+            *,
+            frozen: bool = True,
+            order: bool = False,
+            tag: bool | str | int | None = None,
+            kw_only: bool = False,
+            dict: bool = False,
         ) -> None: ...
 
     class Record(_Frozen):
