@@ -20,6 +20,11 @@ class Htlc(Record):
     cltv_expiry: BlockHeight
 
 
+def circuit_address(key: HtlcKey) -> Address:
+    """Where the circuit of a received HTLC lives: channel_id 32, direction 1, id 8 bytes."""
+    return Address("circuit", key.channel_id + bytes([key.direction]) + key.id.to_bytes(8, "big"))
+
+
 class OfferHtlc(Event):
     """To a channel: add an HTLC. `owner` is told what becomes of it; (`owner`, `ref`) names the offer."""
 
@@ -60,6 +65,14 @@ class HtlcLockedIn(Event):
     htlc: Htlc
     onion: bytes
     path_key: Point | None = None
+    over_dust_exposure: bool = False
+    """It exceeds our bound on trimmed value (BOLT 2): it has to be failed, whatever it is for."""
+
+
+class HtlcRemoved(Event):
+    """From a channel, to the circuit of this key: no commitment holds the HTLC any more; it will not be told again."""
+
+    key: HtlcKey
 
 
 class HtlcOffered(Event):
