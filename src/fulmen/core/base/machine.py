@@ -57,6 +57,24 @@ class Tell(Action):
     event: Event
 
 
+class Keep(Action):
+    """A cold row: written in the batch's transaction under its address, and read back by `Mount.needs`."""
+
+    at: Address
+    row: Record
+
+
+class Story(Action):
+    """A line of the story that `explain` tells: written in the batch's transaction, with its own retention.
+
+    `details` holds plain values (numbers, text, bytes) and no secret.
+    """
+
+    about: Address
+    what: str
+    details: Mapping[str, Any]
+
+
 def to_channel(channel_id: ChannelId, event: Event) -> Tell:
     """Tell a channel."""
     return Tell(Address("channel", channel_id), event)

@@ -16,23 +16,50 @@ class Check(Record):
     """Something to verify before an event is decided: pure data; the node's verifier computes it."""
 
 
-def _no_checks(_state: Any, _event: Event, _env: Env) -> tuple[Check, ...]:
+class CheckFailed(Event):
+    """A check of this event did not hold. The machine gets this instead of the event."""
+
+    event: Event
+    check: Check
+
+
+class Informed(Event):
+    """An event with the cold rows that `Mount.needs` asked for, in that order; None where there is no such row."""
+
+    event: Event
+    rows: tuple[Record | None, ...]
+
+
+def no_checks(_state: Any, _event: Event, _env: Env) -> tuple[Check, ...]:
+    """The default of `Mount.checks`: nothing to verify."""
     return ()
 
 
-def _no_wants(_state: Any) -> tuple[Want, ...]:
+def no_wants(_state: Any) -> tuple[Want, ...]:
+    """The default of `Mount.wants`."""
     return ()
 
 
-def _no_view(_state: Any) -> object | None:
+def no_view(_state: Any) -> object | None:
+    """The default of `Mount.view`: it shows nothing."""
     return None
 
 
-def _no_needs(_event: Event) -> tuple[Address, ...]:
+def no_needs(_event: Event) -> tuple[Address, ...]:
+    """The default of `Mount.needs`: no cold rows."""
     return ()
 
 
+def takes_nothing(_state: Any, _event: Event) -> bool:
+    """The default of `Mount.takes_frozen`: a frozen machine of this kind holds still."""
+    return False
+
+
 def _same(state: Any) -> Any:
+    return state
+
+
+def _unmarked(state: Any, _reason: str | None) -> Any:
     return state
 
 
@@ -54,13 +81,18 @@ class Mount:
     """What a crash equals for this machine, given to it at start (law 2e)."""
     forget: Callable[[Any], Any] = _same
     """The state less its passing facts: forget(fold(all)) == fold(durable)."""
-    wants: Callable[[Any], tuple[Want, ...]] = _no_wants
-    checks: Callable[[Any, Event, Env], tuple[Check, ...]] = _no_checks
+    wants: Callable[[Any], tuple[Want, ...]] = no_wants
+    checks: Callable[[Any, Event, Env], tuple[Check, ...]] = no_checks
     """What must be verified before `decide` may see this event."""
-    view: Callable[[Any], object | None] = _no_view
+    view: Callable[[Any], object | None] = no_view
     """What it shows of itself to other machines through `Env.views`."""
-    needs: Callable[[Event], tuple[Address, ...]] = _no_needs
+    needs: Callable[[Event], tuple[Address, ...]] = no_needs
+    """The cold rows an event is to be decided with; the machine then gets it as `Informed(event, rows)`."""
     ended: Callable[[Any], bool] = _live
-    """True when the machine is over: its state goes to the cold store and leaves memory."""
+    """True when the machine is over: its state leaves memory for the cold store, where a later event finds it."""
+    takes_frozen: Callable[[Any, Event], bool] = takes_nothing
+    """Which events it still decides when frozen: watching, penalties, preimages, deadlines (laws 8 and 11)."""
+    frozen: Callable[[Any, str | None], Any] = _unmarked
+    """The state as it shows that it is frozen (with the reason), or no longer is (None); pure and total."""
     lulls: bool = False
     """True if it wants `Lull` after it had events."""

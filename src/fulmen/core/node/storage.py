@@ -1,0 +1,46 @@
+"""What the driver and the node ask of a store. SQLite is one, the simulated disk another.
+
+A store writes batches in the order in which it got them, each whole or not at all, and calls `done` in that order
+once they are safe. When the disk fails it says so once, by name, and calls no `done` again (law 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from fulmen.core.base.faults import Fault
+from fulmen.core.base.machine import Address
+from fulmen.core.base.record import Record
+from fulmen.core.node.batch import Batch, JournalRow, Snapshot
+
+
+class Stored(Record):
+    """What a store has kept: what `Node.resume` starts from."""
+
+    snapshots: tuple[Snapshot, ...] = ()
+    rows: tuple[JournalRow, ...] = ()
+
+
+class Store(Protocol):
+    """A durable store of one node."""
+
+    def load(self) -> Stored:
+        """All snapshots, and the journal's rows in order."""
+        ...
+
+    def submit(self, batch: Batch, done: Callable[[], None]) -> None:
+        """Write a batch in one transaction; `done` is called once it is safe, in the order of submission."""
+        ...
+
+    def flush(self) -> None:
+        """Write now what was waiting for company."""
+        ...
+
+    def on_failure(self, failed: Callable[[Fault], None]) -> None:
+        """Whom to tell when the disk fails."""
+        ...
+
+    def read(self, address: Address) -> Any | None:
+        """A cold row, from what is on disk."""
+        ...
