@@ -191,7 +191,7 @@ def bigsize_length(length: int) -> bytes:
 
 def _shared_secrets(session_key: Secret, first_key: Point, route: Sequence[NodeId]) -> tuple[bytes, ...]:
     """Source: BOLT 4, "Packet Construction"; `first_key` is the session key's point."""
-    secrets = []
+    secrets: list[bytes] = []
     secret, key = session_key, first_key
     for index, node_id in enumerate(route):
         if index:
