@@ -1,0 +1,1 @@
+"""Requests for payment: BOLT 11 invoices."""
