@@ -50,6 +50,21 @@ class ExcludedChannel(Record):
     direction: int | None = None
 
 
+class Correction(Record):
+    """The policy that one direction of a channel has by a newer `channel_update`, for this search only.
+
+    A failure may carry one; it is used for this payment's retries and not fed to the graph (BOLT 4).
+    """
+
+    scid: ShortChannelId
+    direction: int
+    fee_base_msat: Msat
+    fee_proportional_millionths: int
+    cltv_expiry_delta: CltvDelta
+    htlc_minimum_msat: Msat
+    htlc_maximum_msat: Msat
+
+
 class Weights(Record):
     """What a path costs besides its fees, in integers so that every machine agrees."""
 
@@ -85,6 +100,7 @@ class RouteRequest(Record, kw_only=True):
     max_hops: int = MAX_HOPS
     excluded_channels: tuple[ExcludedChannel, ...] = ()
     excluded_nodes: tuple[NodeId, ...] = ()
+    corrections: tuple[Correction, ...] = ()
     last_hop: NodeId | None = None
     """The node that must hand the HTLC to the destination."""
     weights: Weights = Weights()
