@@ -70,6 +70,17 @@ class ChannelErrored(Event):
     """Hostile text: print it only where it is printable ASCII."""
 
 
+class PeerView(Record):
+    """What a peer shows of itself (`Env.views["peer:<node id in hex>"]`)."""
+
+    node_id: NodeId
+    ready: bool
+    """`init` is exchanged; channel messages may flow."""
+    local_features: bytes = b""
+    remote_features: bytes = b""
+    """Of this connection, as on the wire; empty when not ready."""
+
+
 class GossipReceived(Action):
     """Losable: a gossip message (256-265) as it came, type included, for whoever keeps the graph."""
 
