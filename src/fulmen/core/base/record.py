@@ -18,6 +18,7 @@ if TYPE_CHECKING:
             tag: bool | str | int | None = None,
             kw_only: bool = False,
             dict: bool = False,
+            omit_defaults: bool = False,
         ) -> None: ...
 
     class Record(_Frozen):

@@ -1,0 +1,132 @@
+"""Errors as callers see them: a code, one clear sentence, and data a program can read.
+
+The codes are those of Core Lightning where it has one, so that its clients understand them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fulmen.core.base.faults import Fault, Malformed, Refused
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+REFUSED = -1
+PAY_IN_PROGRESS = 200
+PAY_RHASH_ALREADY_USED = 201
+PAY_DESTINATION_PERM_FAIL = 203
+PAY_TRY_OTHER_ROUTE = 204
+PAY_ROUTE_NOT_FOUND = 205
+PAY_ROUTE_TOO_EXPENSIVE = 206
+PAY_INVOICE_EXPIRED = 207
+PAY_NO_SUCH_PAYMENT = 208
+PAY_UNSPECIFIED_ERROR = 209
+PAY_STOPPED_RETRYING = 210
+FUND_MAX_EXCEEDED = 300
+FUND_CANNOT_AFFORD = 301
+FUND_OUTPUT_IS_DUST = 302
+FUNDING_BROADCAST_FAIL = 303
+FUNDING_STILL_SYNCING = 304
+FUNDING_PEER_NOT_CONNECTED = 305
+FUNDING_UNKNOWN_PEER = 306
+CONNECT_NO_KNOWN_ADDRESS = 400
+CONNECT_ALL_ADDRESSES_FAILED = 401
+INVOICE_LABEL_ALREADY_EXISTS = 900
+INVOICE_PREIMAGE_ALREADY_EXISTS = 901
+INVOICE_EXPIRED_DURING_WAIT = 903
+INVOICE_WAIT_TIMED_OUT = 904
+INVOICE_NOT_FOUND = 905
+NOT_BUILT_YET = 1900
+"""Ours: the verb is declared, and what it needs of the node does not exist yet."""
+NOT_PERMITTED = 1901
+"""Ours: this caller may not ask that."""
+TOO_BUSY = 1902
+"""Ours: a bound on what callers may ask at once was reached; ask again later."""
+
+
+class RpcError(Refused):
+    """A refusal with a code of its own."""
+
+    code = REFUSED
+
+    def __init__(self, message: str = "", *, code: int | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        if code is not None:
+            self.code = code
+
+
+class BadJson(RpcError):
+    """The bytes are no JSON text, or are too large or too deep to be one of ours."""
+
+    code = PARSE_ERROR
+
+
+class BadRequest(RpcError):
+    """JSON, but no JSON-RPC request."""
+
+    code = INVALID_REQUEST
+
+
+class UnknownCommand(RpcError):
+    """No command has this name."""
+
+    code = METHOD_NOT_FOUND
+
+
+class BadParameter(RpcError):
+    """A parameter is missing, unknown, or not what the command takes."""
+
+    code = INVALID_PARAMS
+
+
+class NotPermitted(RpcError):
+    """The caller's permissions do not include this command."""
+
+    code = NOT_PERMITTED
+
+
+class NotBuiltYet(RpcError):
+    """The command is declared, but this version of the node cannot do it."""
+
+    code = NOT_BUILT_YET
+
+
+class TooBusy(RpcError):
+    """Too many calls at once."""
+
+    code = TOO_BUSY
+
+
+CODES: dict[str, int] = {}
+"""Fault name -> code, for the faults of the rooms below that callers know by a number."""
+
+
+def code_of(fault: Fault) -> int:
+    """The number of a fault."""
+    if isinstance(fault, RpcError):
+        return fault.code
+    if isinstance(fault, Malformed):
+        return CODES.get(fault.name, INVALID_PARAMS)
+    return CODES.get(fault.name, REFUSED if isinstance(fault, Refused) else INTERNAL_ERROR)
+
+
+def error_object(fault: Fault) -> dict[str, Any]:
+    """The `error` member of a JSON-RPC response."""
+    return {
+        "code": code_of(fault),
+        "message": fault.message,
+        "data": {"name": fault.name, **{key: _plain(value) for key, value in fault.details.items()}},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)

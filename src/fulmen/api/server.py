@@ -1,0 +1,155 @@
+"""The socket: calls from local programs, answered one by one or side by side, in bounded memory.
+
+Only the owner of the files may connect (mode 0600), so a caller here may do everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from fulmen.api.dispatch import Dispatcher
+from fulmen.api.errors import BadParameter, TooBusy
+from fulmen.api.handle import NodeHandle
+from fulmen.api.jsonrpc import Call, Objects, error_text, notification_text, parse_call, result_text
+from fulmen.core.base.faults import Fault
+
+MAX_CONNECTIONS = 128
+MAX_CALLS = 64
+"""Calls of one connection that may be under way; beyond it we read on when one is answered."""
+NEWS = ("payment",)
+"""What a caller who enabled notifications is told."""
+
+log = structlog.get_logger(__name__)
+
+
+class RpcServer:
+    """Serves one node on one unix socket."""
+
+    def __init__(self, node: NodeHandle, path: Path) -> None:
+        self._node = node
+        self._dispatcher = Dispatcher(node)
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._open = 0
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def path(self) -> Path:
+        """Where it listens."""
+        return self._path
+
+    async def start(self) -> None:
+        """Listen. A socket file that a dead process left behind is replaced; the data's lock keeps out a live one."""
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._accept, self._path)
+        finally:
+            os.umask(before)
+
+    async def close(self) -> None:
+        """Stop listening and let go of all callers."""
+        if self._server is None:
+            return
+        self._server.close()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+        self._path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        self._open += 1
+        try:
+            if self._open > MAX_CONNECTIONS:
+                writer.write(error_text(None, TooBusy(f"At most {MAX_CONNECTIONS} callers at once; try again.")))
+            else:
+                await _Connection(self._node, self._dispatcher, reader, writer).serve()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open -= 1
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+
+class _Connection:
+    """One caller."""
+
+    def __init__(
+        self,
+        node: NodeHandle,
+        dispatcher: Dispatcher,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._node = node
+        self._dispatcher = dispatcher
+        self._reader = reader
+        self._writer = writer
+        self._places = asyncio.Semaphore(MAX_CALLS)
+        self._news: list[asyncio.Task[None]] = []
+
+    async def serve(self) -> None:
+        """Until the caller leaves."""
+        objects = Objects()
+        async with asyncio.TaskGroup() as calls:
+            while data := await self._reader.read(65536):
+                try:
+                    for text in objects.feed(data):
+                        await self._places.acquire()
+                        calls.create_task(self._answer(text))
+                except Fault as unreadable:
+                    await self._send(error_text(None, unreadable))
+                    break
+            for task in self._news:
+                task.cancel()
+        await asyncio.gather(*self._news, return_exceptions=True)
+
+    async def _answer(self, text: bytes) -> None:
+        identity: Any = None
+        try:
+            call = parse_call(text)
+            identity = call.id
+            result = await self._result(call)
+            response = result_text(identity, result)
+        except Fault as fault:
+            response = error_text(identity, fault)
+        finally:
+            self._places.release()
+        with contextlib.suppress(ConnectionError):
+            await self._send(response)
+
+    async def _result(self, call: Call) -> dict[str, Any]:
+        if call.method == "notifications":
+            self._notifications(call.params)
+            return {}
+        return await self._dispatcher.call(call.method, call.params)
+
+    def _notifications(self, params: Any) -> None:
+        """Core Lightning's `notifications`: whether this connection wants news between answers."""
+        enable = params.get("enable") if isinstance(params, dict) else next(iter(params or ()), None)
+        if not isinstance(enable, bool):
+            raise BadParameter("notifications needs the parameter 'enable', true or false.", parameter="enable")
+        for task in self._news:
+            task.cancel()
+        self._news = [asyncio.create_task(self._tell(topic)) for topic in NEWS] if enable else []
+
+    async def _tell(self, topic: str) -> None:
+        async for about in self._node.news(topic):
+            await self._send(notification_text(topic, about))
+
+    async def _send(self, text: bytes) -> None:
+        self._writer.write(text)
+        await self._writer.drain()

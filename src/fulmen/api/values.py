@@ -1,0 +1,168 @@
+"""Values as callers write them: amounts, ids, hex. Each knows its JSON form and refuses others by name.
+
+In JSON an integer has the unit that its field names (`amount_msat`: millisatoshi). A text may carry its own unit:
+`100msat`, `1sat`, `5k` (thousand satoshi), `0.1m` (million satoshi), `0.001btc`.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+
+from fulmen.core.base.ids import scid_from_text
+from fulmen.core.base.units import MAX_MONEY_SAT
+
+_AMOUNT = re.compile(r"(\d{1,17}(?:\.\d{1,11})?)\s?(msat|sats?|k|ksat|m|btc|BTC|)", re.ASCII)
+_MSAT_PER = {
+    "msat": 1,
+    "sat": 1000,
+    "sats": 1000,
+    "k": 1_000_000,
+    "ksat": 1_000_000,
+    "m": 1_000_000_000,
+    "btc": 100_000_000_000,
+    "BTC": 100_000_000_000,
+}
+"""`Msat` is none of them: a million satoshi or a thousandth of one, nobody knows."""
+_MAX_MSAT = MAX_MONEY_SAT * 1000
+
+
+def parse_amount(text: str, *, default_unit: str) -> int:
+    """Millisatoshi from a text such as `5k`, `0.001btc`, `100msat`; a number without a unit is in `default_unit`.
+
+    Raises:
+        ValueError: it is no amount, has a part below a millisatoshi, or is more money than there is.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text[:40]!r} is not an amount; write it like 5000sat, 5k, 100msat or 0.001btc")
+    number, unit = match.groups()
+    msat = Decimal(number) * _MSAT_PER[unit or default_unit]
+    if msat != msat.to_integral_value():
+        raise ValueError(f"{text!r} has a part smaller than a millisatoshi")
+    if msat > _MAX_MSAT:
+        raise ValueError(f"{text!r} is more than all bitcoin")
+    return int(msat)
+
+
+class Value(abc.ABC):
+    """A value with a JSON form of its own."""
+
+    schema: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    @abc.abstractmethod
+    def from_json(cls, value: object) -> Self:
+        """Read it. Raises: ValueError with a sentence for the caller."""
+
+
+class Amount(Value, int):
+    """Millisatoshi. JSON: an integer (msat), or a text with a unit."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "type": ["integer", "string"],
+        "description": "millisatoshi, or a text such as 5k, 1sat, 0.001btc",
+    }
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        if isinstance(value, str):
+            return cls(parse_amount(value, default_unit="msat"))
+        return cls(_whole(value, _MAX_MSAT))
+
+
+class AmountOrAny(Value):
+    """Millisatoshi, or "any": whoever pays decides."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "type": ["integer", "string"],
+        "description": 'millisatoshi, a text such as 5k or 1sat, or "any"',
+    }
+
+    def __init__(self, msat: int | None) -> None:
+        self.msat = msat
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        return cls(None if value == "any" else int(Amount.from_json(value)))
+
+
+class SatOrAll(Value):
+    """Satoshi, or "all": whatever there is, less fees."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "type": ["integer", "string"],
+        "description": 'satoshi, a text such as 5k or 0.001btc, or "all"',
+    }
+
+    def __init__(self, sat: int | None) -> None:
+        self.sat = sat
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        if value == "all":
+            return cls(None)
+        if not isinstance(value, str):
+            return cls(_whole(value, MAX_MONEY_SAT))
+        msat = parse_amount(value, default_unit="sat")
+        if msat % 1000:
+            raise ValueError(f"{value!r} is not a whole number of satoshi, as an output on chain must be")
+        return cls(msat // 1000)
+
+
+class Hex(Value, bytes):
+    """Bytes. JSON: hexadecimal digits."""
+
+    length: ClassVar[int | None] = None
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", value, re.ASCII):
+            raise ValueError("it must be hexadecimal digits")
+        if cls.length is not None and len(value) != 2 * cls.length:
+            raise ValueError(f"it must be {2 * cls.length} hexadecimal digits, not {len(value)}")
+        return cls(bytes.fromhex(value))
+
+
+class Hash32(Hex):
+    """32 bytes: a payment hash, a preimage, a channel id."""
+
+    length = 32
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+
+
+class PubKey(Hex):
+    """33 bytes: a node id."""
+
+    length = 33
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^0[23][0-9a-fA-F]{64}$"}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        key = super().from_json(value)
+        if key[0] not in (2, 3):
+            raise ValueError("a node id begins with 02 or 03")
+        return key
+
+
+class Scid(Value, int):
+    """A short channel id. JSON: BLOCKxTXxOUTPUT."""
+
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[0-9]+x[0-9]+x[0-9]+$"}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        if not isinstance(value, str):
+            raise ValueError("a short channel id looks like 700000x12x1")
+        return cls(scid_from_text(value))
+
+
+def _whole(value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("it must be a whole number, or a text with a unit")
+    if not 0 <= value <= most:
+        raise ValueError(f"it must be from 0 to {most}")
+    return value

@@ -1,0 +1,152 @@
+import asyncio
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders.handle import SECRET, ToldNode
+
+import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.commands.signing import from_zbase32, to_zbase32
+from fulmen.api.dispatch import Dispatcher
+from fulmen.api.errors import BadParameter, NotPermitted, RpcError, code_of
+from fulmen.api.registry import REGISTRY, Command, Permission, Registry
+from fulmen.core.base.faults import Fault, InvariantBroken
+from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
+
+OTHER = bytes(31) + b"\x22"
+
+
+def ask(node, method, params=None, **options):
+    return asyncio.run(Dispatcher(node).call(method, params, **options))
+
+
+def test_getinfo_says_who_we_are():
+    info = ask(ToldNode(), "getinfo")
+    assert info["id"] == point_of(SECRET).hex()
+    assert list(info["binding"]) == [{"type": "ipv4", "address": "127.0.0.1", "port": 9735}]
+    assert info["blockheight"] == 101
+    assert info["lightning-dir"] == "/nowhere"
+
+
+def test_feerates_per_kilobyte_are_four_times_those_per_kiloweight():
+    kw, kb = ask(ToldNode(), "feerates"), ask(ToldNode(), "feerates", ["perkb"])
+    assert {name: 4 * rate for name, rate in kw["perkw"].items()} == kb["perkb"]
+
+
+def test_help_lists_all_and_explains_one():
+    assert len(ask(ToldNode(), "help")["help"]) == len(list(REGISTRY))
+    one = ask(ToldNode(), "help", ["pay"])["help"][0]
+    assert one["schema"]["request"]["$ref"].endswith("PayRequest")
+
+
+def test_stop_stops():
+    node = ToldNode()
+    ask(node, "stop")
+    assert node.stopped
+
+
+@pytest.mark.parametrize(
+    ("params", "where"),
+    [
+        (["{id}@127.0.0.1:9999"], ("127.0.0.1", 9999)),
+        (["{id}@[::1]:9999"], ("::1", 9999)),
+        (["{id}@node.example"], ("node.example", 19846)),
+        (["{id}", "127.0.0.1"], ("127.0.0.1", 19846)),
+        (["{id}", "::1", 7], ("::1", 7)),
+    ],
+)
+def test_connect_takes_an_address_however_it_is_written(params, where):
+    node, identity = ToldNode(), point_of(OTHER)
+    ask(node, "connect", [str(params[0]).format(id=identity.hex()), *params[1:]])
+    assert node.connected == [(identity, *where)]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        ["{id}"],
+        ["02@x:1"],
+        ["{id}@x:0"],
+        ["{id}@x:99999"],
+        ["{id}@x:1", "y"],
+        ["{id}@x:1", None, 2],
+        ["{id}@a b"],
+        ["{id}@[x"],
+    ],
+)
+def test_connect_refuses_what_is_no_address(params):
+    node = ToldNode()
+    with pytest.raises(RpcError):
+        ask(node, "connect", [str(params[0]).format(id=point_of(OTHER).hex()), *params[1:]])
+    assert not node.connected
+
+
+def test_the_regtest_obeys():
+    node = ToldNode()
+    assert len(ask(node, "mine", [3])["hashes"]) == 3
+    assert ask(node, "faucet", ["addr"])["txid"] == "11" * 32
+    assert len(ask(node, "reorg", {"depth": 2})["hashes"]) == 3
+    assert node.chain_control.told == [("mine", 3, None), ("faucet", "addr", 100_000_000), ("reorg", 2)]
+
+
+def test_any_other_chain_obeys_nobody():
+    node = ToldNode()
+    node.chain_control = None
+    with pytest.raises(RpcError, match="cannot be told"):
+        ask(node, "mine")
+
+
+def test_a_caller_without_the_permission_is_refused():
+    with pytest.raises(NotPermitted, match="'admin'"):
+        ask(ToldNode(), "stop", granted=frozenset({Permission.READ}))
+
+
+def test_a_bug_of_ours_is_told_in_one_line():
+    async def broken(node, request):
+        raise ZeroDivisionError("inside")
+
+    registry = Registry()
+    getinfo = REGISTRY.get("getinfo")
+    registry._commands["getinfo"] = Command("getinfo", Permission.READ, "", "", getinfo.request, getinfo.answer, broken)
+    with pytest.raises(InvariantBroken, match="bug of ours") as caught:
+        asyncio.run(Dispatcher(ToldNode(), registry).call("getinfo"))
+    assert "inside" not in str(caught.value)
+
+
+def test_a_signed_message_is_recognised():
+    node = ToldNode()
+    made = ask(node, "signmessage", ["hello"])
+    assert ask(node, "checkmessage", ["hello", made["zbase"]]) == {"verified": True, "pubkey": node.node_id.hex()}
+    told = ask(node, "checkmessage", ["hello", made["zbase"], point_of(OTHER).hex()])
+    assert told == {"verified": False, "pubkey": node.node_id.hex()}
+
+
+def test_the_signature_is_over_the_prefixed_double_hash():
+    digest = hashlib.sha256(hashlib.sha256(b"Lightning Signed Message:hello").digest()).digest()
+    raw = from_zbase32(ask(ToldNode(), "signmessage", ["hello"])["zbase"])
+    assert raw[1:] + bytes([raw[0] - 31]) == sign_recoverable(SECRET, digest)
+
+
+def test_a_stranger_who_signed_is_no_node_we_know():
+    node = ToldNode()
+    made = ask(node, "signmessage", ["hello"])
+    with pytest.raises(RpcError) as caught:
+        ask(node, "checkmessage", ["bye", made["zbase"]])
+    assert code_of(caught.value) == 1301
+
+
+@given(st.binary(max_size=80))
+def test_zbase32_survives_the_way_there_and_back(data):
+    assert from_zbase32(to_zbase32(data)) == data
+
+
+@given(st.text(max_size=120))
+def test_no_text_makes_checkmessage_stumble(text):
+    with pytest.raises(Fault):
+        ask(ToldNode(), "checkmessage", ["hello", text])
+
+
+def test_zbase32_with_letters_outside_the_alphabet_is_refused():
+    with pytest.raises(BadParameter, match="zbase32"):
+        from_zbase32("l2v0")

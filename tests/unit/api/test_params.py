@@ -1,0 +1,36 @@
+import pytest
+
+import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.errors import BadParameter
+from fulmen.api.params import read_params
+from fulmen.api.registry import REGISTRY
+
+PAY = REGISTRY.get("pay")
+
+
+def test_parameters_are_given_by_name_or_in_order():
+    assert read_params(PAY, ["lnbc1", "5sat"]) == read_params(PAY, {"bolt11": "lnbc1", "amount_msat": 5000})
+
+
+def test_a_null_is_a_parameter_left_out():
+    assert read_params(PAY, {"bolt11": "lnbc1", "label": None}) == read_params(PAY, ["lnbc1"])
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({}, "needs the parameter 'bolt11'"),
+        ({"bolt11": "x", "spoon": 1}, "knows no parameter 'spoon'"),
+        (["x"] * 40, "takes at most"),
+        ({"bolt11": 5}, "'bolt11' of pay is wrong"),
+        ({"bolt11": "x" * 20_000}, "'bolt11' of pay is wrong"),
+        ({"bolt11": "x", "maxfee": "much"}, "'maxfee' of pay is wrong"),
+        ({"bolt11": "x", "maxfeepercent": 101}, "'maxfeepercent' of pay is wrong"),
+        ({5: "x"}, "knows no parameter '5'"),
+        ("x", "must be a list or an object"),
+        (5, "must be a list or an object"),
+    ],
+)
+def test_a_wrong_parameter_is_named(params, says):
+    with pytest.raises(BadParameter, match=says):
+        read_params(PAY, params)
