@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from fulmen.core.base.ids import ChannelId, HtlcKey, NodeId, PaymentHash, Point, Preimage
 from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 
 
 class Htlc(Record):
@@ -137,8 +138,19 @@ class LinkView(Record):
     scid: int | None
     """The real one, once confirmed deep enough."""
     local_alias: int | None
-    """Ours: what the peer may call this channel when it forwards to us; it stands in our route hints."""
+    """Ours, that we sent: what onions that go through us may call this channel."""
     remote_alias: int | None
+    """The peer's, that we received: what it calls this channel in onions that come to us, so it stands in our route
+    hints (BOLT 2, `channel_ready`)."""
     announced: bool
-    forward: Record | None = None
-    """The `ForwardPolicy` of this channel, or None for the default."""
+    forward: ForwardPolicy | None = None
+    """What forwarding over this channel costs, or None for the default."""
+    previous_forward: ForwardPolicy | None = None
+    """What it cost before the last change; still taken until `previous_forward_until` (BOLT 7: 10 minutes)."""
+    previous_forward_until: Timestamp = Timestamp(0)
+    remote_forward: ForwardPolicy | None = None
+    """What the peer asks for forwarding to us, from its `channel_update`; None while it has not said."""
+    scid_alias_only: bool = False
+    """True for a channel type with option_scid_alias: onions must not call it by its real scid (BOLT 2)."""
+    disabled: bool = False
+    """True if our last `channel_update` says so."""
