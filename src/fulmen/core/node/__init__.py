@@ -20,17 +20,22 @@ from fulmen.core.node.batch import (
     WantsChanged,
 )
 from fulmen.core.node.cold import ColdReader, NothingCold
-from fulmen.core.node.node import Limits, Node, Verifier
+from fulmen.core.node.delivery import Audit, Limits, Verifier
+from fulmen.core.node.gate import Gate, KeyHolder
+from fulmen.core.node.node import Node
 from fulmen.core.node.storage import Store, Stored
 
 __all__ = [
+    "Audit",
     "Batch",
     "ColdReader",
     "ColdRow",
     "Ended",
     "Freeze",
     "Frozen",
+    "Gate",
     "JournalRow",
+    "KeyHolder",
     "Limits",
     "MachineFrozen",
     "Node",

@@ -45,6 +45,7 @@ class Live:
         "frozen",
         "kept",
         "kind",
+        "over",
         "settled",
         "state",
         "touched",
@@ -68,6 +69,8 @@ class Live:
         """It has durable facts in this run."""
         self.kept = False
         """It has durable facts at all."""
+        self.over = False
+        """It has ended."""
         self.born = False
         """It came into memory in this run."""
         self.awoken = False

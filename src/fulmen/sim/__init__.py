@@ -1,0 +1,1 @@
+"""A world in one process: a virtual clock, a seed, and everything that can go wrong."""

@@ -1,0 +1,302 @@
+"""A few nodes on simulated disks and links, moved by a seed; whatever leaves a node is checked against law 1.
+
+Generic: a `Family` says which machines a host runs and how a connection looks to them. Tests of channels bring their
+own family and use the same hosts, transport, crashes and walks as the toy.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from tests.builders.env import an_env
+from tests.laws.audits import audit
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Fault
+from fulmen.core.base.ids import NodeId
+from fulmen.core.base.machine import Action, Address, Event, Lull, Step, Tell
+from fulmen.core.base.mount import Mount
+from fulmen.core.base.outer import Answer, HangUp, Notify, Send
+from fulmen.core.node import Batch, Freeze, Gate, KeyHolder, Limits, Node, Verifier, WantsChanged
+from fulmen.sim.disk import SimulatedDisk
+
+Events = Iterable[tuple[Address, Event]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a world has to know about the machines in it."""
+
+    mounts: Sequence[Mount]
+    keys: Callable[[str], KeyHolder]
+    verify: Callable[[str], Verifier]
+    connected: Callable[[NodeId], Events]
+    parted: Callable[[NodeId], Events]
+    heard: Callable[[NodeId, Any], Events]
+    env: Callable[[str], Env] = lambda name: an_env(name.encode())
+    rewrite: Callable[[Any], Any] | None = None
+    """How a value comes back from disk (a codec's round trip)."""
+
+
+class LawBroken(AssertionError):
+    """Something left a node before its facts were on disk, or in another order than it was made."""
+
+
+class Transport:
+    """Proves law 1: every action that leaves belongs to a batch that is on disk, in the order in which it was made."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self._disk = disk
+        self._made: deque[tuple[Batch, Action]] = deque()
+
+    def made(self, batch: Batch) -> None:
+        self._made.extend((batch, action) for action in batch.actions)
+
+    def leaves(self, action: Action) -> None:
+        if not self._made:
+            raise LawBroken(f"nobody made {action}")
+        batch, expected = self._made.popleft()
+        if type(expected) is not type(action):
+            raise LawBroken(f"{action} leaves before {expected}")
+        if batch.durable:
+            row = self._disk.rows.get(batch.position)
+            if batch.position > self._disk.position or (row is not None and len(row.facts) != len(batch.facts)):
+                raise LawBroken(f"{action} leaves before its facts are on disk")
+        if isinstance(action, Send) and action.sign:
+            raise LawBroken(f"{action} leaves unsigned")
+
+
+@dataclass
+class Host:
+    """One node with its disk. `journal` is the digest of all that it ever decided, for law 3."""
+
+    world: World
+    name: str
+    disk: SimulatedDisk
+    node: Node | None = None
+    gate: Gate | None = None
+    batches: int = 0
+    digest: Any = field(default_factory=sha256)
+    frozen: list[Notify] = field(default_factory=list)
+
+    @property
+    def node_id(self) -> NodeId:
+        return NodeId(self.name.encode().rjust(33, b"\x02"))
+
+    def start(self) -> None:
+        family = self.world.family
+        env = family.env(self.name)
+        limits = Limits(tail_rows=8, snapshots_per_batch=1)
+        self.node = Node(
+            family.mounts,
+            lambda: env,
+            verify=family.verify(self.name),
+            cold=self.disk,
+            limits=limits,
+            audit=audit,
+        )
+        self.transport = Transport(self.disk)
+        self.gate = Gate(
+            self.node,
+            self.disk,
+            family.keys(self.name),
+            perform=self._perform,
+            wanted=self._wanted,
+            refused=self._refused,
+        )
+        stored = self.disk.load()
+        self._submit(self.node.resume(stored.snapshots, stored.rows))
+
+    def run(self, events: Iterable[tuple[Address, Event] | Lull]) -> None:
+        if self.node is not None:
+            self._submit(self.node.run(events))
+
+    def crash(self) -> None:
+        """Memory is gone; so is what was not on disk, and every connection."""
+        if self.gate is not None:
+            self.gate.shut()
+        self.node = self.gate = None
+        self.disk.crash()
+        for other in self.world.hosts.values():
+            self.world.cut(self, other)
+
+    def _submit(self, batch: Batch) -> None:
+        assert self.gate is not None
+        self.batches += 1
+        self.digest.update(repr((batch.facts, batch.actions, batch.wants)).encode())
+        self.transport.made(batch)
+        self.gate.submit(batch)
+
+    def _perform(self, _sender: Address, action: Action) -> None:
+        self.transport.leaves(action)
+        match action:
+            case Send():
+                self.world.send(self, action)
+            case HangUp():
+                self.world.cut(self, self.world.by_id(action.to))
+            case Answer():
+                self.world.answers[action.command_id].append(action)
+            case Notify(topic="frozen"):
+                self.frozen.append(action)
+
+    def _wanted(self, _wants: WantsChanged) -> None:
+        pass
+
+    def _refused(self, address: Address, fault: Fault) -> None:
+        self.run([(address, Freeze(str(fault)))])
+
+
+class World:
+    """Hosts, and a link between every two of them. Everything that happens is drawn from the seed."""
+
+    def __init__(self, family: Family, names: Sequence[str], seed: int = 0) -> None:
+        self.family = family
+        self.random = random.Random(seed)
+        self.answers: dict[bytes, list[Answer]] = defaultdict(list)
+        self.links: dict[tuple[str, str], deque[Any]] = {}
+        self.hosts = {name: Host(self, name, SimulatedDisk(family.rewrite)) for name in names}
+        for host in self.hosts.values():
+            host.start()
+
+    def by_id(self, node_id: NodeId) -> Host:
+        return next(host for host in self.hosts.values() if host.node_id == node_id)
+
+    # ---- links ---------------------------------------------------------------------------------
+
+    def connect(self, one: Host, other: Host) -> None:
+        if one is other or one.node is None or other.node is None or (one.name, other.name) in self.links:
+            return
+        self.links[one.name, other.name] = deque()
+        self.links[other.name, one.name] = deque()
+        one.run(self.family.connected(other.node_id))
+        other.run(self.family.connected(one.node_id))
+
+    def cut(self, one: Host, other: Host) -> None:
+        if self.links.pop((one.name, other.name), None) is None:
+            return
+        self.links.pop((other.name, one.name), None)
+        one.run(self.family.parted(other.node_id))
+        other.run(self.family.parted(one.node_id))
+
+    def send(self, sender: Host, action: Send) -> None:
+        """Onto the link, or nowhere if the peer is gone: it will be said again after a reconnect."""
+        queue = self.links.get((sender.name, self.by_id(action.to).name))
+        if queue is not None:
+            queue.append(action.message)
+
+    def deliver(self, sender: str, receiver: str) -> bool:
+        queue = self.links.get((sender, receiver))
+        if not queue:
+            return False
+        message = queue.popleft()
+        self.hosts[receiver].run(self.family.heard(self.hosts[sender].node_id, message))
+        return True
+
+    # ---- walks ---------------------------------------------------------------------------------
+
+    def step(self, crashes: bool = True) -> None:
+        """One thing happens."""
+        host = self.random.choice(list(self.hosts.values()))
+        other = self.random.choice(list(self.hosts.values()))
+        match self.random.randrange(100):
+            case draw if draw < 45:
+                self.deliver(host.name, other.name)
+            case draw if draw < 70:
+                host.disk.sync(self.random.randrange(1, 4))
+            case draw if draw < 86:
+                host.run([Lull()])
+            case draw if draw < 93:
+                self.connect(host, other)
+            case draw if draw < 96:
+                self.cut(host, other)
+            case draw if draw < 98 and crashes:
+                host.crash()
+            case _:
+                if host.node is None:
+                    host.start()
+
+    def settle(self, rounds: int = 1000) -> None:
+        """Everything that can come right comes right: all are up and connected, and nothing is left to say."""
+        hosts = list(self.hosts.values())
+        for _ in range(rounds):
+            for host in hosts:
+                if host.node is None:
+                    host.start()
+            for one in hosts:
+                for other in hosts:
+                    self.connect(one, other)
+            moved = False
+            for sender, receiver in list(self.links):
+                while self.deliver(sender, receiver):
+                    moved = True
+            for host in hosts:
+                host.run([Lull()])
+                moved = bool(host.disk.sync()) or moved
+            if not moved:
+                return
+        raise LawBroken("the world does not come to rest")
+
+
+def crash_at_every_commit_point(
+    scenario: Callable[[World], None],
+    world: Callable[[], World],
+    name: str,
+    right: Callable[[World], None],
+) -> int:
+    """Run a scenario once for every batch that a host makes durable, and crash the host there, in two ways.
+
+    Once after the disk has the batch and before any of its actions leave, once before the disk has it. Then the world
+    settles and `right` judges it. Gives the number of commit points.
+    """
+    quiet = world()
+    points = 0
+
+    def count(_batch: Batch) -> None:
+        nonlocal points
+        points += 1
+
+    quiet.hosts[name].disk.before_done = count
+    scenario(quiet)
+    quiet.settle()
+    right(quiet)
+    for point in range(1, points + 1):
+        for written in (True, False):
+            again = world()
+            _crash_at(again.hosts[name], point, written)
+            scenario(again)
+            again.settle()
+            right(again)
+    return points
+
+
+def _crash_at(host: Host, point: int, written: bool) -> None:
+    seen = 0
+
+    def crash(_batch: Batch) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == point:
+            host.crash()
+
+    if written:
+        host.disk.before_done = crash
+    else:
+        host.disk.before_write = crash
+
+
+def deliver_everything_twice(mount: Mount) -> Mount:
+    """The same machine, saying everything that it tells other machines twice: receiving it again must be a no-op."""
+
+    def decide(state: Any, event: Event, env: Env) -> Step[Any]:
+        step = mount.decide(state, event, env)
+        step.actions = [
+            said for action in step.actions for said in ((action, action) if type(action) is Tell else (action,))
+        ]
+        return step
+
+    return replace(mount, decide=decide)
