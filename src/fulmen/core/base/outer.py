@@ -80,7 +80,7 @@ class WantScriptWatch(Want):
 
 
 class WantHeight(Want):
-    """Wake me when the chain is at this height or above."""
+    """Wake me with every new block while the tip is at this height or above, and at once if it is so already."""
 
     height: BlockHeight
 
