@@ -135,7 +135,7 @@ class Tx(Record, dict=True):
     @cached_property
     def sha_outputs(self) -> bytes:
         """SHA-256 of all outputs: a midstate of BIP 143 (hashed once more) and BIP 341."""
-        return sha256(b"".join([o.serialize() for o in self.outputs])).digest()
+        return sha256(self._outputs).digest()
 
     def outpoint(self, vout: int) -> OutPoint:
         """The name of one of its outputs."""
@@ -155,9 +155,12 @@ class Tx(Record, dict=True):
         parts = [compact_size(len(self.inputs))]
         for i in self.inputs:
             parts += (i.outpoint.txid, _U32(i.outpoint.vout), with_length(i.script_sig), _U32(i.sequence))
-        parts.append(compact_size(len(self.outputs)))
-        parts += [o.serialize() for o in self.outputs]
+        parts += (compact_size(len(self.outputs)), self._outputs)
         return b"".join(parts)
+
+    @cached_property
+    def _outputs(self) -> bytes:
+        return b"".join([o.serialize() for o in self.outputs])
 
     @cached_property
     def _full(self) -> bytes:

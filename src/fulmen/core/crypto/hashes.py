@@ -79,17 +79,19 @@ def _tagged(tag: bytes) -> hashlib._Hash:
     return hashlib.sha256(hashlib.sha256(tag).digest() * 2)
 
 
-def _ripemd160_of_openssl(data: bytes) -> bytes:
-    return hashlib.new("ripemd160", data).digest()
-
-
 def _pick_ripemd160() -> Callable[[bytes], bytes]:
     """OpenSSL 3 may be built without RIPEMD-160; then our own stands in."""
     try:
-        hashlib.new("ripemd160")
+        fresh = hashlib.new("ripemd160")
     except ValueError:
         return ripemd.ripemd160
-    return _ripemd160_of_openssl
+
+    def of_openssl(data: bytes) -> bytes:
+        hasher = fresh.copy()  # cheaper than looking the algorithm up by name each time
+        hasher.update(data)
+        return hasher.digest()
+
+    return of_openssl
 
 
 ripemd160: Callable[[bytes], bytes] = _pick_ripemd160()

@@ -20,6 +20,8 @@ COMMON_WEIGHT = Weight(4 * 10 + 2)
 FUNDING_OUTPUT_WEIGHT = Weight(4 * 43)
 INPUT_WEIGHT = Weight(4 * 41)
 """An input without script_sig and witness."""
+PLAIN_INPUT_WITNESS_WEIGHT = Weight(107)
+"""What appendix G counts for the witness of any input: that of P2WPKH with a signature of 72 bytes."""
 FUNDING_INPUT_WITNESS_WEIGHT = Weight(222)
 """The witness of `witness_of`, with the longest signatures."""
 

@@ -20,7 +20,8 @@ from fulmen.core.bitcoin.sighash import SIGHASH_ALL, sighash_segwit_v0
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, TxIn, TxOut
 from fulmen.core.crypto.hashes import hash160
 from fulmen.core.crypto.secp256k1 import signature_to_der
-from fulmen.core.transactions.commitment import CommitmentOutput, CommitmentTx, Role
+from fulmen.core.transactions.commitment import CommitmentOutput, Role
+from fulmen.core.transactions.formats import Format
 
 MAX_SIGNATURE_LENGTH = 73
 """A DER signature and its sighash byte, at most (low S makes it 72; the BOLTs count 73)."""
@@ -154,13 +155,13 @@ def punish_second_stage(amount_sat: Sat, second_stage_script: bytes) -> Spend:
     return _penalty(amount_sat, second_stage_script)
 
 
-def owner_htlc_digest(commitment: CommitmentTx, htlc: CommitmentOutput, tx: Tx, index: int = 0) -> bytes:
+def owner_htlc_digest(htlc: CommitmentOutput, tx: Tx, index: int = 0) -> bytes:
     """What the owner signs for its HTLC transaction, which may have got more inputs and outputs: SIGHASH_ALL."""
     return sighash_segwit_v0(tx, index, htlc.witness_script, htlc.amount_sat, SIGHASH_ALL)
 
 
 def htlc_tx_witness(
-    commitment: CommitmentTx,
+    format: Format,
     htlc: CommitmentOutput,
     other_signature: Signature,
     owner_signature: Signature,
@@ -169,7 +170,7 @@ def htlc_tx_witness(
     """`0 <remotehtlcsig> <localhtlcsig> <payment_preimage>` for HTLC-success, `<>` at its place for HTLC-timeout."""
     return (
         b"",
-        witness_signature(other_signature, commitment.shape.format.htlc_sighash_type),
+        witness_signature(other_signature, format.htlc_sighash_type),
         witness_signature(owner_signature),
         preimage or b"",
         htlc.witness_script,

@@ -50,9 +50,11 @@ def signed(bolt, commitment):
     for htlc, digest in zip(commitment.htlcs, commitment.htlc_digests(), strict=True):
         tx = commitment.htlc_tx(htlc)
         remote_htlc = sign_ecdsa(secrets["remote_htlc_privkey"], digest)
-        local_htlc = sign_ecdsa(secrets["local_htlc_privkey"], spending.owner_htlc_digest(commitment, htlc, tx))
+        local_htlc = sign_ecdsa(secrets["local_htlc_privkey"], spending.owner_htlc_digest(htlc, tx))
         preimage = bolt.htlcs[htlc.key.id].payment_preimage if htlc.role is Role.RECEIVED_HTLC else None
-        signed_tx = tx.with_witness(0, *spending.htlc_tx_witness(commitment, htlc, remote_htlc, local_htlc, preimage))
+        signed_tx = tx.with_witness(
+            0, *spending.htlc_tx_witness(commitment.shape.format, htlc, remote_htlc, local_htlc, preimage)
+        )
         htlc_txs.append((htlc, remote_htlc, local_htlc, signed_tx))
     return commitment.tx.with_witness(0, *witness), local, remote, htlc_txs
 
@@ -203,10 +205,12 @@ def test_zero_fee_commitments_are_the_published_ones_byte_for_byte(case):
         tx = commitment.htlc_tx(htlc)
         remote_htlc = sign_ecdsa(derive_secret(secrets["remote_htlc_basepoint"], point), digest)
         local_htlc = sign_ecdsa(
-            derive_secret(secrets["local_htlc_basepoint"], point), spending.owner_htlc_digest(commitment, htlc, tx)
+            derive_secret(secrets["local_htlc_basepoint"], point), spending.owner_htlc_digest(htlc, tx)
         )
         preimage = preimages[htlc.payment_hash] if htlc.role is Role.RECEIVED_HTLC else None
-        made = tx.with_witness(0, *spending.htlc_tx_witness(commitment, htlc, remote_htlc, local_htlc, preimage))
+        made = tx.with_witness(
+            0, *spending.htlc_tx_witness(commitment.shape.format, htlc, remote_htlc, local_htlc, preimage)
+        )
         assert made.serialize().hex() == published[htlc.vout]
 
 

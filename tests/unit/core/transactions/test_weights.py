@@ -63,7 +63,7 @@ def test_no_signed_transaction_is_heavier_than_expected(format):
     for htlc in built.htlcs:
         preimage = None if htlc.key.direction is OFFERED else bytes(32)
         signed = built.htlc_tx(htlc).with_witness(
-            0, *spending.htlc_tx_witness(built, htlc, signature, signature, preimage)
+            0, *spending.htlc_tx_witness(format, htlc, signature, signature, preimage)
         )
         expected = format.htlc_timeout_weight if preimage is None else format.htlc_success_weight
         assert expected - 8 <= signed.weight <= expected
