@@ -92,9 +92,13 @@ class WantTime(Want):
 
 
 class WantConnection(Want):
-    """Keep a connection to this node."""
+    """Open a connection to this node: one attempt over its addresses, answered by `Connected` or `ConnectFailed`.
+
+    `addresses` are "host:port"; the shell adds those that gossip knows.
+    """
 
     node_id: NodeId
+    addresses: tuple[str, ...] = ()
 
 
 class WantPublished(Want):

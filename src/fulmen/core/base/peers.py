@@ -6,7 +6,7 @@ One connection per peer: when a second one to the same node comes up, the shell 
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import ChannelId, NodeId
+from fulmen.core.base.ids import ChannelId, CommandId, NodeId
 from fulmen.core.base.machine import Action, Event
 from fulmen.core.base.record import Record
 
@@ -70,15 +70,61 @@ class ChannelErrored(Event):
     """Hostile text: print it only where it is printable ASCII."""
 
 
+class OpeningStarted(Event):
+    """From an opening to its peer: I exist; tell me of `error` and of a lost connection. Twice is a no-op."""
+
+    temporary_channel_id: ChannelId
+
+
+class OpeningEnded(Event):
+    """From an opening to its peer: I became a channel, or nothing. Twice is a no-op."""
+
+    temporary_channel_id: ChannelId
+
+
+class FrameReceived(Event):
+    """From the shell to a peer: a gossip frame (256-265, but 259), type included, not decoded."""
+
+    raw: bytes
+
+
+class ConnectPeer(Event):
+    """A caller's command: connect, or say that we are. `addresses` are "host:port"; none: those known."""
+
+    command_id: CommandId
+    addresses: tuple[str, ...] = ()
+
+
+class DisconnectPeer(Event):
+    """A caller's command: close the connection. With channels it needs `force`, and comes back by itself."""
+
+    command_id: CommandId
+    force: bool = False
+
+
 class PeerView(Record):
-    """What a peer shows of itself (`Env.views["peer:<node id in hex>"]`)."""
+    """What a peer shows of itself (`Env.views["peer:<node id in hex>"]`), and what `connect` and `listpeers` answer."""
 
     node_id: NodeId
     ready: bool
     """`init` is exchanged; channel messages may flow."""
     local_features: bytes = b""
+    """As sent in `init` on this connection."""
     remote_features: bytes = b""
-    """Of this connection, as on the wire; empty when not ready."""
+    """Of this connection, both fields of the peer's `init` in one; empty when not ready."""
+    connected: bool = False
+    inbound: bool = False
+    address: str = ""
+    channels: tuple[ChannelId, ...] = ()
+    openings: int = 0
+
+
+class GossipLink(Action):
+    """Losable: a peer can be asked for gossip, or no longer."""
+
+    node_id: NodeId
+    up: bool
+    remote_features: bytes = b""
 
 
 class GossipReceived(Action):

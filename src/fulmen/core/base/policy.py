@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fulmen.core.base.ids import ChainHash
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
 
@@ -77,6 +78,11 @@ class PeerPolicy(Record):
     max_unchannelled_peers: int = 100
     reconnect_min_s: float = 1.0
     reconnect_max_s: float = 300.0
+    max_pings_per_minute: int = 60
+    chains: tuple[ChainHash, ...] = ()
+    """What `init` says in `networks`; empty says nothing and asks nothing."""
+    features: bytes | None = None
+    """What `init` offers, in place of all that this release carries (`core.peer.features`)."""
 
 
 class FeeratePolicy(Record):

@@ -25,7 +25,10 @@ class Sealer:
     __slots__ = ("_aead", "_chaining_key", "_key", "_nonce")
 
     def __init__(self, key: bytes, chaining_key: bytes) -> None:
-        """Start from `sk` and `sck`, 32 bytes each."""
+        """Args:
+        key: 32 bytes, `sk`.
+        chaining_key: 32 bytes, `sck`.
+        """
         self._key, self._chaining_key, self._aead, self._nonce = key, chaining_key, Aead(key), 0
 
     def seal(self, message: bytes) -> bytes:
@@ -56,7 +59,10 @@ class Opener:
     __slots__ = ("_aead", "_broken", "_buffer", "_chaining_key", "_header_seen", "_key", "_missing", "_nonce")
 
     def __init__(self, key: bytes, chaining_key: bytes) -> None:
-        """Start from `rk` and `rck`, 32 bytes each."""
+        """Args:
+        key: 32 bytes, `rk`.
+        chaining_key: 32 bytes, `rck`.
+        """
         self._key, self._chaining_key, self._aead, self._nonce = key, chaining_key, Aead(key), 0
         self._buffer = bytearray()
         self._header_seen = False
