@@ -58,3 +58,10 @@ class ReleaseFunding(Event):
     """To the wallet: the reserved transaction will never be; its coins are free again."""
 
     ref: bytes
+
+
+class WalletView(Record):
+    """What the wallet shows to others (`Env.views["wallet"]`)."""
+
+    script_pubkey: bytes
+    """A script of ours that nobody was given yet: for shutdowns, and for what is swept from the chain."""

@@ -92,6 +92,17 @@ class FeeratePolicy(Record):
     cap_per_kw: FeeratePerKw = FeeratePerKw(250_000)
 
 
+class WalletPolicy(Record):
+    """What the on-chain wallet keeps back and how it spends."""
+
+    anchor_reserve_sat: Sat = Sat(10_000)
+    """For each channel: what it may cost to get its commitment confirmed in time (BOLT 3, anchor outputs)."""
+    max_anchor_reserve_sat: Sat = Sat(100_000)
+    max_reservations: int = 100
+    max_unconfirmed: int = 1000
+    """How many transactions of strangers in the mempool are remembered."""
+
+
 class Policy(Record):
     """All of it."""
 
@@ -101,3 +112,4 @@ class Policy(Record):
     forward: ForwardPolicy = ForwardPolicy()
     peer: PeerPolicy = PeerPolicy()
     feerates: FeeratePolicy = FeeratePolicy()
+    wallet: WalletPolicy = WalletPolicy()

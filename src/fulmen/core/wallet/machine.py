@@ -1,0 +1,69 @@
+"""The wallet as the node mounts it."""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.funds import WalletView
+from fulmen.core.base.machine import Address, CallerGone, Event, Lull, Step, Topic
+from fulmen.core.base.mount import Mount
+from fulmen.core.base.outer import Want, WantPublished
+from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, Accounts, script_at
+from fulmen.core.wallet.chain import chain
+from fulmen.core.wallet.commands import commands
+from fulmen.core.wallet.facts import forget
+from fulmen.core.wallet.scripts import next_path, watches
+from fulmen.core.wallet.state import Wallet
+
+KIND = "wallet"
+ADDRESS = Address(KIND)
+
+WALLET: Topic = commands | chain
+
+
+class NotForTheWallet(Refused):
+    """The wallet has no use for this event."""
+
+
+def mount(accounts: Accounts) -> Mount:
+    """The wallet of these accounts, of which only the public halves are kept."""
+    watching = Accounts(accounts.bip84.public, accounts.bip86.public)
+    return Mount(
+        kind=KIND,
+        initial=lambda _key: Wallet(watching),
+        decide=decide,
+        crash=(CallerGone(),),
+        forget=forget,
+        wants=wants,
+        view=view,
+    )
+
+
+def decide(wallet: Wallet, event: Event, env: Env) -> Step[Wallet]:
+    """Hand an event to its handler.
+
+    Raises:
+        NotForTheWallet: it has none.
+    """
+    if isinstance(event, Lull):
+        return Step(wallet)
+    handler = WALLET.get(type(event))
+    if handler is None:
+        raise NotForTheWallet(event=type(event).__name__)
+    step: Step[Wallet] = handler(wallet, event, env)
+    return step
+
+
+def wants(wallet: Wallet) -> tuple[Want, ...]:
+    """Every script watched, and every transaction of ours published that waits for a block and can still get one."""
+    published = [
+        WantPublished(tx.own.name, tx.own.tx, (tx.own.sign,))
+        for tx in wallet.alive
+        if tx.block is None and tx.own is not None
+    ]
+    return (*watches(wallet), *published)
+
+
+def view(wallet: Wallet) -> WalletView:
+    """What others may take without asking."""
+    return WalletView(script_at(wallet.accounts, next_path(wallet, P2TR_ACCOUNT, CHANGE)))

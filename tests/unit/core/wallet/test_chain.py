@@ -1,0 +1,206 @@
+"""Coins under blocks, reorganisations and contradictions."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.wallets import (
+    ACCOUNTS,
+    ELSEWHERE,
+    NEW,
+    a_block,
+    a_coinbase,
+    a_command,
+    a_payment,
+    a_wallet,
+    an_outpoint,
+    step_of,
+    told,
+)
+
+from fulmen.core.base.ids import Txid
+from fulmen.core.base.machine import CallerGone
+from fulmen.core.base.outer import (
+    ChainRewound,
+    Notify,
+    OutputSpent,
+    PublishFailed,
+    ScriptPaid,
+    TxConfirmed,
+    WantPublished,
+)
+from fulmen.core.base.policy import Policy, WalletPolicy
+from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.bitcoin.accounts import KeyPath
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut, parse_tx
+from fulmen.core.wallet.balance import Balance, balance
+from fulmen.core.wallet.commands import Withdraw
+from fulmen.core.wallet.facts import forget
+from fulmen.core.wallet.faults import AlreadyPaid, ChainSaidNonsense, InsufficientFunds
+from fulmen.core.wallet.machine import wants
+from fulmen.core.wallet.state import Wallet
+
+
+def parts(wallet: Wallet, height: int = 100) -> Balance:
+    return balance(wallet, BlockHeight(height), Sat(0))
+
+
+def published(wallet: Wallet) -> list[Txid]:
+    return [parse_tx(want.tx).txid for want in wants(wallet) if isinstance(want, WantPublished)]
+
+
+def after(wallet: Wallet, *events: object) -> Wallet:
+    for event in events:
+        assert isinstance(event, ScriptPaid | TxConfirmed | OutputSpent | ChainRewound | CallerGone)
+        wallet = step_of(wallet, event).state
+    return wallet
+
+
+def rewound(to: int) -> ChainRewound:
+    return ChainRewound(BlockHeight(to))
+
+
+PAYMENT = a_payment(1, 40_000)
+WITHDRAWAL = Withdraw(a_command(1), ELSEWHERE, Sat(25_000))
+
+
+def test_a_payment_is_pending_until_its_block() -> None:
+    waiting = after(Wallet(ACCOUNTS), told(PAYMENT))
+    assert parts(waiting) == Balance(Sat(0), Sat(40_000), Sat(0), Sat(0))
+    confirmed = after(waiting, told(PAYMENT, a_block(100)))
+    assert parts(confirmed) == Balance(Sat(40_000), Sat(0), Sat(0), Sat(0))
+
+
+@pytest.mark.parametrize("block", [None, a_block(100)])
+def test_being_told_twice_changes_nothing(block: object) -> None:
+    event = told(PAYMENT, block)  # type: ignore[arg-type]
+    once = after(Wallet(ACCOUNTS), event)
+    assert step_of(once, event).facts == []
+    assert step_of(once, told(PAYMENT)).facts == []
+
+
+def test_the_same_fact_may_come_as_any_of_the_three_events() -> None:
+    block = a_block(100)
+    wallet = after(Wallet(ACCOUNTS), TxConfirmed(PAYMENT.txid, PAYMENT.serialize(), block, 3))
+    assert wallet == after(Wallet(ACCOUNTS), told(PAYMENT, block))
+    coin = wallet.unspent[0].outpoint
+    spend = Tx(2, (TxIn(coin),), (TxOut(Sat(39_000), ELSEWHERE),))
+    assert parts(after(wallet, OutputSpent(coin, spend.serialize(), block))).total_sat == 0
+
+
+def test_what_is_not_ours_leaves_no_trace() -> None:
+    foreign = Tx(2, (TxIn(an_outpoint(1)),), (TxOut(Sat(5_000), ELSEWHERE),))
+    assert step_of(Wallet(ACCOUNTS), told(foreign, a_block(100))).facts == []
+    far = a_payment(1, 5_000, KeyPath(86, 0, 20))  # beyond the gap
+    assert step_of(Wallet(ACCOUNTS), told(far, a_block(100))).facts == []
+
+
+def test_nonsense_of_the_chain_source_is_refused_by_name() -> None:
+    for event in (
+        ScriptPaid(PAYMENT.txid, b"\x00", None),
+        ScriptPaid(Txid(bytes(32)), PAYMENT.serialize(), None),
+        OutputSpent(an_outpoint(1), PAYMENT.serialize()[:-1], None),
+    ):
+        with pytest.raises(ChainSaidNonsense):
+            step_of(Wallet(ACCOUNTS), event)
+
+
+def test_a_reorganisation_makes_a_payment_pending_and_a_crash_forgets_it() -> None:
+    undone = after(a_wallet(40_000), rewound(99))
+    assert parts(undone) == Balance(Sat(0), Sat(40_000), Sat(0), Sat(0))
+    assert parts(after(undone, CallerGone())).total_sat == 0
+    assert step_of(a_wallet(40_000), rewound(100)).facts == []
+
+
+def test_our_own_transaction_is_published_again_after_a_reorganisation() -> None:
+    step = step_of(a_wallet(40_000), WITHDRAWAL)
+    tx = parse_tx(step.actions[0].result.tx)
+    confirmed = after(step.state, told(tx, a_block(101)))
+    assert published(confirmed) == []
+    assert published(after(confirmed, rewound(100))) == [tx.txid]
+    assert published(after(confirmed, rewound(100), told(tx, a_block(101, fork=1)))) == []
+
+
+def test_our_own_transaction_is_published_even_if_what_it_spends_was_undone() -> None:
+    step = step_of(a_wallet(40_000), WITHDRAWAL)
+    undone = after(step.state, rewound(50), CallerGone())
+    assert len(published(undone)) == 1
+    assert parts(undone).spendable_sat == 0
+
+
+def test_a_spend_that_a_block_contradicts_is_not_published_until_that_block_is_undone() -> None:
+    step = step_of(a_wallet(40_000), WITHDRAWAL)
+    coin = parse_tx(step.actions[0].result.tx).inputs[0].outpoint
+    thief = Tx(2, (TxIn(coin),), (TxOut(Sat(39_000), ELSEWHERE),))
+    robbed = after(step.state, told(thief, a_block(101)))
+    assert published(robbed) == []
+    assert parts(robbed).total_sat == 0
+    assert len(published(after(robbed, rewound(100)))) == 1
+    assert step_of(step.state, told(thief)).facts == []  # only in the mempool: not believed
+
+
+def test_a_replaced_payment_is_gone_with_what_hung_on_it() -> None:
+    replaced = a_payment(1, 40_000)
+    child = a_payment(2, 9_000, KeyPath(86, 0, 1), spends=replaced.outpoint(0))
+    bumped = a_payment(1, 38_000, salt=1)
+    wallet = after(Wallet(ACCOUNTS), told(replaced), told(child))
+    assert parts(wallet).pending_sat == 49_000
+    for block in (None, a_block(100)):
+        assert parts(after(wallet, told(bumped, block))).total_sat == 38_000
+
+
+def test_a_coinbase_is_immature_for_a_hundred_blocks() -> None:
+    wallet = after(Wallet(ACCOUNTS), told(a_coinbase(1, 50_000), a_block(100)))
+    assert parts(wallet, 198) == Balance(Sat(0), Sat(0), Sat(0), Sat(50_000))
+    assert parts(wallet, 199) == Balance(Sat(50_000), Sat(0), Sat(0), Sat(0))
+    with pytest.raises(InsufficientFunds):
+        step_of(wallet, WITHDRAWAL, height=198)
+    assert step_of(wallet, WITHDRAWAL, height=199).facts
+    assert parts(after(wallet, rewound(99))).total_sat == 0  # a coinbase cannot wait in a mempool
+
+
+def test_what_is_deep_takes_no_room_and_is_not_believed_twice() -> None:
+    step = step_of(a_wallet(40_000), WITHDRAWAL)
+    tx = parse_tx(step.actions[0].result.tx)
+    wallet = after(step.state, told(tx, a_block(101)), told(a_payment(7, 1_000), a_block(201)))
+    change = 40_000 - 25_000 - step.actions[0].result.fee_sat
+    assert parts(wallet, 201) == Balance(Sat(change + 1_000), Sat(0), Sat(0), Sat(0))
+    assert len(wallet.txs) == 1 and len(wallet.settled) == 1
+    for old in (told(tx, a_block(101)), told(tx), told(a_payment(1000, 40_000), a_block(100))):
+        assert step_of(wallet, old).facts == []
+    with pytest.raises(AlreadyPaid):
+        step_of(wallet, WITHDRAWAL)
+
+
+def test_a_reorganisation_deeper_than_anything_settled_is_alarming() -> None:
+    wallet = after(a_wallet(40_000), told(a_payment(7, 1_000), a_block(201)))
+    (alarm,) = step_of(wallet, rewound(50)).actions
+    assert isinstance(alarm, Notify)
+
+
+def test_strangers_in_the_mempool_have_a_bound_and_blocks_have_none() -> None:
+    policy = Policy(wallet=WalletPolicy(max_unconfirmed=2))
+    wallet = Wallet(ACCOUNTS)
+    for n in range(4):
+        wallet = step_of(wallet, told(a_payment(n, 10_000)), policy=policy).state
+    assert parts(wallet).pending_sat == 20_000
+    for n in range(4):
+        wallet = step_of(wallet, told(a_payment(n, 10_000), a_block(100)), policy=policy).state
+    assert parts(wallet).spendable_sat == 40_000
+
+
+def test_the_operator_hears_when_nobody_takes_our_transaction() -> None:
+    step = step_of(a_wallet(40_000), WITHDRAWAL)
+    (txid,) = published(step.state)
+    failed = step_of(step.state, PublishFailed("withdrawal", txid, "min relay fee not met"))
+    (notice,) = failed.actions
+    assert isinstance(notice, Notify) and notice.about["reason"] == "min relay fee not met"
+    assert published(failed.state) == [txid]
+    assert step_of(step.state, PublishFailed("x", Txid(bytes(32)), "x")).actions == []
+
+
+def test_a_crash_forgets_what_passes_and_nothing_else() -> None:
+    wallet = after(a_wallet(40_000), told(PAYMENT))
+    gone = step_of(wallet, CallerGone())
+    assert gone.state == forget(wallet) == a_wallet(40_000)
+    assert step_of(gone.state, CallerGone()).facts == []
+    assert NEW in [coin.path for coin in gone.state.unspent]
