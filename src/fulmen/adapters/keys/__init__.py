@@ -1,1 +1,0 @@
-"""Key holders: who answers sign requests, in this process or in another."""

@@ -1,1 +1,0 @@
-"""HTLCs in, HTLCs out: one circuit per received HTLC is the judge of what becomes of it (law 10)."""

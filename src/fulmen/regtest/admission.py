@@ -1,0 +1,298 @@
+"""Admission: what may enter the mempool, and what it replaces. Reasons are Bitcoin Core's words.
+
+One transaction, or a package of a child with its parents, goes through the same steps: form, inputs, locks, fees,
+relatives, replacement, scripts.
+
+Source: Bitcoin Core, validation.cpp (MemPoolAccept), policy/rbf.cpp, policy/packages.cpp; BIP 125, 431.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.transaction import Tx
+from fulmen.regtest import btclib_engine, truc
+from fulmen.regtest.chainstate import ChainState
+from fulmen.regtest.coins import Coin
+from fulmen.regtest.consensus import (
+    MissingInputs,
+    Rejected,
+    check_inputs,
+    check_transaction,
+    is_final,
+    relative_locks_pass,
+)
+from fulmen.regtest.mempool import Mempool, Pooled
+from fulmen.regtest.relaypolicy import (
+    MAX_STANDARD_SIGOPS_COST,
+    MIN_STANDARD_NONWITNESS_BYTES,
+    RelayPolicy,
+    adjusted_vsize,
+    fee_at,
+)
+from fulmen.regtest.replacement import (
+    Case,
+    PackageRejected,
+    Reconsiderable,
+    check_families,
+    check_package_replacement,
+    check_replacement,
+)
+
+
+class Admitted(Record):
+    """A transaction that was (or would be) taken."""
+
+    txid: Txid
+    wtxid: bytes
+    vsize: int
+    fee: Sat
+    effective_fee: int
+    """What its feerate is reckoned with: its own fee, or that of the package ..."""
+    effective_vsize: int
+    """... over its own virtual size, or that of the package."""
+    includes: tuple[bytes, ...]
+    """The wtxids of the transactions in that reckoning."""
+    replaced: tuple[Txid, ...] = ()
+
+
+class Admission:
+    """The door of the mempool."""
+
+    def __init__(self, chain: ChainState, pool: Mempool, policy: RelayPolicy) -> None:
+        self._chain = chain
+        self._pool = pool
+        self._policy = policy
+
+    def admit(
+        self, tx: Tx, *, dry_run: bool = False, bypass_limits: bool = False, max_sat_per_kvb: int = 0
+    ) -> Admitted:
+        """Take one transaction.
+
+        Args:
+            dry_run: only say what would happen.
+            bypass_limits: it comes from a disconnected block: fees and family sizes are not asked.
+            max_sat_per_kvb: refuse a higher feerate (0: any).
+
+        Raises:
+            Rejected: with Core's reason; `Reconsiderable` when only the fee is wrong.
+        """
+        case = Case()
+        candidate = self._examine(tx, case, bypass_limits)
+        if not bypass_limits:
+            self._check_fee(candidate.modified_fee, candidate.vsize)
+            self._check_truc(candidate, case, may_evict_sibling=True)
+        doomed = check_replacement(case, self._pool, self._policy) if case.conflicts else {}
+        if not bypass_limits:
+            check_families(case, doomed, self._pool, self._policy)
+        self._check_ceiling(candidate, max_sat_per_kvb)
+        if not bypass_limits:
+            self._check_dust_spent(case)
+        self._check_scripts(candidate)
+        return self._finish(case, doomed, dry_run)[0]
+
+    def admit_package(self, txs: Sequence[Tx], *, dry_run: bool = False, max_sat_per_kvb: int = 0) -> list[Admitted]:
+        """Take related transactions together; their fees are reckoned as one.
+
+        The package is well formed. A dry run is stricter, as in Core: each transaction pays for itself, and nothing
+        is replaced.
+
+        Raises:
+            PackageRejected: the package as a whole is refused.
+            TransactionRejected: one of its transactions is.
+        """
+        case = Case()
+        for tx in txs:
+            try:
+                candidate = self._examine(tx, case, False)
+                if dry_run:
+                    self._check_fee(candidate.modified_fee, candidate.vsize)
+                if dry_run and case.conflicts:
+                    raise Rejected("bip125-replacement-disallowed")
+                self._check_ceiling(candidate, max_sat_per_kvb)
+                self._check_truc(candidate, case, may_evict_sibling=False)
+            except Rejected as why:
+                raise TransactionRejected(tx, why) from None
+        try:
+            self._check_fee(case.fee, case.vsize)
+        except Rejected as why:
+            raise TransactionRejected(txs[-1], why) from None
+        for candidate in case.candidates:
+            if reason := truc.violation(self._pool, candidate, [], case.candidates)[0]:
+                raise PackageRejected("TRUC-violation", reason)
+        doomed = check_package_replacement(case, self._pool, self._policy) if case.conflicts else {}
+        try:
+            check_families(case, doomed, self._pool, self._policy)
+        except Rejected as why:
+            raise PackageRejected(why.reason, why.debug) from None
+        for candidate in case.candidates:
+            try:
+                self._check_dust_spent(Case([candidate]))
+                self._check_scripts(candidate)
+            except Rejected as why:
+                raise TransactionRejected(candidate.tx, why) from None
+        return self._finish(case, doomed, dry_run)
+
+    def after_reorg(self) -> None:
+        """Take back what disconnected blocks had confirmed, and drop what the new chain makes impossible."""
+        for tx in self._pool.take_unconfirmed():
+            try:
+                self.admit(tx, bypass_limits=True)
+            except Rejected:
+                for vout in range(len(tx.outputs)):
+                    if (child := self._pool.spender(OutPoint(tx.txid, vout))) is not None:
+                        self._pool.remove_with_descendants(child)
+        for pooled in self._pool:
+            if self._pool.get(pooled.txid) is not None and not self._still_possible(pooled):
+                self._pool.remove_with_descendants(pooled)
+
+    def _examine(self, tx: Tx, case: Case, bypass_limits: bool) -> Pooled:
+        """Everything that is asked of a transaction before its fee: gives it as a candidate of the case."""
+        raw = tx.serialize()
+        check_transaction(tx)
+        if tx.is_coinbase:
+            raise Rejected("coinbase")
+        if reason := btclib_engine.standard_form(raw, self._policy.dust_relay_sat_per_kvb):
+            raise Rejected(reason)
+        if len(tx.base) < MIN_STANDARD_NONWITNESS_BYTES:
+            raise Rejected("tx-size-small")
+        tip = self._chain.tip
+        if not is_final(tx, tip.height + 1, tip.median_time_past):
+            raise Rejected("non-final")
+        if (same := self._pool.get(tx.txid)) is not None:
+            raise Rejected(
+                "txn-already-in-mempool" if same.tx.wtxid == tx.wtxid else "txn-same-nonwitness-data-in-mempool"
+            )
+        for spent in tx.inputs:
+            if (conflicting := self._pool.spender(spent.outpoint)) is not None:
+                case.conflicts[conflicting.txid] = conflicting
+        coins = self._coins_of(tx, case)
+        heights = [coin.height for coin in coins]
+        if not relative_locks_pass(tx, heights, tip.height + 1, tip.median_time_past, self._median_time_at):
+            raise Rejected("non-BIP68-final")
+        fee = check_inputs(tx, coins, tip.height + 1)
+        outputs = [coin.output for coin in coins]
+        if reason := btclib_engine.standard_inputs(raw, outputs):
+            raise Rejected(reason)
+        sigops = btclib_engine.sigops_cost(raw, outputs)
+        candidate = Pooled(
+            tx, raw, tuple(coins), fee, adjusted_vsize(tx.weight, sigops), sigops, self._chain.clock(), tip.height
+        )
+        candidate.fee_delta = self._pool.deltas.get(tx.txid, 0)
+        if (fee or candidate.modified_fee) and self._dust_of(candidate):
+            raise Rejected("dust", "tx with dust output must be 0-fee")
+        if sigops > MAX_STANDARD_SIGOPS_COST:
+            raise Rejected("bad-txns-too-many-sigops", str(sigops))
+        if not bypass_limits and self._pool.total_vsize + candidate.vsize > self._policy.max_mempool_vsize:
+            raise Reconsiderable("mempool full")
+        for spent in tx.inputs:
+            parent = self._unconfirmed(spent.outpoint.txid, case)
+            if parent is not None:
+                candidate.parents[parent.txid] = parent
+        case.candidates.append(candidate)
+        return candidate
+
+    def _unconfirmed(self, txid: Txid, case: Case) -> Pooled | None:
+        for candidate in case.candidates:
+            if candidate.txid == txid:
+                return candidate
+        return self._pool.get(txid)
+
+    def _coins_of(self, tx: Tx, case: Case) -> list[Coin]:
+        coins = []
+        next_height = self._chain.height + 1
+        for spent in tx.inputs:
+            coin = self._chain.coins.get(spent.outpoint)
+            if coin is None:
+                parent = self._unconfirmed(spent.outpoint.txid, case)
+                if parent is not None and spent.outpoint.vout < len(parent.tx.outputs):
+                    coin = Coin(parent.tx.outputs[spent.outpoint.vout], next_height, False)
+            if coin is None:
+                if any(self._chain.coins.get(tx.outpoint(vout)) for vout in range(len(tx.outputs))):
+                    raise Rejected("txn-already-known")
+                raise MissingInputs
+            coins.append(coin)
+        return coins
+
+    def _median_time_at(self, height: int) -> int:
+        return self._chain.median_time_at(min(height, self._chain.height))
+
+    def _check_fee(self, fee: int, vsize: int) -> None:
+        needed = fee_at(self._policy.min_relay_sat_per_kvb, vsize)
+        if fee < needed:
+            raise Reconsiderable("min relay fee not met", f"{fee} < {needed}")
+
+    def _check_ceiling(self, candidate: Pooled, max_sat_per_kvb: int) -> None:
+        if max_sat_per_kvb and candidate.modified_fee * 1000 > max_sat_per_kvb * candidate.vsize:
+            raise Rejected("max feerate exceeded")
+
+    def _check_truc(self, candidate: Pooled, case: Case, *, may_evict_sibling: bool) -> None:
+        reason, sibling = truc.violation(self._pool, candidate, list(case.conflicts.values()))
+        if sibling is not None and may_evict_sibling:
+            case.conflicts[sibling.txid] = sibling
+            case.sibling_evicted = True
+        elif reason:
+            raise Rejected("TRUC-violation", reason)
+
+    def _check_dust_spent(self, case: Case) -> None:
+        for candidate in case.candidates:
+            if reason := truc.unspent_dust(candidate, list(candidate.parents.values()), self._dust_of):
+                raise Rejected("missing-ephemeral-spends", reason)
+
+    def _dust_of(self, pooled: Pooled) -> list[int]:
+        return btclib_engine.dust_outputs(pooled.raw, self._policy.dust_relay_sat_per_kvb)
+
+    def _check_scripts(self, candidate: Pooled) -> None:
+        outputs = [coin.output for coin in candidate.coins]
+        if reason := btclib_engine.standard_scripts(candidate.raw, outputs):
+            raise Rejected(f"mempool-script-verify-flag-failed ({reason})")
+        if reason := self._chain.judge.scripts(candidate.raw, outputs):
+            raise Rejected(f"block-script-verify-flag-failed ({reason})")
+
+    def _finish(self, case: Case, doomed: dict[Txid, Pooled], dry_run: bool) -> list[Admitted]:
+        admitted = []
+        for candidate in case.candidates:
+            reckoned = [candidate] if dry_run else case.candidates
+            admitted.append(
+                Admitted(
+                    candidate.txid,
+                    candidate.tx.wtxid,
+                    candidate.vsize,
+                    candidate.fee,
+                    effective_fee=sum(other.modified_fee for other in reckoned),
+                    effective_vsize=sum(other.vsize for other in reckoned),
+                    includes=tuple(other.tx.wtxid for other in reckoned),
+                    replaced=tuple(doomed),
+                )
+            )
+        if not dry_run:
+            for pooled in doomed.values():
+                self._pool.remove(pooled)
+            for candidate in case.candidates:
+                self._pool.add(candidate)
+        return admitted
+
+    def _still_possible(self, pooled: Pooled) -> bool:
+        tip = self._chain.tip
+        if not is_final(pooled.tx, tip.height + 1, tip.median_time_past):
+            return False
+        try:
+            coins = self._coins_of(pooled.tx, Case())
+            check_inputs(pooled.tx, coins, tip.height + 1)
+        except Rejected:
+            return False
+        return relative_locks_pass(
+            pooled.tx, [coin.height for coin in coins], tip.height + 1, tip.median_time_past, self._median_time_at
+        )
+
+
+class TransactionRejected(Rejected):
+    """One transaction of a package is refused: `tx` says which, `why` by what."""
+
+    def __init__(self, tx: Tx, why: Rejected) -> None:
+        super().__init__(why.reason, why.debug)
+        self.tx = tx
+        self.why = why

@@ -1,0 +1,181 @@
+"""The rules that the mempool shares with blocks, and those of a block as a whole. Reasons are Bitcoin Core's words.
+
+Scripts are the judge's (`judges`). Every deployment up to taproot is active from the first block, as in Core's regtest.
+
+Source: Bitcoin Core, consensus/tx_check.cpp, consensus/tx_verify.cpp, validation.cpp (CheckBlock,
+ContextualCheckBlock, ConnectBlock); BIP 34, 68, 113, 141.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.units import LOCKTIME_THRESHOLD, MAX_MONEY_SAT, Sat
+from fulmen.core.bitcoin.block import (
+    COINBASE_MATURITY,
+    MAX_BLOCK_WEIGHT,
+    BitsMalformed,
+    CoinbaseHeightWrong,
+    ProofOfWorkMissing,
+    WholeBlock,
+    WitnessCommitmentWrong,
+    check_proof_of_work,
+    check_witness_commitment,
+    coinbase_height,
+)
+from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.core.bitcoin.transaction import NULL_OUTPOINT, SEQUENCE_FINAL, Tx
+from fulmen.regtest.coins import Coin
+from fulmen.regtest.params import MAX_FUTURE_BLOCK_TIME, subsidy
+
+SEQUENCE_LOCK_DISABLED = 1 << 31
+SEQUENCE_LOCK_BY_TIME = 1 << 22
+SEQUENCE_LOCK_MASK = 0xFFFF
+SEQUENCE_LOCK_GRANULARITY = 9
+"""Relative times count in units of 512 seconds (BIP 68)."""
+
+
+class Rejected(Refused):
+    """A transaction or block is refused: `reason` is Core's reject reason, `debug` what Core adds to it."""
+
+    def __init__(self, reason: str, debug: str = "") -> None:
+        super().__init__(f"{reason}, {debug}" if debug else reason)
+        self.reason = reason
+        self.debug = debug
+
+
+class MissingInputs(Rejected):
+    """An output that is spent does not exist, or is spent already."""
+
+    def __init__(self) -> None:
+        super().__init__("bad-txns-inputs-missingorspent")
+
+
+def check_transaction(tx: Tx) -> None:
+    """The rules that need nothing but the transaction.
+
+    Raises:
+        Rejected: with Core's reason.
+    """
+    if len(tx.base) * 4 > MAX_BLOCK_WEIGHT:
+        raise Rejected("bad-txns-oversize")
+    if sum(output.amount_sat for output in tx.outputs) > MAX_MONEY_SAT:
+        raise Rejected("bad-txns-txouttotal-toolarge")
+    outpoints = [spent.outpoint for spent in tx.inputs]
+    if len(set(outpoints)) != len(outpoints):
+        raise Rejected("bad-txns-inputs-duplicate")
+    if tx.is_coinbase:
+        if not 2 <= len(tx.inputs[0].script_sig) <= 100:
+            raise Rejected("bad-cb-length")
+    elif NULL_OUTPOINT in outpoints:
+        raise Rejected("bad-txns-prevout-null")
+
+
+def check_inputs(tx: Tx, coins: Sequence[Coin], height: int) -> Sat:
+    """Maturity and amounts of what a transaction spends in a block of this height; gives the fee.
+
+    Raises:
+        Rejected: with Core's reason.
+    """
+    for coin in coins:
+        if coin.coinbase and height - coin.height < COINBASE_MATURITY:
+            raise Rejected(
+                "bad-txns-premature-spend-of-coinbase", f"tried to spend coinbase at depth {height - coin.height}"
+            )
+    spent = sum(coin.output.amount_sat for coin in coins)
+    if spent > MAX_MONEY_SAT:
+        raise Rejected("bad-txns-inputvalues-outofrange")
+    created = sum(output.amount_sat for output in tx.outputs)
+    if spent < created:
+        raise Rejected("bad-txns-in-belowout", f"value in ({money(spent)}) < value out ({money(created)})")
+    return Sat(spent - created)
+
+
+def is_final(tx: Tx, height: int, median_time_past: int) -> bool:
+    """Whether its locktime lets a transaction into a block of this height whose parent has this median time."""
+    if tx.locktime == 0:
+        return True
+    reached = height if tx.locktime < LOCKTIME_THRESHOLD else median_time_past
+    return tx.locktime < reached or all(spent.sequence == SEQUENCE_FINAL for spent in tx.inputs)
+
+
+def relative_locks_pass(
+    tx: Tx, coin_heights: Sequence[int], height: int, median_time_past: int, median_time_at: Callable[[int], int]
+) -> bool:
+    """Whether BIP 68 lets a transaction into a block of this height whose parent has this median time.
+
+    `coin_heights` are those of the spent outputs; `median_time_at(h)` is the median time past of block h.
+    """
+    if tx.version < 2:
+        return True
+    for spent, coin_height in zip(tx.inputs, coin_heights, strict=True):
+        if spent.sequence & SEQUENCE_LOCK_DISABLED:
+            continue
+        distance = spent.sequence & SEQUENCE_LOCK_MASK
+        if spent.sequence & SEQUENCE_LOCK_BY_TIME:
+            since = median_time_at(max(coin_height - 1, 0))
+            if median_time_past < since + (distance << SEQUENCE_LOCK_GRANULARITY):
+                return False
+        elif height < coin_height + distance:
+            return False
+    return True
+
+
+def check_block(block: WholeBlock) -> None:
+    """The rules that need nothing but the block, beyond what `parse_block` has seen to.
+
+    Raises:
+        Rejected: with Core's reason.
+    """
+    try:
+        check_proof_of_work(block.header, REGTEST)
+    except (BitsMalformed, ProofOfWorkMissing):
+        raise Rejected("high-hash", "proof of work failed") from None
+    for tx in block.txs:
+        check_transaction(tx)
+
+
+def check_block_in_context(block: WholeBlock, height: int, median_time_past: int, now: int) -> None:
+    """The rules that need the block's place: difficulty, times, height, finality, witness commitment.
+
+    Raises:
+        Rejected: with Core's reason.
+    """
+    if block.header.bits != REGTEST.pow_limit_bits:
+        raise Rejected("bad-diffbits", "incorrect proof of work")
+    if block.header.time <= median_time_past:
+        raise Rejected("time-too-old", "block's timestamp is too early")
+    if block.header.time > now + MAX_FUTURE_BLOCK_TIME:
+        raise Rejected("time-too-new", "block timestamp too far in the future")
+    if not 4 <= block.header.version < 1 << 31:
+        raise Rejected(f"bad-version(0x{block.header.version:08x})", "rejected nVersion block")
+    if not all(is_final(tx, height, median_time_past) for tx in block.txs):
+        raise Rejected("bad-txns-nonfinal", "non-final transaction")
+    try:
+        claimed = coinbase_height(block.txs[0])
+    except CoinbaseHeightWrong:
+        claimed = None
+    if claimed != height:
+        raise Rejected("bad-cb-height", "block height mismatch in coinbase")
+    try:
+        check_witness_commitment(block)
+    except WitnessCommitmentWrong:
+        raise Rejected("bad-witness-merkle-match", "witness merkle commitment mismatch") from None
+
+
+def check_coinbase_amount(coinbase: Tx, fees: Sat, height: int) -> None:
+    """The coinbase may create the subsidy and collect the fees, no more.
+
+    Raises:
+        Rejected: it creates more.
+    """
+    created = sum(output.amount_sat for output in coinbase.outputs)
+    if created > subsidy(height) + fees:
+        raise Rejected("bad-cb-amount", f"coinbase pays too much (actual={created} vs limit={subsidy(height) + fees})")
+
+
+def money(amount_sat: int) -> str:
+    """An amount as Core prints it: bitcoins with eight places, trailing zeros cut to two."""
+    whole, rest = divmod(amount_sat, 100_000_000)
+    return f"{whole}.{f'{rest:08d}'[:2]}{f'{rest:08d}'[2:].rstrip('0')}"

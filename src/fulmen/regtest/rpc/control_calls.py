@@ -1,0 +1,139 @@
+"""Calls that move the chain (mining, reorgs, the clock, the faucet) and those about the server itself."""
+
+from __future__ import annotations
+
+from fulmen.core.base.faults import Malformed
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.block import BlockWithoutCoinbase, MerkleRootWrong, parse_block
+from fulmen.regtest.chainstate import BlockUnknown
+from fulmen.regtest.consensus import Rejected
+from fulmen.regtest.faucet import FaucetDry
+from fulmen.regtest.node import RegtestNode
+from fulmen.regtest.rpc.lookups import script_for, script_of_descriptor
+from fulmen.regtest.rpc.registry import CALLS, Arguments, Code, JsonValue, RpcRefused, call, hex_of
+from fulmen.regtest.rpc.shapes import shown
+
+MAX_MINED_AT_ONCE = 5000
+MAX_TIME = 2**32 - 1
+
+
+@call("generatetoaddress", "nblocks", "address", "maxtries", required=2)
+def generatetoaddress(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Mine blocks that pay an address."""
+    return _mine(node, arguments.whole(0, low=0, high=MAX_MINED_AT_ONCE), script_for(arguments.text(1)))
+
+
+@call("generatetodescriptor", "num_blocks", "descriptor", "maxtries", required=2)
+def generatetodescriptor(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Mine blocks that pay a descriptor: `addr(...)` or `raw(...)`."""
+    return _mine(node, arguments.whole(0, low=0, high=MAX_MINED_AT_ONCE), script_of_descriptor(arguments.text(1)))
+
+
+@call("mine", "nblocks", required=0)
+def mine(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Mine blocks that pay the faucet. (Not a call of Bitcoin Core.)"""
+    return [shown(entry.hash) for entry in node.mine(arguments.whole(0, 1, 0, MAX_MINED_AT_ONCE))]
+
+
+@call("faucet", "address", "amount")
+def faucet(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Pay bitcoins of the faucet to an address; gives the txid, unconfirmed. (Not a call of Bitcoin Core.)"""
+    script, amount_sat = script_for(arguments.text(0)), arguments.amount(1, Sat(0))
+    try:
+        return shown(node.give(script, amount_sat))
+    except FaucetDry as dry:
+        raise RpcRefused(Code.INSUFFICIENT_FUNDS, str(dry)) from None
+    except Rejected as why:
+        raise RpcRefused(Code.VERIFY_REJECTED, str(why)) from None
+
+
+@call("submitblock", "hexdata", "dummy", required=1)
+def submitblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Take a block from outside: null, or why not."""
+    raw = hex_of(arguments.raw(0), "hexdata")
+    try:
+        node.submit_block(parse_block(raw))
+    except MerkleRootWrong:
+        return "bad-txnmrklroot"
+    except BlockWithoutCoinbase:
+        return "bad-cb-missing"
+    except Malformed:
+        raise RpcRefused(Code.DESERIALIZATION_ERROR, "Block decode failed") from None
+    except Rejected as why:
+        return why.reason
+    return None
+
+
+@call("invalidateblock", "blockhash")
+def invalidateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Rule a block out with all that stand on it: a reorg on command."""
+    try:
+        node.invalidate(arguments.hash(0))
+    except BlockUnknown:
+        raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, "Block not found") from None
+    except Rejected as why:
+        raise RpcRefused(Code.MISC_ERROR, str(why)) from None
+    return None
+
+
+@call("reconsiderblock", "blockhash")
+def reconsiderblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Take an `invalidateblock` back."""
+    try:
+        node.reconsider(arguments.hash(0))
+    except BlockUnknown:
+        raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, "Block not found") from None
+    return None
+
+
+@call("setmocktime", "timestamp")
+def setmocktime(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Stop the clock at a time; 0 lets it go on."""
+    node.set_mocktime(arguments.whole(0, low=0, high=MAX_TIME))
+    return None
+
+
+@call("uptime")
+def uptime(node: RegtestNode, _: Arguments) -> JsonValue:
+    """Seconds since the server started."""
+    return node.uptime()
+
+
+@call("stop", "wait", required=0)
+def stop(node: RegtestNode, _: Arguments) -> JsonValue:
+    """Ask the server to stop."""
+    node.on_stop()
+    return "fulmen regtest stopping"
+
+
+@call("getpeerinfo")
+def getpeerinfo(_: RegtestNode, __: Arguments) -> JsonValue:
+    """Nobody: the embedded chain has no peers."""
+    return []
+
+
+@call("getconnectioncount")
+def getconnectioncount(_: RegtestNode, __: Arguments) -> JsonValue:
+    """None."""
+    return 0
+
+
+@call("getzmqnotifications")
+def getzmqnotifications(_: RegtestNode, __: Arguments) -> JsonValue:
+    """None: callers poll."""
+    return []
+
+
+@call("help", "command", required=0)
+def help_(_: RegtestNode, arguments: Arguments) -> JsonValue:
+    """The calls, or one of them."""
+    name = arguments.text(0)
+    if not name:
+        return "\n".join(CALLS[known].usage for known in sorted(CALLS))
+    if name not in CALLS:
+        return f"help: unknown command: {name[:80]}\n"
+    return f"{CALLS[name].usage}\n\n{CALLS[name].help}"
+
+
+def _mine(node: RegtestNode, count: int, script_pubkey: bytes) -> list[str]:
+    return [shown(entry.hash) for entry in node.mine(count, script_pubkey)]
