@@ -1,0 +1,317 @@
+"""Facts, states and cold rows as compact bytes, and back.
+
+A record is `[number of its type, field, field …]` in msgpack. What a field looks like follows from its declared type,
+compiled once for each class; a union is told apart by what stands on disk. Nothing is written that is not declared,
+and no default is left out, so that changing one changes no stored value.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from fulmen.adapters.store.faults import CorruptDatabase, NewerDatabase, NotStorable
+from fulmen.adapters.store.names import Numbers, Types, Upcast, name_of, upcasts, version_of
+
+Convert = Callable[[Any], Any]
+
+_EXT_RECORD, _EXT_TUPLE, _EXT_MAPPING, _EXT_INTEGER = 1, 2, 3, 4
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Form(NamedTuple):
+    """How values of a declared type stand on disk; None converts nothing. `kinds`: what msgpack makes of them."""
+
+    to_disk: Convert | None
+    from_disk: Convert | None
+    kinds: tuple[str, ...]
+
+
+class Shape(NamedTuple):
+    """How one class stands on disk."""
+
+    number: int
+    cls: type
+    to_disk: tuple[tuple[int, Convert], ...]
+    from_disk: tuple[tuple[int, Convert], ...]
+    fields: int
+
+
+class Codec:
+    """One database's way of writing values: its numbers, and the shapes of all types met so far."""
+
+    def __init__(self, numbers: Numbers | None = None) -> None:
+        self.numbers = numbers if numbers is not None else Numbers()
+        self._types = Types()
+        self._shapes: dict[type, Shape] = {}
+        self._read: dict[int, tuple[Shape, tuple[Upcast, ...]]] = {}
+        self._decode = msgspec.msgpack.Decoder(ext_hook=self._from_ext).decode
+
+    def pack(self, value: Any) -> bytes:
+        """A record, or a plain value that contains records.
+
+        Raises:
+            NotStorable: a type in it cannot be stored.
+        """
+        raw = self._any_to_disk(value) if not isinstance(value, msgspec.Struct) else self.record_to_disk(value)
+        return self.pack_raw(raw)
+
+    def unpack(self, data: bytes) -> Any:
+        """What `pack` was given: a record.
+
+        Raises:
+            CorruptDatabase: these bytes were not written by `pack`.
+            NewerDatabase: they were, by a newer version.
+        """
+        try:
+            raw = self._decode(data)
+            return self.record_from_disk(raw) if isinstance(raw, list) else raw
+        except (msgspec.MsgspecError, TypeError, ValueError, KeyError, IndexError, RecursionError) as error:
+            raise CorruptDatabase("a stored value cannot be read", why=str(error)) from error
+
+    def pack_raw(self, raw: Any) -> bytes:
+        """What `record_to_disk` gave, as bytes."""
+        try:
+            return _encode(raw)
+        except OverflowError:  # an integer of more than 64 bits
+            return _encode(_widened(raw))
+
+    def unpack_raw(self, data: bytes) -> Any:
+        """The reverse of `pack_raw`.
+
+        Raises:
+            CorruptDatabase: these are no such bytes.
+        """
+        try:
+            return self._decode(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise CorruptDatabase("a stored value cannot be read", why=str(error)) from error
+
+    def record_to_disk(self, record: Any) -> list[Any]:
+        """`[number, field …]`, ready for msgpack."""
+        shape = self.compiled(type(record))
+        raw = [shape.number, *msgspec.structs.astuple(record)]
+        for index, convert in shape.to_disk:
+            raw[index] = convert(raw[index])
+        return raw
+
+    def record_from_disk(self, raw: list[Any]) -> Any:
+        """The record of `[number, field …]`.
+
+        Raises:
+            CorruptDatabase, NewerDatabase, TypeError, ValueError, LookupError: it is none that we can read.
+        """
+        number = raw[0]
+        known = self._read.get(number)
+        shape, steps = known if known is not None else self._compile_reading(number)
+        fields = raw[1:]
+        for step in steps:
+            fields = step(fields)
+        if len(fields) > shape.fields:
+            raise NewerDatabase("a stored record has fields that are not known here", type=name_of(shape.cls))
+        for index, convert in shape.from_disk:
+            if index <= len(fields):
+                fields[index - 1] = convert(fields[index - 1])
+        return shape.cls(*fields)
+
+    def compiled(self, cls: type) -> Shape:
+        """How a class stands on disk, and with it every type that its fields name.
+
+        Raises:
+            NotStorable: it has no form on disk.
+        """
+        return self._shapes.get(cls) or self._compile(cls)
+
+    # ---- compiling -----------------------------------------------------------------------------
+
+    def _compile(self, cls: type) -> Shape:
+        name = name_of(cls)
+        version = version_of(name)
+        shape = self._shape(cls, self.numbers.of(name if version == 1 else f"{name}@{version}"))
+        self._shapes[cls] = shape
+        return shape
+
+    def _compile_reading(self, number: int) -> tuple[Shape, tuple[Upcast, ...]]:
+        name, _, written = self.numbers.name(number).partition("@")
+        version = int(written) if written else 1
+        cls = self._types.find(name)
+        current = name_of(cls)
+        if version > version_of(current):
+            raise NewerDatabase("a newer version wrote this", type=name, version=version)
+        known = (self._shape(cls, number), upcasts(current, version))
+        self._read[number] = known
+        return known
+
+    def _shape(self, cls: type, number: int) -> Shape:
+        if not issubclass(cls, msgspec.Struct):
+            raise NotStorable(f"{cls} is no Record")
+        try:
+            hints = typing.get_type_hints(cls)
+        except NameError as error:
+            raise NotStorable(f"{name_of(cls)}: {error}") from error
+        to_disk: list[tuple[int, Convert]] = []
+        from_disk: list[tuple[int, Convert]] = []
+        for index, field in enumerate(cls.__struct_fields__, start=1):
+            try:
+                form = self._form(hints[field])
+            except NotStorable as fault:
+                raise NotStorable(f"{name_of(cls)}.{field}: {fault}") from None
+            if form.to_disk is not None:
+                to_disk.append((index, form.to_disk))
+            if form.from_disk is not None:
+                from_disk.append((index, form.from_disk))
+        return Shape(number, cls, tuple(to_disk), tuple(from_disk), len(cls.__struct_fields__))
+
+    def _form(self, declared: Any) -> Form:
+        while hasattr(declared, "__supertype__"):  # NewType
+            declared = declared.__supertype__
+        origin, arguments = typing.get_origin(declared), typing.get_args(declared)
+        if origin is typing.Annotated:
+            return self._form(arguments[0])
+        if declared is Any or declared is object or isinstance(declared, typing.TypeVar):
+            return Form(self._any_to_disk, None, ("any",))
+        if declared in _PLAIN:
+            return Form(None, None, _PLAIN[declared])
+        if origin is typing.Union or origin is types.UnionType:
+            return self._union(tuple(self._form(argument) for argument in arguments))
+        if origin is typing.Literal:
+            kinds = tuple(dict.fromkeys(kind for value in arguments for kind in _PLAIN.get(type(value), ("none",))))
+            return Form(None, None, kinds)
+        if origin is tuple:
+            return self._tuple(arguments)
+        if origin in (list, dict) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+            return self._many(origin, arguments)
+        if isinstance(declared, type):
+            if issubclass(declared, msgspec.Struct):
+                return Form(self.record_to_disk, self.record_from_disk, ("list",))
+            if issubclass(declared, enum.Enum):
+                kinds = tuple(dict.fromkeys(kind for member in declared for kind in _PLAIN[type(member.value)]))
+                return Form(lambda member: member.value, declared, kinds)
+        raise NotStorable(f"{declared} has no form on disk")
+
+    def _tuple(self, arguments: tuple[Any, ...]) -> Form:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            to_disk, from_disk, _ = self._form(arguments[0])
+            return Form(
+                None if to_disk is None else lambda items: [to_disk(item) for item in items],
+                tuple if from_disk is None else lambda items: tuple([from_disk(item) for item in items]),
+                ("list",),
+            )
+        forms = [self._form(argument) for argument in arguments]
+        return Form(
+            lambda items: [_convert(form.to_disk, item) for form, item in zip(forms, items, strict=True)],
+            lambda items: tuple([_convert(form.from_disk, item) for form, item in zip(forms, items, strict=True)]),
+            ("list",),
+        )
+
+    def _many(self, origin: type, arguments: tuple[Any, ...]) -> Form:
+        forms = [self._form(argument) for argument in arguments]
+        if origin is list:
+            (of,) = forms
+            return Form(
+                lambda items: [_convert(of.to_disk, item) for item in items],
+                lambda items: [_convert(of.from_disk, item) for item in items],
+                ("list",),
+            )
+        keys, values = forms
+        return Form(
+            lambda items: [[_convert(keys.to_disk, k), _convert(values.to_disk, v)] for k, v in items.items()],
+            lambda pairs: {_convert(keys.from_disk, k): _convert(values.from_disk, v) for k, v in pairs},
+            ("list",),
+        )
+
+    def _union(self, forms: tuple[Form, ...]) -> Form:
+        """Told apart by what msgpack makes of the values; all Records are one, since each says what it is."""
+        by_kind: dict[str, Form] = {}
+        for form in forms:
+            if form.kinds == ("any",):
+                return form
+            for kind in form.kinds:
+                other = by_kind.setdefault(kind, form)
+                if (other.to_disk, other.from_disk) != (form.to_disk, form.from_disk):
+                    raise NotStorable("two members of a union look the same on disk")
+        converting = {kind: form for kind, form in by_kind.items() if form.to_disk or form.from_disk}
+        if not converting:
+            return Form(None, None, tuple(by_kind))
+        if len(converting) == 1 and "list" in converting:
+            to_disk, from_disk, _ = converting["list"]
+            return Form(
+                to_disk and (lambda value: to_disk(value) if isinstance(value, _LISTS) else value),
+                from_disk and (lambda raw: from_disk(raw) if isinstance(raw, list) else raw),
+                tuple(by_kind),
+            )
+        from_kind = {kind: form.from_disk for kind, form in converting.items() if form.from_disk}
+        to_kind = {kind: form.to_disk for kind, form in converting.items() if form.to_disk}
+        return Form(
+            lambda value: _convert(to_kind.get(_kind(value)), value),
+            lambda raw: _convert(from_kind.get(_kind(raw)), raw),
+            tuple(by_kind),
+        )
+
+    # ---- fields of any type --------------------------------------------------------------------
+
+    def _any_to_disk(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str, bytes)):
+            return value.value if isinstance(value, enum.Enum) else value
+        if isinstance(value, msgspec.Struct):
+            return Ext(_EXT_RECORD, self.pack_raw(self.record_to_disk(value)))
+        if isinstance(value, (tuple, list)):
+            return Ext(_EXT_TUPLE, self.pack_raw([self._any_to_disk(item) for item in value]))
+        if isinstance(value, Mapping):
+            pairs = [[self._any_to_disk(key), self._any_to_disk(item)] for key, item in value.items()]
+            return Ext(_EXT_MAPPING, self.pack_raw(pairs))
+        raise NotStorable(f"{type(value)} has no form on disk")
+
+    def _from_ext(self, code: int, data: memoryview) -> Any:
+        if code == _EXT_INTEGER:
+            return int.from_bytes(data, "big", signed=True)
+        raw = self._decode(data)
+        if code == _EXT_RECORD:
+            return self.record_from_disk(raw)
+        if code == _EXT_TUPLE:
+            return tuple(raw)
+        if code == _EXT_MAPPING:
+            return dict(raw)
+        raise ValueError(f"extension {code} is not ours")
+
+
+_LISTS = (msgspec.Struct, tuple, list, Mapping)
+_PLAIN: dict[Any, tuple[str, ...]] = {
+    int: ("int",),
+    bool: ("bool",),
+    float: ("float", "int"),
+    str: ("str",),
+    bytes: ("bytes",),
+    None: ("none",),
+    type(None): ("none",),
+}
+_KINDS: dict[type, str] = {cls: kinds[0] for cls, kinds in _PLAIN.items() if cls is not None} | {
+    list: "list",
+    tuple: "list",
+}
+
+
+def _kind(value: Any) -> str:
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        kind = _kind(value.value) if isinstance(value, enum.Enum) else "list"
+    return kind
+
+
+def _convert(convert: Convert | None, value: Any) -> Any:
+    return value if convert is None else convert(value)
+
+
+def _widened(raw: Any) -> Any:
+    """The same with integers beyond 64 bits in two's complement as extensions."""
+    if isinstance(raw, (list, tuple)):
+        return [_widened(item) for item in raw]
+    if isinstance(raw, int) and not -(1 << 63) <= raw < 1 << 64:
+        return Ext(_EXT_INTEGER, raw.to_bytes(raw.bit_length() // 8 + 1, "big", signed=True))
+    return raw

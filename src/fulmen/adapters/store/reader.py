@@ -1,0 +1,166 @@
+"""Reading: a point read of a cold row, pages of cold rows, the story of a machine.
+
+Each reader has a connection of its own, so that a long list is read beside the loop without holding up the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import apsw
+
+from fulmen.adapters.store.codec import Codec
+from fulmen.adapters.store.faults import CorruptDatabase
+from fulmen.adapters.store.names import Numbers
+from fulmen.adapters.store.schema import connect, named
+from fulmen.core.base.machine import Address
+from fulmen.core.base.record import Record
+from fulmen.core.node.batch import JournalRow, Snapshot
+from fulmen.core.node.storage import Stored
+
+MOST_PER_PAGE = 1000
+
+
+class ColdPage(Record):
+    """Some cold rows of one kind. `after` is where the next page begins, None when this was the last."""
+
+    rows: tuple[tuple[Address, Any], ...]
+    after: int | None
+
+
+class StoryLine(Record):
+    """What happened, at which second since 1970."""
+
+    at: int
+    what: str
+    details: dict[str, Any]
+
+
+def sealed(payload: bytes) -> bytes:
+    """A stored value with its checksum in front."""
+    return crc32(payload).to_bytes(4, "little") + payload
+
+
+def opened(data: bytes) -> bytes:
+    """The reverse of `sealed`.
+
+    Raises:
+        CorruptDatabase: the bytes are not those that were written.
+    """
+    if not isinstance(data, bytes) or len(data) < 4 or crc32(memoryview(data)[4:]).to_bytes(4, "little") != data[:4]:
+        raise CorruptDatabase("a stored value has a wrong checksum")
+    return data[4:]
+
+
+def kind_name(kind: str) -> str:
+    """Under which name a kind of machine has its number."""
+    return f"kind {kind}"
+
+
+class Reader:
+    """Reads what is on disk."""
+
+    def __init__(self, path: Path, codec: Codec | None = None, vfs: str | None = None) -> None:
+        try:
+            self._connection = connect(path, vfs)
+            self._connection.execute("PRAGMA query_only = ON")
+            self._own_codec = codec is None
+            self.codec = codec if codec is not None else Codec(Numbers(self.names()))
+        except apsw.Error as error:
+            raise named(error) from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def read(self, address: Address) -> Any | None:
+        """The cold row at this address, or None.
+
+        Raises:
+            CorruptDatabase, DiskFailed
+        """
+        kind = self.codec.numbers.known(kind_name(address.kind))
+        if kind is None:
+            return None
+        found = list(self._query("SELECT row FROM cold WHERE kind = ? AND key = ?", (kind, address.key)))
+        return self.codec.unpack(opened(found[0][0])) if found else None
+
+    def page(self, kind: str, after: int | None = None, limit: int = 100, newest_first: bool = True) -> ColdPage:
+        """Cold rows of one kind in the order in which they became cold, or the newest first."""
+        self._refresh()
+        number = self.codec.numbers.known(kind_name(kind))
+        limit = max(1, min(limit, MOST_PER_PAGE))
+        if number is None:
+            return ColdPage((), None)
+        if newest_first:
+            where, start = "id < ? ORDER BY id DESC", (1 << 62) if after is None else after
+        else:
+            where, start = "id > ? ORDER BY id", 0 if after is None else after
+        found = list(
+            self._query(f"SELECT id, key, row FROM cold WHERE kind = ? AND {where} LIMIT ?", (number, start, limit))
+        )
+        rows = tuple((Address(kind, key), self.codec.unpack(opened(row))) for _, key, row in found)
+        return ColdPage(rows, found[-1][0] if len(found) == limit else None)
+
+    def story(self, about: Address, limit: int = 1000) -> tuple[StoryLine, ...]:
+        """The newest lines about a machine, in the order in which they happened."""
+        self._refresh()
+        number = self.codec.numbers.known(kind_name(about.kind))
+        found = self._query(
+            "SELECT at, line FROM story WHERE kind = ? AND key = ? ORDER BY id DESC LIMIT ?",
+            (number, about.key, limit),
+        )
+        lines = [StoryLine(at, *self.codec.unpack(opened(line))) for at, line in found]
+        return tuple(reversed(lines))
+
+    def load(self) -> Stored:
+        """All snapshots and journal rows.
+
+        Raises:
+            CorruptDatabase: a row is missing, or cannot be read.
+        """
+        snapshots = []
+        for number, key, position, row in self._query("SELECT kind, key, position, row FROM snapshots", ()):
+            state, frozen = self.codec.unpack(opened(row))
+            snapshots.append(Snapshot(self._address(number, key), position, state, frozen))
+        rows: list[JournalRow] = []
+        for position, row in self._query("SELECT position, row FROM journal ORDER BY position", ()):
+            if rows and position != rows[-1].position + 1:
+                raise CorruptDatabase("a row of the journal is missing", position=rows[-1].position + 1)
+            rows.append(JournalRow(position, tuple(self._facts(opened(row)))))
+        return Stored(tuple(snapshots), tuple(rows))
+
+    def _facts(self, data: bytes) -> Iterator[tuple[Address, Any]]:
+        try:
+            for number, key, *facts in self.codec.unpack_raw(data):
+                address = self._address(number, key)
+                for fact in facts:
+                    yield address, self.codec.record_from_disk(fact)
+        except (TypeError, ValueError, LookupError) as error:
+            raise CorruptDatabase("a row of the journal cannot be read", why=str(error)) from error
+
+    def _address(self, number: int, key: bytes) -> Address:
+        word, _, kind = self.codec.numbers.name(number).partition(" ")
+        if word != "kind":
+            raise CorruptDatabase("a stored number names no kind of machine", number=number)
+        return Address(kind, key)
+
+    def _refresh(self) -> None:
+        """A reader beside the store learns names from the disk; the store's own codec knows them first."""
+        if self._own_codec:
+            self.codec = Codec(Numbers(self.names()))
+
+    def names(self) -> list[tuple[int, str]]:
+        """All numbers of the database and what they stand for."""
+        return list(self._connection.execute("SELECT number, name FROM names ORDER BY number"))
+
+    def _query(self, statement: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(statement, values)
+        except apsw.Error as error:
+            raise named(error) from error
+        except UnicodeDecodeError as error:
+            raise CorruptDatabase("a stored text cannot be read", why=str(error)) from error

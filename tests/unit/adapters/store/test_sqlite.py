@@ -1,0 +1,312 @@
+"""The SQLite store keeps what it says is safe, in order, and stops by name when it cannot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import apsw
+import pytest
+from tests.builders import toy
+from tests.builders.store import Pumped
+
+from fulmen.adapters.store import (
+    CorruptDatabase,
+    DirectoryInUse,
+    DirectoryLock,
+    DiskFailed,
+    DiskFull,
+    ForeignDatabase,
+    NewerDatabase,
+    StoryLine,
+)
+from fulmen.core.base.ids import CommandId, NodeId
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import Notify
+from fulmen.core.node import Batch, ColdRow, Ended, JournalRow, Snapshot, StoryRow
+
+LINK = Address("link", b"\x02" * 33)
+OTHER = Address("link", b"\x03" * 33)
+PAID = toy.BatchPaid(1)
+NEWS = (Notify("news", {}),)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.sqlite"
+
+
+def a_batch(position: int, *facts, outward: bool = True, **more) -> Batch:
+    facts = facts or ((LINK, toy.BatchCredited(position, 5)),)
+    actions = NEWS if outward else ()
+    return Batch(position, tuple(facts), actions, (LINK,) * len(actions), **more)
+
+
+def test_what_was_safe_is_found_again(path):
+    offers = (toy.Offer(CommandId(b"c" * 16), 7),)
+    batches = [
+        a_batch(1, (LINK, toy.BatchCommitted(toy.Committed(1, offers))), (OTHER, toy.BatchPaid(3)), (LINK, PAID)),
+        a_batch(2, (LINK, toy.BatchCredited(9, 1))),
+    ]
+    pumped = Pumped(path)
+    pumped.submit(*batches)
+    pumped.pump(lambda: len(pumped.done) == 2)
+    pumped.close()
+    stored = Pumped(path).store.load()
+    assert stored.rows == tuple(JournalRow(batch.position, batch.facts) for batch in batches)
+
+
+def test_batches_are_told_of_in_the_order_of_submission_with_far_fewer_syncs(path):
+    pumped = Pumped(path)
+    batches = [a_batch(position) for position in range(1, 301)]
+    pumped.submit(*batches)
+    pumped.pump(lambda: len(pumped.done) == 300)
+    assert pumped.done == batches
+    assert pumped.store.syncs < 150
+    pumped.close()
+
+
+def test_a_batch_that_nobody_waits_for_rides_with_the_next_one(path):
+    pumped = Pumped(path)
+    quiet = a_batch(1, outward=False)
+    pumped.submit(quiet)
+    assert pumped.store.syncs == 0
+    pumped.submit(a_batch(2))
+    pumped.pump(lambda: len(pumped.done) == 2)
+    assert pumped.store.syncs == 1
+    assert pumped.done[0] == quiet
+    pumped.close()
+
+
+def test_a_quiet_batch_is_written_when_flushed_or_closed(path):
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1, outward=False))
+    pumped.store.flush()
+    pumped.pump(lambda: pumped.done)
+    pumped.submit(a_batch(2, outward=False))
+    pumped.close()
+    assert len(pumped.done) == 2
+
+
+def test_one_batch_may_be_larger_than_one_statement(path):
+    pumped = Pumped(path)
+    cold = tuple(ColdRow(Address("offer", b"%d" % number), toy.Committed(number, ())) for number in range(10_000))
+    pumped.submit(a_batch(1, cold=cold))
+    pumped.pump(lambda: pumped.done)
+    assert pumped.store.read(Address("offer", b"9999")) == toy.Committed(9999, ())
+    pumped.close()
+
+
+def test_cold_rows_are_read_by_address_and_in_pages(path):
+    pumped = Pumped(path)
+    rows = [ColdRow(Address("order", b"%03d" % number), toy.Committed(number, ())) for number in range(25)]
+    pumped.submit(*(a_batch(number + 1, cold=(row,)) for number, row in enumerate(rows)))
+    changed = ColdRow(rows[3].address, toy.Committed(333, ()))
+    pumped.submit(a_batch(26, cold=(changed,)))
+    pumped.pump(lambda: len(pumped.done) == 26)
+    assert pumped.store.read(rows[3].address) == changed.row
+    assert pumped.store.read(Address("order", b"nobody")) is None
+    assert pumped.store.read(Address("no such kind", b"x")) is None
+    reader = pumped.store.reader()
+    first = reader.page("order", limit=10)
+    assert [address.key for address, _ in first.rows] == [b"%03d" % number for number in range(24, 14, -1)]
+    second = reader.page("order", after=first.after, limit=100)
+    assert len(second.rows) == 15
+    assert second.after is None
+    oldest = reader.page("order", limit=4, newest_first=False)
+    assert oldest.rows[3] == (changed.address, changed.row), "a changed row keeps its place"
+    assert reader.page("no such kind").rows == ()
+    reader.close()
+    pumped.close()
+
+
+def test_the_story_is_told_in_order(path):
+    pumped = Pumped(path)
+    lines = [StoryRow(1000 + number, LINK, "paid", {"amount": number, "to": b"\x01"}) for number in range(3)]
+    pumped.submit(a_batch(1, story=tuple(lines)), a_batch(2, story=(StoryRow(5, OTHER, "closed", {}),)))
+    pumped.pump(lambda: len(pumped.done) == 2)
+    reader = pumped.store.reader()
+    assert reader.story(LINK) == tuple(StoryLine(line.at, line.what, dict(line.details)) for line in lines)
+    assert reader.story(LINK, limit=1) == reader.story(LINK)[2:]
+    reader.close()
+    pumped.close()
+
+
+def test_old_lines_of_the_story_go_in_slices(path):
+    pumped = Pumped(path)
+    day = 86_400
+    batches = [a_batch(number + 1, story=(StoryRow(number * 20 * day, LINK, "day", {}),)) for number in range(200)]
+    pumped.submit(*batches)
+    pumped.pump(lambda: len(pumped.done) == 200)
+    reader = pumped.store.reader()
+    kept = reader.story(LINK)
+    assert kept[-1].at == 199 * 20 * day
+    assert kept[0].at > 199 * 20 * day - 1100 * day
+    reader.close()
+    pumped.close()
+
+
+def test_snapshots_are_kept_until_their_machine_ends(path):
+    pumped = Pumped(path)
+    state = toy.LINK.initial(LINK.key).but(balance=5)
+    snapshots = (Snapshot(LINK, 1, state), Snapshot(OTHER, 1, state, "broken"))
+    pumped.submit(a_batch(1, snapshots=snapshots))
+    pumped.submit(a_batch(2, (LINK, Ended())))
+    pumped.pump(lambda: len(pumped.done) == 2)
+    assert pumped.store.load().snapshots == snapshots[1:]
+    pumped.close()
+
+
+def test_rows_that_nobody_needs_go_in_slices_and_the_newest_stays(path):
+    pumped = Pumped(path)
+    for position in range(1, 1001):
+        pumped.submit(a_batch(position, keep_from=position, outward=position % 50 == 0))
+    pumped.pump(lambda: len(pumped.done) == 1000)
+    rows = pumped.store.load().rows
+    assert rows[-1].position == 1000
+    assert len(rows) <= 65
+    pumped.close()
+
+
+def test_files_are_for_their_owner_alone(path):
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1))
+    pumped.pump(lambda: pumped.done)
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    pumped.close()
+
+
+def test_one_process_per_directory(tmp_path):
+    lock = DirectoryLock(tmp_path)
+    with pytest.raises(DirectoryInUse, match=str(os.getpid())):
+        DirectoryLock(tmp_path)
+    lock.release()
+    DirectoryLock(tmp_path).release()
+    lock.release()
+
+
+def test_a_lock_ends_with_its_process_however_it_went(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from fulmen.adapters.store import DirectoryLock;"
+        "lock = DirectoryLock(Path(sys.argv[1])); os._exit(9)"
+    )
+    environment = os.environ | {"PYTHONPATH": "src"}
+    gone = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, timeout=60, check=False)
+    assert gone.returncode == 9
+    DirectoryLock(tmp_path).release()
+
+
+def test_another_networks_database_is_refused(path):
+    Pumped(path).close()
+    with pytest.raises(ForeignDatabase, match="network"):
+        Pumped(path, about={"network": "bitcoin"})
+
+
+def test_another_programs_database_is_refused_and_not_touched(path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(ForeignDatabase):
+        Pumped(path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_database_is_refused(path):
+    Pumped(path).close()
+    newer = apsw.Connection(str(path))
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(NewerDatabase):
+        Pumped(path)
+
+
+def test_what_is_no_database_is_refused(path):
+    path.write_bytes(b"this is a letter to a friend, and no database at all; " * 100)
+    with pytest.raises(CorruptDatabase):
+        Pumped(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE journal SET row = x'00' WHERE position = 2",
+        "UPDATE journal SET row = substr(row, 1, length(row) - 1) WHERE position = 2",
+        "DELETE FROM journal WHERE position = 2",
+        "DELETE FROM names WHERE name = 'toy.BatchCredited'",
+        "UPDATE names SET name = 'toy.NoSuchThing' WHERE name = 'toy.BatchCredited'",
+        "UPDATE snapshots SET row = substr(row, 2)",
+    ],
+)
+def test_a_damaged_row_is_refused_by_name(path, statement):
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1), a_batch(2, snapshots=(Snapshot(LINK, 1, toy.LINK.initial(LINK.key)),)), a_batch(3))
+    pumped.pump(lambda: len(pumped.done) == 3)
+    pumped.close()
+    damage = apsw.Connection(str(path))
+    damage.execute(statement)
+    assert damage.changes()
+    damage.close()
+    pumped = Pumped(path)
+    with pytest.raises(CorruptDatabase):
+        pumped.store.load()
+    pumped.close()
+
+
+class SickDisk(apsw.VFS):
+    """SQLite's own file system, until it is told to fail."""
+
+    def __init__(self):
+        self.error = None
+        super().__init__("sick", "")
+
+    def xOpen(self, name, flags):
+        return SickFile(self, name, flags)
+
+
+class SickFile(apsw.VFSFile):
+    def __init__(self, disk, name, flags):
+        self.disk = disk
+        super().__init__("", name, flags)
+
+    def xSync(self, flags):
+        if self.disk.error is not None:
+            raise self.disk.error
+        super().xSync(flags)
+
+    def xWrite(self, data, offset):
+        if isinstance(self.disk.error, apsw.FullError):
+            raise self.disk.error
+        super().xWrite(data, offset)
+
+
+@pytest.mark.parametrize(("error", "fault"), [(apsw.IOError, DiskFailed), (apsw.FullError, DiskFull)])
+def test_when_the_disk_fails_nothing_is_let_go_any_more(path, error, fault):
+    disk = SickDisk()
+    pumped = Pumped(path, vfs="sick")
+    pumped.submit(a_batch(1))
+    pumped.pump(lambda: pumped.done)
+    disk.error = error("the disk is sick")
+    pumped.submit(a_batch(2), a_batch(3))
+    pumped.pump(lambda: pumped.fault)
+    disk.error = None
+    assert isinstance(pumped.fault, fault)
+    pumped.submit(a_batch(4))
+    pumped.close()
+    assert [batch.position for batch in pumped.done] == [1], "a disk that was sick once is not trusted again"
+    again = Pumped(path)
+    assert [row.position for row in again.store.load().rows][:1] == [1]
+    again.close()
+
+
+def test_the_command_ids_of_the_toy_survive(path):
+    pumped = Pumped(path)
+    fact = toy.Ordered(NodeId(b"\x02" * 33), 5)
+    pumped.submit(a_batch(1, (Address("order", b"c"), fact)))
+    pumped.pump(lambda: pumped.done)
+    assert pumped.store.load().rows[0].facts == ((Address("order", b"c"), fact),)
+    pumped.close()
