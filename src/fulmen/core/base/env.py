@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from fulmen.core.base.ids import NodeId, Point
+from fulmen.core.base.ids import ChainHash, NodeId, Point
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Monotonic, Timestamp
+
+NO_CHAIN = ChainHash(bytes(32))
 
 
 class Feerates(Record):
@@ -57,6 +59,8 @@ class Env:
     """(channel key index, commitment number) -> our public per-commitment point."""
     basepoints: Callable[[int], Basepoints]
     """Channel key index -> our public basepoints."""
+    chain_hash: ChainHash = NO_CHAIN
+    """The chain our channels are on; no channel can be opened before the shell has set it."""
     views: Mapping[str, object] = field(default_factory=dict)
     """What other machines show of themselves (`Mount.view`), kept by the node."""
 

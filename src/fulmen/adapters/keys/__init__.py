@@ -1,0 +1,1 @@
+"""Key holders: who answers sign requests, in this process or in another."""

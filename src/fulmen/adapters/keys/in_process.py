@@ -1,0 +1,118 @@
+"""The key holder of a node that keeps its keys in its own process.
+
+It answers requests one by one from what stands in them; it keeps no state but caches of public points.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from fulmen.adapters.keys.derivation import basepoints_of, channel_secrets, derive
+from fulmen.core.base.env import Basepoints
+from fulmen.core.base.ids import NodeId, Point, Secret
+from fulmen.core.base.machine import Action
+from fulmen.core.base.outer import Answer, Send, SignRequest, WantPublished
+from fulmen.core.base.record import Record
+from fulmen.core.crypto.secp256k1 import ecdh, point_of
+from fulmen.core.crypto.shachain import index_of, per_commitment_secret
+from fulmen.core.signer.requests import (
+    RevealSecret,
+    SignClosing,
+    SignCommitment,
+    SignFundingSpend,
+    SignMutualClose,
+)
+from fulmen.core.signer.signing import (
+    ChannelSecrets,
+    WillNotSign,
+    sign_closing,
+    sign_commitment,
+    sign_mutual_close,
+    sign_our_commitment,
+)
+
+
+class InProcessKeys:
+    """Holds the seed. `fill` and `complete` are all that it gives away."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._node_secret = derive(seed, "node")
+        self.node_id = NodeId(point_of(self._node_secret))
+        self._secrets = lru_cache(maxsize=4096)(lambda key_index: channel_secrets(seed, key_index))
+        self.basepoints = lru_cache(maxsize=4096)(self._basepoints)
+        self.per_commitment_point = lru_cache(maxsize=16384)(self._point)
+
+    def __repr__(self) -> str:
+        return f"InProcessKeys(node_id={self.node_id.hex()})"
+
+    # -- public points, which decisions may use freely --
+
+    def ecdh(self, point: Point) -> bytes:
+        """SHA-256 of the compressed product of the node key and a point."""
+        return ecdh(self._node_secret, point)
+
+    def _basepoints(self, key_index: int) -> Basepoints:
+        return basepoints_of(self._secrets(key_index))
+
+    def _point(self, key_index: int, number: int) -> Point:
+        return point_of(self._per_commitment_secret(key_index, number))
+
+    def _per_commitment_secret(self, key_index: int, number: int) -> Secret:
+        return per_commitment_secret(self._secrets(key_index).per_commitment_seed, index_of(number))
+
+    # -- requests --
+
+    def fill(self, action: Action) -> Action:
+        """The same action with its signatures and secrets filled in, and no request left.
+
+        Raises:
+            WillNotSign: the request asks for what would lose money, or is none we know.
+        """
+        if isinstance(action, Send):
+            message = action.message
+            for request in action.sign:
+                message = message.but(**self._fields(request))
+            return action.but(message=message, sign=())
+        if isinstance(action, Answer):
+            result = action.result
+            for request in action.sign:
+                result = self._answered(request, result)
+            return action.but(result=result, sign=())
+        raise WillNotSign("nothing in this action can be signed", action=type(action).__name__)
+
+    def complete(self, want: WantPublished) -> bytes:
+        """The transaction of a want with its witnesses, ready for the mempool.
+
+        Raises:
+            WillNotSign: a request that is none we know.
+        """
+        raw = want.tx
+        for request in want.sign:
+            raw = self._transaction(request, raw)
+        return raw
+
+    def _fields(self, request: SignRequest) -> dict[str, Any]:
+        if isinstance(request, SignCommitment):
+            signature, htlcs = sign_commitment(request.view, self._of(request.view.params.key_index))
+            return {"signature": signature, "htlc_signature": htlcs} if request.with_htlcs else {"signature": signature}
+        if isinstance(request, RevealSecret):
+            return {"per_commitment_secret": self._per_commitment_secret(request.key_index, request.number)}
+        if isinstance(request, SignClosing):
+            return {"signature": sign_closing(request, self._of(request.key_index))}
+        raise WillNotSign("an unknown request", request=type(request).__name__)
+
+    def _answered(self, request: SignRequest, _result: Record) -> Record:
+        raise WillNotSign("an unknown request", request=type(request).__name__)
+
+    def _transaction(self, request: SignRequest, _raw: bytes) -> bytes:
+        if isinstance(request, SignFundingSpend):
+            return sign_our_commitment(request.view, self._of(request.view.params.key_index)).serialize()
+        if isinstance(request, SignMutualClose):
+            closing = request.closing
+            return sign_mutual_close(closing, request.peer_signature, self._of(closing.key_index)).serialize()
+        raise WillNotSign("an unknown request", request=type(request).__name__)
+
+    def _of(self, key_index: int) -> ChannelSecrets:
+        return self._secrets(key_index)

@@ -1,0 +1,192 @@
+"""Blocks, and the spending of the funding output: when the chain speaks about a channel.
+
+BOLT 5 begins where this file ends: a commitment transaction in a block is handed to onchain as a `ChannelAtClose`.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
+from fulmen.core.base.machine import Address, Step, Tell, Topic, to_peer
+from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSpent
+from fulmen.core.base.peers import ChannelDetached
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.channel.dance import local_view, remote_view
+from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
+from fulmen.core.channel.failing import disconnect, fail, next_deadline
+from fulmen.core.channel.funding import on_depth
+from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.updates import received_key
+from fulmen.core.commitments.building import channel_factor
+from fulmen.core.commitments.close import (
+    ChannelAtClose,
+    ChannelResolved,
+    ChannelSpent,
+    ChannelUnspent,
+    ClaimHtlc,
+    KnownPreimage,
+    OfferOwner,
+)
+from fulmen.core.commitments.htlcs import FulfillHtlc
+from fulmen.core.transactions.numbers import commitment_number_of
+
+watching = Topic()
+blocks = Topic()
+spent = Topic()
+blocks_after_spend = Topic()
+
+
+@blocks.on(HeightReached)
+def on_height_reached(channel: Channel, _event: HeightReached, env: Env) -> Step[Channel]:
+    """A block: depth of the funding, deadlines of HTLCs, patience with a funding that never comes."""
+    policy = env.policy.deadlines
+    deadline = next_deadline(channel, policy.offered_grace, policy.fulfilled_deadline)
+    if deadline is not None and env.height >= deadline and channel.phase is not Phase.FAILED:
+        return fail(channel, env, "an HTLC is at its deadline", "an HTLC is at its deadline")
+    if _never_funded(channel, env):
+        return forget_unfunded(channel)
+    if channel.phase in (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN):
+        return on_depth(channel, env)
+    return Step(channel)
+
+
+def _never_funded(channel: Channel, env: Env) -> bool:
+    # "A non-funding node (fundee): SHOULD forget the channel if it does not see the correct funding transaction after
+    # a timeout of 2016 blocks."
+    if (
+        channel.terms.is_opener
+        or channel.funding.confirmed is not None
+        or channel.local.number
+        or channel.remote.number
+    ):
+        return False
+    return env.height >= channel.funding_broadcast_at + env.policy.deadlines.forget_unconfirmed_after
+
+
+def forget_unfunded(channel: Channel) -> Step[Channel]:
+    """Forget a channel whose opener never funded it: none of our money is in it."""
+    step = disconnect(channel).fact(Closed("the funding never confirmed"))
+    return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))
+
+
+# -- the funding is spent ---------------------------------------------------------------------------------------------
+
+
+@watching.on(OutputSpent)
+def on_output_spent(channel: Channel, event: OutputSpent, env: Env) -> Step[Channel]:
+    """The funding output is spent: in the mempool that is news, in a block it is the end of the dance."""
+    if event.outpoint != channel.funding.outpoint or channel.phase is Phase.SPENT:
+        return Step(channel)
+    name = channel.terms.channel_id.hex()
+    if event.block is None:
+        return Step(channel).act(Notify("funding_spend_seen", {"channel_id": name}))
+    tx = parse_tx(event.tx)
+    # What we have not proposed in a signed commitment goes back to its owners before the chain takes over.
+    step = disconnect(channel).fact(FundingSpent(event.tx, event.block))
+    step.act(Notify("funding_spent", {"channel_id": name, "height": event.block.height, "txid": tx.txid[::-1].hex()}))
+    if not is_mutual_close(channel, tx):
+        step.act(Tell(onchain(channel), ChannelSpent(at_close(channel, env), event.tx, event.block)))
+    return step
+
+
+def is_mutual_close(channel: Channel, tx: Tx) -> bool:
+    """Whether a spend of the funding is a closing transaction: it has no commitment number, and pays agreed scripts.
+
+    A commitment transaction bears 0x20 in its locktime and 0x80 in its sequence (BOLT 3).
+    """
+    if commitment_number_of(tx, channel_factor(channel.terms)) is not None:
+        return False
+    agreed = {channel.shutdown_sent, channel.shutdown_received}
+    return all(output.script_pubkey in agreed for output in tx.outputs)
+
+
+def onchain(channel: Channel) -> Address:
+    """Where this channel's close is resolved."""
+    return Address("onchain", channel.terms.channel_id)
+
+
+def at_close(channel: Channel, env: Env) -> ChannelAtClose:
+    """All that the chain has to know of the channel, from its last signed states."""
+    terms = channel.terms
+    owners = tuple(
+        OfferOwner(HtlcKey(terms.channel_id, OFFERED, add.id), add.owner, add.ref)
+        for add in channel.local_log.adds
+        if add.owner is not None and add.index < channel.last_signed.local_upto
+    )
+    remote_next = channel.remote_next
+    return ChannelAtClose(
+        terms,
+        channel.funding,
+        local_view(channel, channel.local, env),
+        remote_view(channel, channel.remote, channel.remote_point),
+        None if remote_next is None else remote_view(channel, remote_next, channel.remote_next_point),
+        channel.revoked,
+        channel.outdated,
+        tuple(
+            KnownPreimage(HtlcKey(terms.channel_id, RECEIVED, held.id), held.preimage)
+            for held in channel.held_preimages
+        ),
+        owners,
+    )
+
+
+claims_before_spend = Topic()
+
+
+@claims_before_spend.on(FulfillHtlc)
+def on_fulfill_before_spend(channel: Channel, event: FulfillHtlc, _env: Env) -> Step[Channel]:
+    """A preimage between our failing and the block that closes: hold it for the chain."""
+    add = channel.remote_log.add(event.key.id)
+    if add is None or any(held.id == add.id for held in channel.held_preimages):
+        return Step(channel)
+    return Step(channel).fact(PreimageHeld(add.id, event.preimage))
+
+
+# -- after the spend --------------------------------------------------------------------------------------------------
+
+
+@spent.on(ChainRewound)
+def on_rewound_after_spend(channel: Channel, event: ChainRewound, env: Env) -> Step[Channel]:
+    """The block with the spend left the chain: we stand where we stood, and wait for the next spend."""
+    step = Step(channel)
+    assert channel.spent_in is not None
+    if channel.spent_in.height <= event.to:
+        return step
+    # A spend that was once in a block will be again, or its rival: the channel itself is over either way.
+    phase = Phase.CLOSING if channel.agreed is not None else Phase.FAILED
+    point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
+    step.fact(FundingUnspent(phase, point)).act(Tell(onchain(channel), ChannelUnspent()))
+    return step
+
+
+@spent.on(FulfillHtlc)
+def on_fulfill_after_spend(channel: Channel, event: FulfillHtlc, _env: Env) -> Step[Channel]:
+    """A preimage for an HTLC of the dead channel: claim it on the chain."""
+    add = channel.remote_log.add(event.key.id)
+    if add is None or any(held.id == add.id for held in channel.held_preimages):
+        return Step(channel)
+    claim = Tell(onchain(channel), ClaimHtlc(received_key(channel, add), event.preimage))
+    return Step(channel).fact(PreimageHeld(add.id, event.preimage)).act(claim)
+
+
+@blocks_after_spend.on(HeightReached)
+def on_height_after_spend(channel: Channel, _event: HeightReached, env: Env) -> Step[Channel]:
+    """A mutual close is resolved "once it is 100 deep" (BOLT 5); a unilateral one when onchain says so."""
+    assert channel.spent_in is not None
+    if not is_mutual_close(channel, parse_tx(channel.spent_by)):
+        return Step(channel)
+    if env.height < channel.spent_in.height + env.policy.deadlines.resolved_depth - 1:
+        return Step(channel)
+    return close(channel, "closed by both sides")
+
+
+@spent.on(ChannelResolved)
+def on_channel_resolved(channel: Channel, _event: ChannelResolved, _env: Env) -> Step[Channel]:
+    """Onchain has nothing left to do."""
+    return close(channel, channel.fail_reason or "closed unilaterally")
+
+
+def close(channel: Channel, why: str) -> Step[Channel]:
+    """Nothing is left to do."""
+    step = Step(channel).fact(Closed(why))
+    return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))

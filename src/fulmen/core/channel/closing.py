@@ -1,0 +1,388 @@
+"""A mutual close: `shutdown` both ways, HTLCs drain, the fee is agreed on, both signatures make the transaction.
+
+BOLT 2, "Closing Initiation: `shutdown`" and "Legacy Closing Negotiation: `closing_signed`"; BOLT 3,
+"Closing Transaction".
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.ids import Signature
+from fulmen.core.base.machine import Lull, Step, Topic
+from fulmen.core.base.mount import Check, CheckFailed
+from fulmen.core.base.outer import Answer, Notify, Send
+from fulmen.core.base.units import FeeratePerKw, Sat, fee_for_weight, sat_floor
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.dance import UNSIGNED, local_view, on_lull, owes_commitment
+from fulmen.core.channel.facts import (
+    CloseAgreed,
+    Negotiated,
+    ShutdownExchanged,
+    ShutdownReceived,
+    ShutdownSeen,
+    ShutdownSent,
+    ShutdownWanted,
+)
+from fulmen.core.channel.failing import fail
+from fulmen.core.channel.faults import (
+    BadClosingSignature,
+    BadShutdownScript,
+    ChannelNotUsable,
+    ClosingDust,
+    ClosingFeeOutOfRange,
+    PendingUpdatesAtShutdown,
+    UnexpectedMessage,
+)
+from fulmen.core.channel.scripts import dust_limit_of, is_shutdown_script
+from fulmen.core.channel.state import Agreed, Channel, Link, Phase
+from fulmen.core.commitments.building import build
+from fulmen.core.signer.checks import CheckClosing
+from fulmen.core.signer.requests import SignClosing
+from fulmen.core.transactions.closing import ClosesToNothing, FeeAboveBalance, closing_weight, legacy_closing_tx
+from fulmen.core.wire.features import Features
+from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
+
+closing = Topic()
+negotiation = Topic()
+late = Topic()
+lulls = Topic()
+
+FEE_SPREAD = 4
+"""The funder accepts a closing fee from its floor up to this many times its estimate."""
+
+
+# -- shutdown ---------------------------------------------------------------------------------------------------------
+
+
+@closing.on(CloseChannel)
+def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
+    """A caller wants the channel closed: with the peer if it is there, or without it when forced."""
+    if event.force:
+        return force_close(channel, event, env)
+    if channel.link is not Link.READY:
+        raise ChannelNotUsable("the peer is not connected: wait for it, or force the close")
+    script = channel.terms.local.upfront_shutdown_script or event.script
+    # "MUST set `scriptpubkey` in one of the following forms"
+    if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
+        raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
+    if channel.shutdown_sent is not None:
+        script = channel.shutdown_sent
+    step = Step(channel).fact(ShutdownWanted(script, event.feerate_per_kw, event.command_id))
+    return step.then(lambda state: perhaps_shutdown(state, env))
+
+
+def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
+    """Publish our commitment. The answer names it; what follows is onchain's."""
+    if channel.outdated:
+        raise ChannelNotUsable("we have lost state of this channel and must not publish it: the peer has to close")
+    tx = build(local_view(channel, channel.local, env)).tx
+    step = fail(channel, env, "closed by its owner", "closed by its owner")
+    return step.act(Answer(event.command_id, ChannelClosing("unilateral", tx.txid, tx.serialize())))
+
+
+def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:
+    """Send our `shutdown` as soon as it may go: wanted by us, or owed to the peer's."""
+    step = Step(channel)
+    if channel.shutdown_sent is not None or channel.link is not Link.READY:
+        return step
+    script = channel.shutdown_wanted
+    if script is None and channel.shutdown_received is not None:
+        script = channel.terms.local.upfront_shutdown_script or _default_script(env)
+    # "if there are updates pending on the receiving node's commitment transaction: MUST NOT send a `shutdown`."
+    if script is None or _pending_for_peer(channel):
+        return step
+    step.fact(ShutdownSent(script, channel.closing_feerate_per_kw)).fact(ShutdownExchanged())
+    step.act(send_shutdown(step.state))
+    return step.then(lambda state: perhaps_negotiate(state, env))
+
+
+def _pending_for_peer(channel: Channel) -> bool:
+    return channel.remote_next is not None or channel.local_log.next_index > channel.remote.local_upto
+
+
+def _default_script(env: Env) -> bytes | None:
+    script = env.views.get("wallet.closing_script")
+    return script if isinstance(script, bytes) else None
+
+
+def send_shutdown(channel: Channel) -> Send:
+    """Our `shutdown`, first or again."""
+    assert channel.shutdown_sent is not None
+    return Send(channel.terms.node_id, Shutdown(channel.terms.channel_id, channel.shutdown_sent))
+
+
+@closing.on(Shutdown)
+def on_shutdown(channel: Channel, msg: Shutdown, env: Env) -> Step[Channel]:
+    """The peer wants to close, or agrees to it.
+
+    Raises:
+        BadShutdownScript, PendingUpdatesAtShutdown: the peer broke BOLT 2.
+    """
+    if not is_shutdown_script(msg.scriptpubkey, anysegwit=_anysegwit(channel)):
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey)
+    # "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: MUST fail the connection."
+    agreed = channel.terms.remote.upfront_shutdown_script
+    if agreed and agreed != msg.scriptpubkey:
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey, agreed=agreed)
+    if channel.shutdown_received is not None and channel.shutdown_received != msg.scriptpubkey:
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey, before=channel.shutdown_received)
+    if channel.remote_log.next_index > channel.local.remote_upto:
+        raise PendingUpdatesAtShutdown()
+    step = Step(channel)
+    if channel.shutdown_received is None:
+        step.fact(ShutdownReceived(msg.scriptpubkey))
+    step.fact(ShutdownSeen())
+    step.then(lambda state: perhaps_shutdown(state, env))
+    return step.then(lambda state: perhaps_negotiate(state, env))
+
+
+def _anysegwit(channel: Channel) -> bool:
+    ours, theirs = Features.from_bytes(channel.local_features), Features.from_bytes(channel.remote_features)
+    return ours.supports(26) and theirs.supports(26)
+
+
+@lulls.on(Lull)
+def on_lull_while_closing(channel: Channel, event: Lull, env: Env) -> Step[Channel]:
+    """Sign first; then see whether what is left lets the close go on."""
+    step = on_lull(channel, event, env)
+    if step.state.shutdown_wanted is not None or step.state.shutdown_received is not None:
+        step.then(lambda state: perhaps_shutdown(state, env))
+        step.then(lambda state: perhaps_negotiate(state, env))
+    return step
+
+
+# -- the fee ----------------------------------------------------------------------------------------------------------
+
+
+def drained(channel: Channel) -> bool:
+    """Both sent `shutdown`, no HTLC is left anywhere, and nothing is owed: the fee can be negotiated."""
+    if channel.phase is not Phase.SHUTDOWN or channel.shutdown_sent is None or channel.shutdown_received is None:
+        return False
+    if not channel.shutdown_on_this_link or not channel.their_shutdown_on_this_link:
+        return False
+    if channel.link is not Link.READY or channel.remote_next is not None or owes_commitment(channel):
+        return False
+    if channel.remote_log.next_index > channel.local.remote_upto:
+        return False
+    commitments = (channel.local, channel.remote, channel.local_pending, channel.remote_pending)
+    return not any(one.totals.offered_count or one.totals.received_count for one in commitments)
+
+
+def perhaps_negotiate(channel: Channel, env: Env) -> Step[Channel]:
+    """As the funder, make the first offer once all is drained.
+
+    "The funding node: after `shutdown` has been received, AND no HTLCs remain in either commitment transaction:
+    SHOULD send a `closing_signed` message."
+    """
+    if not drained(channel) or not channel.terms.is_opener or channel.negotiation.our_fee_sat is not None:
+        return Step(channel)
+    low, fee, high = fee_limits(channel, env)
+    return _offer(channel, fee, low, high)
+
+
+def fee_limits(channel: Channel, env: Env) -> tuple[Sat, Sat, Sat]:
+    """What we would pay or accept for a mutual close: least, wanted, most."""
+    scripts = _scripts(channel)
+    weight = closing_weight(*scripts)
+    feerate = channel.closing_feerate_per_kw or env.feerates.closing_per_kw
+    fee = fee_for_weight(feerate, weight)
+    floor = fee_for_weight(FeeratePerKw(max(env.feerates.floor_per_kw, 253)), weight)
+    opener_msat = channel.local.totals.local_msat if channel.terms.is_opener else channel.local.totals.remote_msat
+    most = sat_floor(opener_msat)
+    if channel.terms.is_opener:
+        ceiling = fee if channel.closing_feerate_per_kw else Sat(FEE_SPREAD * fee)
+        return min(floor, fee, most), min(fee, most), min(ceiling, most)
+    return min(floor, most), min(fee, most), most
+
+
+def _scripts(channel: Channel) -> tuple[bytes, bytes]:
+    assert channel.shutdown_sent is not None and channel.shutdown_received is not None
+    return channel.shutdown_sent, channel.shutdown_received
+
+
+def _offer(channel: Channel, fee: Sat, low: Sat, high: Sat) -> Step[Channel]:
+    tx = closing_tx(channel, fee)
+    progress = channel.negotiation.but(our_fee_sat=fee, our_min_sat=low, our_max_sat=high)
+    return Step(channel).fact(Negotiated(progress)).act(_send_closing_signed(channel, tx, fee, low, high))
+
+
+def _send_closing_signed(channel: Channel, tx: Tx, fee: Sat, low: Sat, high: Sat) -> Send:
+    message = ClosingSigned(channel.terms.channel_id, fee, UNSIGNED, FeeRange(low, high))
+    return Send(channel.terms.node_id, message, (sign_closing(channel, tx),))
+
+
+def sign_closing(channel: Channel, tx: Tx) -> SignClosing:
+    """The request for our signature on a closing transaction."""
+    terms = channel.terms
+    return SignClosing(
+        terms.key_index,
+        tx.serialize(),
+        channel.funding.amount_sat,
+        terms.local.basepoints.funding_pubkey,
+        terms.remote.basepoints.funding_pubkey,
+    )
+
+
+def closing_tx(channel: Channel, fee: Sat, *, without_ours: bool = False, without_theirs: bool = False) -> Tx:
+    """The closing transaction at a fee, with all outputs above our dust limit, or with one side's left out.
+
+    Raises:
+        FeeAboveBalance, ClosesToNothing: there is no such transaction.
+    """
+    terms, totals = channel.terms, channel.local.totals
+    ours, theirs = _scripts(channel)
+    opener, accepter = (totals.local_msat, ours), (totals.remote_msat, theirs)
+    if not terms.is_opener:
+        opener, accepter = accepter, opener
+    return legacy_closing_tx(
+        channel.funding.outpoint,
+        *opener,
+        *accepter,
+        fee,
+        terms.local.dust_limit_sat,
+        without_opener=without_ours if terms.is_opener else without_theirs,
+        without_accepter=without_theirs if terms.is_opener else without_ours,
+    )
+
+
+def variants(channel: Channel, fee: Sat) -> tuple[Tx, ...]:
+    """The transactions a peer may have signed at a fee: the one we would, and those without one's own output.
+
+    "if the `signature` is not valid for either variant of closing transaction"
+    """
+    found: list[Tx] = []
+    for leave_out in ({}, {"without_theirs": True}, {"without_ours": True}):
+        try:
+            tx = closing_tx(channel, fee, **leave_out)
+        except (FeeAboveBalance, ClosesToNothing):
+            continue
+        if tx not in found:
+            found.append(tx)
+    return tuple(found)
+
+
+def closing_checks(channel: Channel, msg: ClosingSigned) -> tuple[Check, ...]:
+    """The signature has to fit one of the variants."""
+    if not drained(channel) or not _affordable(channel, msg.fee_satoshis):
+        return ()
+    requests = tuple(sign_closing(channel, tx) for tx in variants(channel, msg.fee_satoshis))
+    return (CheckClosing(requests, msg.signature),)
+
+
+def _affordable(channel: Channel, fee: Sat) -> bool:
+    totals = channel.local.totals
+    opener = totals.local_msat if channel.terms.is_opener else totals.remote_msat
+    return fee <= sat_floor(opener)
+
+
+@negotiation.on(ClosingSigned)
+def on_closing_signed(channel: Channel, msg: ClosingSigned, env: Env) -> Step[Channel]:
+    """The peer offers a fee, with a signature that `checks` found good.
+
+    Raises:
+        UnexpectedMessage, ClosingFeeOutOfRange, ClosingDust: the peer broke BOLT 2.
+    """
+    if not drained(channel):
+        raise UnexpectedMessage(message="closing_signed")
+    if not _affordable(channel, msg.fee_satoshis):
+        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis)
+    progress = channel.negotiation
+    if progress.our_fee_sat == msg.fee_satoshis:
+        return _agree(channel, msg, env)
+    low, fee, high = fee_limits(channel, env)
+    if msg.fee_range is not None:
+        return _answer_range(channel, msg, env, low, fee, high)
+    return _answer_halving(channel, msg, env, low, fee, high)
+
+
+def _answer_range(channel: Channel, msg: ClosingSigned, env: Env, low: Sat, fee: Sat, high: Sat) -> Step[Channel]:
+    assert msg.fee_range is not None
+    least = max(low, msg.fee_range.min_fee_satoshis)
+    most = min(high, msg.fee_range.max_fee_satoshis)
+    # "if there is no overlap between that and its own `fee_range`: SHOULD send a warning"
+    if least > most:
+        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low=low, high=high)
+    if channel.terms.is_opener:
+        # "if `fee_satoshis` is not in the overlap between the sent and received `fee_range`: MUST fail the channel"
+        if not least <= msg.fee_satoshis <= most:
+            raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low=least, high=most)
+        return _agree(channel, msg, env, say_so=True)
+    # "if it has already sent a `closing_signed`: if `fee_satoshis` is not the same as the value it sent: MUST fail"
+    if channel.negotiation.our_fee_sat is not None:
+        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, ours=channel.negotiation.our_fee_sat)
+    if least <= msg.fee_satoshis <= most:
+        return _agree(channel, msg, env, say_so=True)
+    # "otherwise: MUST propose a `fee_satoshis` in the overlap between received and (about-to-be) sent `fee_range`."
+    return _offer(channel, Sat(min(max(fee, least), most)), low, high)
+
+
+def _answer_halving(channel: Channel, msg: ClosingSigned, env: Env, low: Sat, fee: Sat, high: Sat) -> Step[Channel]:
+    progress = channel.negotiation
+    ours, before = progress.our_fee_sat, progress.their_fee_sat
+    theirs = msg.fee_satoshis
+    # "if `fee_satoshis` is not strictly between its last-sent `fee_satoshis` and its previously-received
+    # `fee_satoshis`, UNLESS it has since reconnected"
+    if ours is not None and before is not None and not min(ours, before) < theirs < max(ours, before):
+        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours=ours, before=before)
+    if low <= theirs <= high:
+        return _agree(channel, msg, env, say_so=True)
+    ours = fee if ours is None else ours
+    # "MUST propose a value "strictly between" the received `fee_satoshis` and its previously-sent `fee_satoshis`."
+    middle = Sat((ours + theirs) // 2)
+    if middle in (ours, theirs):
+        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours=ours)
+    step = Step(channel).fact(Negotiated(progress.but(their_fee_sat=theirs)))
+    return step.then(lambda state: _offer(state, Sat(min(max(middle, low), high)), low, high))
+
+
+def _agree(channel: Channel, msg: ClosingSigned, env: Env, *, say_so: bool = False) -> Step[Channel]:
+    """Both have signed one transaction: remember it, publish it, and repeat the fee if the peer has not seen ours."""
+    tx = _signed_variant(channel, msg)
+    # "if one of the outputs in the closing transaction is below the dust limit for its `scriptpubkey`: MUST fail"
+    for output in tx.outputs:
+        if output.amount_sat < dust_limit_of(output.script_pubkey):
+            raise ClosingDust(amount_sat=output.amount_sat)
+    step = Step(channel)
+    if say_so:
+        progress = channel.negotiation.but(our_fee_sat=msg.fee_satoshis)
+        low, _, high = fee_limits(channel, env)
+        full = closing_tx(channel, msg.fee_satoshis)
+        step.fact(Negotiated(progress))
+        step.act(
+            _send_closing_signed(
+                channel, full, msg.fee_satoshis, min(low, msg.fee_satoshis), max(high, msg.fee_satoshis)
+            )
+        )
+    step.fact(CloseAgreed(Agreed(tx.serialize(), msg.signature)))
+    step.act(
+        Notify("channel_close_agreed", {"channel_id": channel.terms.channel_id.hex(), "fee_sat": msg.fee_satoshis})
+    )
+    if channel.closing_command is not None:
+        step.act(Answer(channel.closing_command, ChannelClosing("mutual", tx.txid, tx.serialize())))
+    return step
+
+
+@late.on(ClosingSigned, Shutdown)
+def on_late_closing(channel: Channel, _msg: ClosingSigned | Shutdown, _env: Env) -> Step[Channel]:
+    """The peer repeats itself after the close was agreed on: the chain has the last word."""
+    return Step(channel)
+
+
+def _signed_variant(channel: Channel, msg: ClosingSigned) -> Tx:
+    """Which of the variants the peer's signature belongs to (one of them: `checks` said so)."""
+    for tx in variants(channel, msg.fee_satoshis):
+        if CheckClosing((sign_closing(channel, tx),), msg.signature).holds():
+            return tx
+    raise BadClosingSignature(fee_satoshis=msg.fee_satoshis)
+
+
+def on_bad_signature(channel: Channel, _event: CheckFailed, _env: Env) -> Step[Channel]:
+    """The peer's closing signature is good for nothing we would publish."""
+    raise BadClosingSignature(channel_id=channel.terms.channel_id)
+
+
+def agreed_tx(channel: Channel) -> tuple[Tx, Signature]:
+    """The mutual close that both signed."""
+    assert channel.agreed is not None
+    return parse_tx(channel.agreed.tx), channel.agreed.peer_signature

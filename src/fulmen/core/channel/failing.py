@@ -1,0 +1,140 @@
+"""When a channel cannot go on: errors from the peer, its broken rules, and HTLCs near their deadlines.
+
+BOLT 1, "The `error` and `warning` Messages"; BOLT 2, "cltv_expiry_delta Selection"; BOLT 5, "Failing a Channel".
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Fault, PeerFault, Refused, Remedy
+from fulmen.core.base.machine import Disconnected, Event, Faulted, Step, Tell, Topic
+from fulmen.core.base.outer import Answer, HangUp, Notify, Send
+from fulmen.core.base.peers import ChannelErrored
+from fulmen.core.base.units import BlockHeight
+from fulmen.core.channel.commands import CloseChannel
+from fulmen.core.channel.facts import ChannelFailed, LinkChanged
+from fulmen.core.channel.faults import ChannelNotUsable
+from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.commitments.commitment import active
+from fulmen.core.commitments.htlcs import OfferForgotten
+from fulmen.core.wire.messages.setup import ErrorMessage, WarningMessage
+
+LIVE = (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN)
+
+errors = Topic()
+leaving = Topic()
+
+
+def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
+    """Give the channel to the chain: no update, signature or revocation any more; our commitment is published.
+
+    Source: BOLT 5, "Failing a Channel".
+    """
+    point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
+    step = disconnect(channel).fact(ChannelFailed(reason, error, point))
+    if channel.link is not Link.OFFLINE and error:
+        step.act(send_error(channel, error))
+    return step.act(
+        Notify("channel_failed", {"channel_id": channel.terms.channel_id.hex(), "reason": reason, "height": env.height})
+    )
+
+
+def send_error(channel: Channel, text: str) -> Send:
+    """The `error` message that names this channel."""
+    return Send(channel.terms.node_id, ErrorMessage(channel.terms.channel_id, text.encode()))
+
+
+@leaving.on(Disconnected)
+def on_disconnected(channel: Channel, _event: Disconnected, _env: Env) -> Step[Channel]:
+    """What was in no signed commitment is forgotten; owners of forgotten offers hear of it (law 2d)."""
+    return disconnect(channel)
+
+
+def disconnect(channel: Channel) -> Step[Channel]:
+    """Reverse all uncommitted updates of both sides, and tell the owners of ours."""
+    step = Step(channel)
+    if channel.params is None:
+        return step
+    forgotten = channel.local_log.between(channel.last_signed.local_upto, channel.local_log.next_index).adds
+    step.fact(LinkChanged(Link.OFFLINE))
+    for add in forgotten:
+        if add.owner is not None:
+            step.act(Tell(add.owner, OfferForgotten(add.ref, channel.terms.channel_id)))
+    if channel.closing_command is not None and channel.shutdown_sent is None:
+        refused = ChannelNotUsable("the peer left before the close could begin")
+        step.act(Answer(channel.closing_command, refused=refused))
+    return step
+
+
+@errors.on(ChannelErrored)
+def on_channel_errored(channel: Channel, event: ChannelErrored, env: Env) -> Step[Channel]:
+    """The peer failed the channel: "MUST fail the channel(s) referred to by the message" (BOLT 1)."""
+    if channel.phase not in LIVE:
+        return Step(channel)
+    return fail(channel, env, f"the peer sent an error: {printable(event.data)}", "")
+
+
+def printable(data: bytes) -> str:
+    """Hostile text, shown only "if `data` is composed solely of printable ASCII characters" (BOLT 1)."""
+    if all(32 <= byte < 127 for byte in data):
+        return data.decode("ascii")
+    return data[:64].hex()
+
+
+@errors.on(Faulted)
+def on_faulted(channel: Channel, event: Faulted, env: Env) -> Step[Channel]:
+    """A handler refused an event: answer our caller, or do to the peer what the rule asks for."""
+    fault = event.why
+    if isinstance(fault, Refused):
+        return _refuse_caller(channel, event.event, fault)
+    assert isinstance(fault, PeerFault)
+    return do_remedy(channel, fault, env)
+
+
+def do_remedy(channel: Channel, fault: PeerFault, env: Env) -> Step[Channel]:
+    """What BOLT 1 and 2 let us do about a broken rule."""
+    step = Step(channel)
+    if channel.params is None or fault.remedy is Remedy.IGNORE:
+        return step
+    node_id, channel_id = channel.terms.node_id, channel.terms.channel_id
+    if fault.remedy is Remedy.FAIL_CHANNEL and channel.phase in LIVE:
+        return fail(channel, env, f"the peer broke a rule: {fault}", str(fault))
+    warning = WarningMessage(channel_id, str(fault).encode())
+    if fault.remedy in (Remedy.WARN, Remedy.WARN_AND_CLOSE, Remedy.FAIL_CHANNEL):
+        step.act(Send(node_id, warning))
+    if fault.remedy in (Remedy.CLOSE_CONNECTION, Remedy.WARN_AND_CLOSE, Remedy.FAIL_CHANNEL):
+        step.act(HangUp(node_id, str(fault)))
+    return step
+
+
+def _refuse_caller(channel: Channel, event: Event, fault: Fault) -> Step[Channel]:
+    command_id = getattr(event, "command_id", None)
+    step = Step(channel)
+    return step.act(Answer(command_id, refused=fault)) if command_id is not None else step
+
+
+@errors.on(CloseChannel)
+def on_close_channel_refused(channel: Channel, event: CloseChannel, _env: Env) -> Step[Channel]:
+    """In a state that cannot be closed any more."""
+    refused = ChannelNotUsable("the channel is closing or closed already", phase=channel.phase.name.lower())
+    return Step(channel).act(Answer(event.command_id, refused=refused))
+
+
+# -- deadlines --------------------------------------------------------------------------------------------------------
+
+
+def next_deadline(channel: Channel, env_grace: int, fulfilled_deadline: int) -> BlockHeight | None:
+    """The height at which the channel has to fail if nothing changes until then (B2-37), or None.
+
+    An offered HTLC may linger `env_grace` blocks beyond its expiry; a received one whose preimage we hold has to be
+    gone `fulfilled_deadline` blocks before it.
+    """
+    heights: list[int] = []
+    held = {preimage.id for preimage in channel.held_preimages}
+    for commitment in (channel.local, channel.remote, channel.remote_next):
+        if commitment is None:
+            continue
+        offered, received = active(commitment, channel.local_log, channel.remote_log)
+        heights.extend(add.cltv_expiry + env_grace for add in offered)
+        heights.extend(add.cltv_expiry - fulfilled_deadline for add in received if add.id in held)
+    return BlockHeight(min(heights)) if heights else None

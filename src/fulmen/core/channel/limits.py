@@ -1,0 +1,129 @@
+"""What a channel can carry: reserve, fee, anchors, counts, value in flight, dust.
+
+BOLT 2, "Adding an HTLC" and "Bounding exposure to trimmed in-flight HTLCs".
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.units import FeeratePerKw, Msat, sat_floor, to_msat
+from fulmen.core.channel.state import Channel
+from fulmen.core.commitments.commitment import (
+    LOCAL,
+    REMOTE,
+    Commitment,
+    recount,
+    trim_threshold_sat,
+)
+from fulmen.core.transactions.formats import format_named
+from fulmen.core.transactions.weights import opener_cost
+
+
+def opener_cost_msat(
+    channel: Channel, commitment: Commitment, more_outputs: int = 0, feerate_per_kw: FeeratePerKw | None = None
+) -> Msat:
+    """What the opener pays on a commitment: its fee and both anchors."""
+    feerate = commitment.feerate_per_kw if feerate_per_kw is None else feerate_per_kw
+    form = format_named(channel.terms.format)
+    return to_msat(opener_cost(form, feerate, commitment.totals.output_count + more_outputs))
+
+
+def why_not_offer(channel: Channel, env: Env, amount_msat: Msat) -> str | None:
+    """The name of the limit that keeps us from offering this amount, or None.
+
+    Checked on the commitments as they will be with all that is pending on both.
+    """
+    terms = channel.terms
+    pending = channel.remote_pending.totals
+    if amount_msat < max(1, terms.remote.htlc_minimum_msat):
+        return "AmountBelowMinimum"
+    if max(pending.offered_count, channel.local_pending.totals.offered_count) >= terms.remote.max_accepted_htlcs:
+        return "TooManyHtlcs"
+    if pending.offered_msat + amount_msat > terms.remote.max_htlc_value_in_flight_msat:
+        return "TooMuchInFlight"
+    if amount_msat > spendable_msat(channel, env):
+        return "InsufficientBalance"
+    if _dust_after(channel, amount_msat, offered=True) > env.policy.commitment.max_dust_htlc_exposure_msat:
+        return "DustExposure"
+    return None
+
+
+def spendable_msat(channel: Channel, env: Env | None = None, *, spike: int = 2) -> Msat:
+    """The largest single HTLC we could offer now, above our reserve and, as the opener, the fee with its buffer.
+
+    Source: BOLT 2, "Adding an HTLC" (fee spike buffer: twice the feerate and one more HTLC).
+    """
+    multiple = env.policy.commitment.fee_spike_multiple if env is not None else spike
+    best = min(_spendable_on(channel, commitment, multiple) for commitment in _next_two(channel))
+    in_flight = channel.remote_pending.totals.offered_msat
+    best = min(best, channel.terms.remote.max_htlc_value_in_flight_msat - in_flight)
+    return Msat(max(0, best))
+
+
+def _next_two(channel: Channel) -> tuple[Commitment, Commitment]:
+    return channel.remote_pending, channel.local_pending
+
+
+def _spendable_on(channel: Channel, commitment: Commitment, spike: int) -> int:
+    terms = channel.terms
+    totals = commitment.totals
+    # Our own proposals that the peer has not acknowledged are only on its side yet; they bind us on both.
+    ours = min(channel.remote_pending.totals.local_msat, totals.local_msat)
+    available = ours - to_msat(terms.remote.channel_reserve_sat)
+    if terms.is_opener:
+        spiked = FeeratePerKw(commitment.feerate_per_kw * spike)
+        return available - opener_cost_msat(channel, commitment, 2, spiked)
+    # "SHOULD NOT offer `amount_msat` if, once the remote node adds that HTLC to its commitment transaction, it cannot
+    # pay the fee": an HTLC too small to have an output adds no weight, so up to that amount the opener is not asked.
+    threshold = trim_threshold_sat(terms, commitment.side, offered=True, feerate_per_kw=commitment.feerate_per_kw)
+    theirs = totals.remote_msat - to_msat(terms.local.channel_reserve_sat)
+    if theirs < opener_cost_msat(channel, commitment, 1):
+        return min(available, 1000 * threshold - 1)
+    return available
+
+
+def receivable_msat(channel: Channel) -> Msat:
+    """The largest single HTLC the peer could offer now, as far as we know."""
+    terms = channel.terms
+    totals = channel.local_pending.totals
+    available = totals.remote_msat - to_msat(terms.local.channel_reserve_sat)
+    if not terms.is_opener:
+        available -= opener_cost_msat(channel, channel.local_pending, 2)
+    available = min(available, terms.local.max_htlc_value_in_flight_msat - totals.received_msat)
+    return Msat(max(0, available))
+
+
+def peer_can_afford(channel: Channel) -> bool:
+    """Whether the peer keeps its reserve, and as the opener its costs, on our next commitment."""
+    totals = channel.local_pending.totals
+    needed = to_msat(channel.terms.local.channel_reserve_sat)
+    if not channel.terms.is_opener:
+        needed = Msat(needed + opener_cost_msat(channel, channel.local_pending))
+    return totals.remote_msat >= needed
+
+
+def over_dust_exposure(channel: Channel, env: Env, amount_msat: Msat) -> bool:
+    """Whether a received HTLC would leave too much of the channel's value to miners if it closed now."""
+    return _dust_after(channel, amount_msat, offered=False) > env.policy.commitment.max_dust_htlc_exposure_msat
+
+
+def _dust_after(channel: Channel, amount_msat: Msat, *, offered: bool) -> Msat:
+    worst = 0
+    for commitment in _next_two(channel):
+        side = LOCAL if commitment.side is LOCAL else REMOTE
+        threshold = trim_threshold_sat(channel.terms, side, offered=offered, feerate_per_kw=commitment.feerate_per_kw)
+        if sat_floor(amount_msat) < threshold:
+            worst = max(worst, commitment.totals.trimmed_msat + amount_msat)
+    return Msat(worst)
+
+
+def dust_at(channel: Channel, feerate_per_kw: FeeratePerKw) -> Msat:
+    """The value that would be trimmed at another feerate, on the worse of the next two commitments."""
+    return Msat(
+        max(
+            recount(
+                commitment.but(feerate_per_kw=feerate_per_kw), channel.terms, channel.local_log, channel.remote_log
+            ).trimmed_msat
+            for commitment in _next_two(channel)
+        )
+    )

@@ -1,0 +1,286 @@
+"""The states of a channel as tables of handlers, and the machine that the node mounts.
+
+Each pair of state and message is handled or refused by name; the tests walk all of them.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.machine import CallerGone, Disconnected, Event, Lull, Step, Topic, Undelivered
+from fulmen.core.base.mount import Check, CheckFailed, Mount
+from fulmen.core.base.outer import (
+    Answer,
+    ChainRewound,
+    HeightReached,
+    OutputSpent,
+    PublishFailed,
+    TxConfirmed,
+    Want,
+    WantHeight,
+    WantPublished,
+    WantSpendWatch,
+    WantTxWatch,
+)
+from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
+from fulmen.core.base.policy import DeadlinePolicy
+from fulmen.core.base.units import BlockHeight
+from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
+from fulmen.core.channel.commands import CloseChannel, SetChannel
+from fulmen.core.channel.facts import PolicySet, forget
+from fulmen.core.channel.faults import BadCommitmentSignature, UnexpectedMessage
+from fulmen.core.channel.limits import receivable_msat, spendable_msat
+from fulmen.core.channel.opening import first_view
+from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.close import ChannelResolved
+from fulmen.core.commitments.commitment import LOCAL
+from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, FulfillHtlc, LinkView, OfferHtlc
+from fulmen.core.commitments.view import view_of
+from fulmen.core.signer.checks import CheckCommitment
+from fulmen.core.signer.requests import SignFundingSpend, SignMutualClose
+from fulmen.core.transactions.funding import funding_output
+from fulmen.core.wire.features import OPTION_SCID_ALIAS, Features
+from fulmen.core.wire.messages.closing import ClosingSigned
+from fulmen.core.wire.messages.opening import FundingSigned
+from fulmen.core.wire.messages.setup import WarningMessage
+from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned
+
+# -- what several states share ----------------------------------------------------------------------------------------
+
+settings = Topic()
+nothing = Topic()
+offers_refused = Topic()
+bad_signatures = Topic()
+
+
+@settings.on(SetChannel)
+def on_set_channel(channel: Channel, event: SetChannel, _env: Env) -> Step[Channel]:
+    """The owner changes what forwarding costs."""
+    return Step(channel).fact(PolicySet(event.forward)).act(Answer(event.command_id, event.forward))
+
+
+@nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage)
+def on_nothing(channel: Channel, _event: Event, _env: Env) -> Step[Channel]:
+    """News that changes nothing: others log it."""
+    return Step(channel)
+
+
+offers_refused.on(OfferHtlc)(updates.refuse_offer)
+
+
+@bad_signatures.on(CheckFailed)
+def on_bad_signature(channel: Channel, event: CheckFailed, env: Env) -> Step[Channel]:
+    """A signature of the peer is wrong: on a commitment, or on a closing transaction."""
+    message = event.event.message if isinstance(event.event, MessageReceived) else None
+    if isinstance(message, ClosingSigned):
+        return closing.on_bad_signature(channel, event, env)
+    raise BadCommitmentSignature(number=channel.local.number + 1)
+
+
+def ignoring(*types: type) -> Topic:
+    """A topic in which these events change nothing."""
+    topic = Topic()
+    topic.on(*types)(on_nothing)
+    return topic
+
+
+# -- the states -------------------------------------------------------------------------------------------------------
+
+_ALWAYS = failing.errors | nothing | settings
+_WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(closing.lulls)
+_CHAIN = funding.funding | chain.blocks | chain.watching
+_LIVE = _ALWAYS.but(closing.closing) | _WIRE | _CHAIN | failing.leaving | reestablish.reconnecting | bad_signatures
+_QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged, ChannelReestablish)
+
+UNBORN = (
+    funding.unborn
+    | nothing
+    | offers_refused
+    | ignoring(Disconnected, Lull, ChainRewound, ChannelErrored, PeerReady, FulfillHtlc, FailHtlc, FailMalformedHtlc)
+)
+
+TABLE: dict[Phase, Topic] = {
+    Phase.NONE: UNBORN,
+    Phase.CREATED: funding.created | nothing | offers_refused | ignoring(Lull, HeightReached, ChainRewound, PeerReady),
+    Phase.AWAITING_READY: _LIVE,
+    Phase.NORMAL: _LIVE,
+    Phase.SHUTDOWN: _LIVE.but(closing.negotiation).but(bad_signatures),
+    Phase.CLOSING: (
+        _ALWAYS
+        | _CHAIN
+        | failing.leaving
+        | reestablish.reconnecting
+        | closing.late
+        | offers_refused
+        | ignoring(Lull, FailHtlc, FailMalformedHtlc, FulfillHtlc, updates.FeeratesChanged)
+    ),
+    Phase.FAILED: (_ALWAYS | _CHAIN | reestablish.dead | offers_refused | chain.claims_before_spend | _QUIET),
+    Phase.SPENT: (
+        _ALWAYS
+        | chain.spent
+        | chain.blocks_after_spend
+        | reestablish.dead
+        | offers_refused
+        | _QUIET
+        | ignoring(OutputSpent, TxConfirmed)
+    ),
+    Phase.CLOSED: (
+        failing.errors
+        | nothing
+        | offers_refused
+        | _QUIET
+        | ignoring(
+            PeerReady, FulfillHtlc, HeightReached, ChainRewound, OutputSpent, TxConfirmed, ChannelResolved, SetChannel
+        )
+    ),
+}
+"""Which handler takes what in which phase."""
+
+
+def decide(channel: Channel, event: Event, env: Env) -> Step[Channel]:
+    """What a channel makes of an event.
+
+    Raises:
+        PeerFault, Refused: the event broke a rule; it comes back as `Faulted`.
+    """
+    what = event.message if isinstance(event, MessageReceived) else event
+    handler = TABLE[channel.phase].get(type(what))
+    if handler is None and what is not event and channel.phase in _DEAF:
+        # "if a channel is in an error state: SHOULD […] ignore any other packets for that channel."
+        return Step(channel)
+    if handler is None:
+        raise UnexpectedMessage(what=type(what).__name__, phase=channel.phase.name.lower())
+    # "MUST wait to receive the other node's `channel_reestablish` message before sending any other messages"; what
+    # the peer says before its own is out of order, too.
+    if what is not event and channel.link is not Link.READY and type(what) not in _BEFORE_REESTABLISHED:
+        raise UnexpectedMessage(what=type(what).__name__, link=channel.link.name.lower())
+    step: Step[Channel] = handler(channel, what, env)
+    return step
+
+
+_DEAF = (Phase.FAILED, Phase.SPENT, Phase.CLOSED)
+_BEFORE_REESTABLISHED = (ChannelReestablish, WarningMessage)
+
+
+def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
+    """The peer's signatures that have to be good before their message is decided."""
+    if not isinstance(event, MessageReceived):
+        return ()
+    message = event.message
+    if isinstance(message, CommitmentSigned):
+        if channel.phase not in failing.LIVE or channel.link is not Link.READY:
+            return ()
+        view = dance.local_view(channel, channel.local_pending, env)
+        return (CheckCommitment(view, message.signature, message.htlc_signature),)
+    if isinstance(message, FundingSigned) and channel.phase is Phase.CREATED:
+        opened = funding.proposal(channel).opened
+        return (CheckCommitment(first_view(opened, env), message.signature),)
+    if isinstance(message, ClosingSigned) and channel.phase is Phase.SHUTDOWN:
+        return closing.closing_checks(channel, message)
+    return ()
+
+
+# -- wants and view ---------------------------------------------------------------------------------------------------
+
+_EARLIEST = DeadlinePolicy()
+
+
+def wants(channel: Channel) -> tuple[Want, ...]:
+    """What has to be in place for a channel in this state (derivable, so nothing of it is stored)."""
+    if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
+        return ()
+    terms, carried = channel.terms, channel.funding
+    local, remote = terms.local.basepoints.funding_pubkey, terms.remote.basepoints.funding_pubkey
+    script = funding_output(local, remote, carried.amount_sat).script_pubkey
+    found: list[Want] = []
+    if carried.confirmed is None:
+        found.append(WantTxWatch(carried.outpoint.txid, script, channel.funding_broadcast_at))
+    found.append(WantSpendWatch(carried.outpoint, script, channel.funding_broadcast_at))
+    height = _next_height(channel)
+    if height is not None:
+        found.append(WantHeight(height))
+    publish = _wanted_transaction(channel)
+    if publish is not None:
+        found.append(publish)
+    return tuple(found)
+
+
+def _next_height(channel: Channel) -> BlockHeight | None:
+    if channel.phase is Phase.SPENT:
+        assert channel.spent_in is not None
+        return BlockHeight(channel.spent_in.height + 1)
+    heights: list[int] = []
+    deadline = failing.next_deadline(channel, 0, _EARLIEST.fulfilled_deadline)
+    if deadline is not None:
+        heights.append(deadline)
+    if channel.funding.confirmed is None:
+        heights.append(channel.funding_broadcast_at + 144)
+    elif channel.scid is None:
+        heights.append(channel.funding.confirmed.height + 1)
+    return BlockHeight(min(heights)) if heights else None
+
+
+def _wanted_transaction(channel: Channel) -> WantPublished | None:
+    if channel.phase is Phase.CLOSING:
+        tx, signature = closing.agreed_tx(channel)
+        request = SignMutualClose(closing.sign_closing(channel, tx), signature)
+        return WantPublished("mutual close", tx.serialize(), (request,))
+    # Law 9: a channel that learnt that it is behind never publishes.
+    if channel.phase is Phase.FAILED and not channel.outdated:
+        view = view_of(
+            channel.local, channel.terms, channel.funding, channel.local_point, channel.local_log, channel.remote_log
+        )
+        assert view.side is LOCAL
+        return WantPublished("our commitment", build(view).tx.serialize(), (SignFundingSpend(view),))
+    return None
+
+
+def view(channel: Channel) -> LinkView | None:
+    """What a channel shows to circuits, payments and the graph."""
+    if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
+        return None
+    terms = channel.terms
+    usable = channel.phase is Phase.NORMAL and channel.link is Link.READY and channel.shutdown_wanted is None
+    return LinkView(
+        terms.channel_id,
+        terms.node_id,
+        usable,
+        spendable_msat(channel) if usable else 0,  # type: ignore[arg-type]
+        receivable_msat(channel) if usable else 0,  # type: ignore[arg-type]
+        channel.funding.amount_sat * 1000,  # type: ignore[arg-type]
+        terms.remote.htlc_minimum_msat,
+        channel.scid,
+        channel.local_aliases[-1] if channel.local_aliases else None,
+        channel.remote_alias,
+        terms.announce,
+        forward=channel.forward,
+        scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
+    )
+
+
+def initial(_key: bytes) -> Channel:
+    """A channel that is not yet."""
+    return Channel()
+
+
+def takes_frozen(_channel: Channel, event: Event) -> bool:
+    """What a frozen channel still does: watching, preimages, the close at a deadline (laws 8 and 11)."""
+    watching = (TxConfirmed, OutputSpent, ChainRewound, HeightReached, ChannelResolved)
+    return isinstance(event, (*watching, FulfillHtlc, Disconnected)) or (
+        isinstance(event, CloseChannel) and event.force
+    )
+
+
+MOUNT = Mount(
+    kind="channel",
+    initial=initial,
+    decide=decide,
+    crash=(Disconnected(),),
+    forget=forget,
+    wants=wants,
+    checks=checks,
+    view=view,
+    ended=lambda channel: channel.phase is Phase.CLOSED,
+    takes_frozen=takes_frozen,
+    lulls=True,
+)

@@ -1,0 +1,56 @@
+"""What must hold of a peer's signature before its message is decided: pure data that anybody can compute.
+
+BOLT 2: every peer signature has to be valid and low-S; a high-S one is refused like a wrong one (CVE-2020-26895).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fulmen.core.base.ids import Signature
+from fulmen.core.base.mount import Check
+from fulmen.core.bitcoin.transaction import parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.crypto.secp256k1 import verify_many
+from fulmen.core.signer.requests import SignClosing
+from fulmen.core.transactions.funding import funding_digest
+
+Triple = tuple[bytes, bytes, bytes]
+"""A public key, a digest, a signature: what `verify_many` takes."""
+
+
+class CheckCommitment(Check):
+    """The peer's signatures on our commitment transaction and, in the order of its outputs, its HTLC transactions."""
+
+    view: CommitmentView
+    signature: Signature
+    htlc_signatures: tuple[Signature, ...] = ()
+
+    def triples(self) -> Iterator[Triple]:
+        """All that has to verify. As many HTLC signatures as outputs are expected: the machine counts them."""
+        commitment = build(self.view)
+        yield commitment.keys.other_funding_pubkey, commitment.digest, self.signature
+        if self.htlc_signatures:
+            key = commitment.keys.other_htlcpubkey
+            for digest, signature in zip(commitment.htlc_digests(), self.htlc_signatures, strict=False):
+                yield key, digest, signature
+
+    def holds(self) -> bool:
+        """Whether every signature is good."""
+        return all(verify_many(self.triples()))
+
+
+class CheckClosing(Check):
+    """The peer's signature fits one of these closing transactions."""
+
+    variants: tuple[SignClosing, ...]
+    signature: Signature
+
+    def holds(self) -> bool:
+        """Whether it fits at least one."""
+        return any(verify_many(self._triple(variant) for variant in self.variants))
+
+    def _triple(self, closing: SignClosing) -> Triple:
+        local, remote = closing.local_funding_pubkey, closing.remote_funding_pubkey
+        return remote, funding_digest(parse_tx(closing.tx), local, remote, closing.funding_sat), self.signature

@@ -1,0 +1,59 @@
+"""What a key holder is asked to give. Requests are data; no key stands in them, and none comes back but by its purpose.
+
+Signatures are made again on retransmission, not stored, so every request can be answered from itself alone.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.ids import Point, Signature
+from fulmen.core.base.outer import SignRequest
+from fulmen.core.base.units import Sat
+from fulmen.core.commitments.view import CommitmentView
+
+
+class SignCommitment(SignRequest):
+    """The peer's commitment transaction and its HTLC transactions: `commitment_signed`, `funding_created/signed`."""
+
+    view: CommitmentView
+    with_htlcs: bool = True
+    """Whether the message carries HTLC signatures as well: `commitment_signed` does."""
+
+
+class RevealSecret(SignRequest):
+    """The per-commitment secret of one of our revoked commitments: `revoke_and_ack`."""
+
+    key_index: int
+    number: int
+
+
+class SignClosing(SignRequest):
+    """Our half of a mutual close: the transaction spends the funding output and pays only to shutdown scripts."""
+
+    key_index: int
+    tx: bytes
+    """Serialised, without witness."""
+    funding_sat: Sat
+    local_funding_pubkey: Point
+    remote_funding_pubkey: Point
+
+
+class SignFundingSpend(SignRequest):
+    """Our latest commitment transaction, to be published: the witness gets both signatures over the funding output."""
+
+    view: CommitmentView
+
+
+class SignAnnouncement(SignRequest):
+    """A node signature, a funding key signature, or both, over one digest of gossip."""
+
+    digest: bytes
+    """32 bytes: double SHA-256 of the announcement from its signed offset (BOLT 7)."""
+    key_index: int | None = None
+    """The channel whose funding key signs as well; None for the node key alone."""
+
+
+class SignMutualClose(SignRequest):
+    """A mutual close that both signed, to be published: the witness gets our signature beside the peer's."""
+
+    closing: SignClosing
+    peer_signature: Signature

@@ -1,0 +1,81 @@
+"""What the key holder computes for each request, given the secrets it keeps. Pure: keys come in as arguments."""
+
+from __future__ import annotations
+
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.ids import Point, Secret, Signature
+from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.commitment import LOCAL, REMOTE
+from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.crypto.secp256k1 import sign_ecdsa
+from fulmen.core.signer.requests import SignClosing
+from fulmen.core.transactions.funding import funding_digest, funding_witness
+from fulmen.core.transactions.keys import derive_secret
+
+
+class WillNotSign(Refused):
+    """The request asks for what would lose money; whoever asks is broken."""
+
+
+class ChannelSecrets(Record):
+    """The secret half of one channel's keys. It never leaves the key holder, and is never printed."""
+
+    funding: Secret
+    revocation: Secret
+    payment: Secret
+    delayed: Secret
+    htlc: Secret
+    per_commitment_seed: Secret
+
+    def __repr__(self) -> str:
+        return "ChannelSecrets(…)"
+
+
+def sign_commitment(view: CommitmentView, secrets: ChannelSecrets) -> tuple[Signature, tuple[Signature, ...]]:
+    """Our signatures on the peer's commitment transaction and, in the order of its outputs, its HTLC transactions.
+
+    Raises:
+        WillNotSign: it is not the peer's commitment.
+    """
+    if view.side is not REMOTE:
+        raise WillNotSign("our own commitment is signed only to be published")
+    commitment = build(view)
+    signature = sign_ecdsa(secrets.funding, commitment.digest)
+    if not commitment.htlcs:
+        return signature, ()
+    htlc_secret = derive_secret(secrets.htlc, view.per_commitment_point)
+    return signature, tuple(sign_ecdsa(htlc_secret, digest) for digest in commitment.htlc_digests())
+
+
+def sign_our_commitment(view: CommitmentView, secrets: ChannelSecrets) -> Tx:
+    """Our commitment transaction with both signatures over the funding output, ready to be published.
+
+    Raises:
+        WillNotSign: it is not ours, or the peer never signed it.
+    """
+    peer_signature = view.funding.peer_signature
+    if view.side is not LOCAL or not peer_signature:
+        raise WillNotSign("only our own commitment that the peer signed can be published")
+    commitment = build(view)
+    local, remote = view.params.local.basepoints.funding_pubkey, view.params.remote.basepoints.funding_pubkey
+    ours = sign_ecdsa(secrets.funding, commitment.digest)
+    return _with_witness(commitment.tx, funding_witness(local, ours, remote, peer_signature))
+
+
+def sign_closing(closing: SignClosing, secrets: ChannelSecrets) -> Signature:
+    """Our half of a mutual close."""
+    local, remote = closing.local_funding_pubkey, closing.remote_funding_pubkey
+    return sign_ecdsa(secrets.funding, funding_digest(parse_tx(closing.tx), local, remote, closing.funding_sat))
+
+
+def sign_mutual_close(closing: SignClosing, peer_signature: Signature, secrets: ChannelSecrets) -> Tx:
+    """The closing transaction with both signatures, ready to be published."""
+    local: Point = closing.local_funding_pubkey
+    witness = funding_witness(local, sign_closing(closing, secrets), closing.remote_funding_pubkey, peer_signature)
+    return _with_witness(parse_tx(closing.tx), witness)
+
+
+def _with_witness(tx: Tx, witness: tuple[bytes, ...]) -> Tx:
+    return tx.but(inputs=(tx.inputs[0].but(witness=witness),))
