@@ -21,7 +21,6 @@ from fulmen.adapters.store import Codec, CorruptDatabase, NewerDatabase, NotStor
 from fulmen.adapters.store.names import Numbers, name_of, renamed, upcast
 from fulmen.core.base.ids import RECEIVED, ChannelId, HtlcKey, OutPoint, Txid
 from fulmen.core.base.machine import Address, Fact
-from fulmen.core.base.outer import Want, WantConnection, WantHeight
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Msat
 
@@ -33,6 +32,18 @@ class Shade(enum.Enum):
     LIGHT = "light"
 
 
+class Fruit(Record):
+    """A field of this type holds any of its children."""
+
+
+class Apple(Fruit):
+    size: BlockHeight
+
+
+class Pear(Fruit):
+    color: bytes
+
+
 class Leaf(Record):
     amount: Msat
     key: HtlcKey | None = None
@@ -41,7 +52,7 @@ class Leaf(Record):
 class Tree(Record):
     name: str
     leaves: tuple[Leaf, ...]
-    wants: tuple[Want, ...] = ()
+    fruit: tuple[Fruit, ...] = ()
     pair: tuple[int, Leaf] | None = None
     by_key: Mapping[HtlcKey, Leaf] = MappingProxyType({})
     plain: dict[str, int] = msgspec.field(default_factory=dict)
@@ -70,13 +81,13 @@ anything = st.recursive(
     lambda more: st.lists(more, max_size=3).map(tuple) | st.dictionaries(st.text(), more, max_size=3),
     max_leaves=6,
 )
-wants = st.builds(WantHeight, st.integers(0, 9).map(BlockHeight)) | st.builds(WantConnection, st.binary(max_size=33))
+fruit = st.builds(Apple, st.integers(0, 9).map(BlockHeight)) | st.builds(Pear, st.binary(max_size=33))
 trees = st.deferred(
     lambda: st.builds(
         Tree,
         st.text(),
         st.lists(leaves, max_size=3).map(tuple),
-        wants=st.lists(wants, max_size=2).map(tuple),
+        fruit=st.lists(fruit, max_size=2).map(tuple),
         pair=st.none() | st.tuples(st.integers(0, 9), leaves),
         by_key=st.dictionaries(keys, leaves, max_size=2),
         plain=st.dictionaries(st.text(), st.integers(), max_size=2),
