@@ -7,7 +7,6 @@ import enum
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NewType
 
 import msgspec
@@ -54,7 +53,7 @@ class Tree(Record):
     leaves: tuple[Leaf, ...]
     fruit: tuple[Fruit, ...] = ()
     pair: tuple[int, Leaf] | None = None
-    by_key: Mapping[HtlcKey, Leaf] = MappingProxyType({})
+    by_key: Mapping[HtlcKey, Leaf] = msgspec.field(default_factory=dict)
     plain: dict[str, int] = msgspec.field(default_factory=dict)
     shade: Shade = Shade.DARK
     either: Leaf | OutPoint | bytes | int | None = None
