@@ -65,7 +65,9 @@ class Transport:
             raise LawBroken(f"{action} leaves before {expected}")
         if batch.durable:
             row = self._disk.rows.get(batch.position)
-            if batch.position > self._disk.position or (row is not None and len(row.facts) != len(batch.facts)):
+            if batch.position > self._disk.position or (
+                batch.facts and row is not None and len(row.facts) != len(batch.facts)
+            ):
                 raise LawBroken(f"{action} leaves before its facts are on disk")
         if isinstance(action, Send) and action.sign:
             raise LawBroken(f"{action} leaves unsigned")

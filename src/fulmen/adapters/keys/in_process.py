@@ -14,6 +14,9 @@ from fulmen.core.base.ids import NodeId, Point, Secret
 from fulmen.core.base.machine import Action
 from fulmen.core.base.outer import Answer, Send, SignRequest, WantPublished
 from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.accounts import SignWalletInputs, accounts_of, public_accounts, sign_wallet_inputs
+from fulmen.core.bitcoin.bip32 import from_seed
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.crypto.secp256k1 import ecdh, point_of
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.signer.requests import (
@@ -34,10 +37,11 @@ from fulmen.core.signer.signing import (
 
 
 class InProcessKeys:
-    """Holds the seed. `fill` and `complete` are all that it gives away."""
+    """Holds the seed (16 to 64 bytes, BIP 32). Signatures, revealed secrets and public points are all it gives away."""
 
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
+    def __init__(self, seed: bytes, coin_type: int = 1) -> None:
+        self._accounts = accounts_of(from_seed(seed), coin_type)
+        self.accounts = public_accounts(self._accounts)
         self._node_secret = derive(seed, "node")
         self.node_id = NodeId(point_of(self._node_secret))
         self._secrets = lru_cache(maxsize=4096)(lambda key_index: channel_secrets(seed, key_index))
@@ -106,12 +110,14 @@ class InProcessKeys:
     def _answered(self, request: SignRequest, _result: Record) -> Record:
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
-    def _transaction(self, request: SignRequest, _raw: bytes) -> bytes:
+    def _transaction(self, request: SignRequest, raw: bytes) -> bytes:
         if isinstance(request, SignFundingSpend):
             return sign_our_commitment(request.view, self._of(request.view.params.key_index)).serialize()
         if isinstance(request, SignMutualClose):
             closing = request.closing
             return sign_mutual_close(closing, request.peer_signature, self._of(closing.key_index)).serialize()
+        if isinstance(request, SignWalletInputs):
+            return sign_wallet_inputs(self._accounts, parse_tx(raw), request).serialize()
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
     def _of(self, key_index: int) -> ChannelSecrets:

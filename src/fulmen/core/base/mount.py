@@ -94,5 +94,7 @@ class Mount:
     """Which events it still decides when frozen: watching, penalties, preimages, deadlines (laws 8 and 11)."""
     frozen: Callable[[Any, str | None], Any] = _unmarked
     """The state as it shows that it is frozen (with the reason), or no longer is (None); pure and total."""
+    standing: bool = False
+    """There is one of it, under the empty key, from the first start on (the wallet): it watches before it ever acts."""
     lulls: bool = False
     """True if it wants `Lull` after it had events."""

@@ -7,6 +7,7 @@ BOLT 2, "Closing Initiation: `shutdown`" and "Legacy Closing Negotiation: `closi
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.funds import WalletView
 from fulmen.core.base.ids import Signature
 from fulmen.core.base.machine import Lull, Step, Topic
 from fulmen.core.base.mount import Check, CheckFailed
@@ -62,7 +63,7 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
         return force_close(channel, event, env)
     if channel.link is not Link.READY:
         raise ChannelNotUsable("the peer is not connected: wait for it, or force the close")
-    script = channel.terms.local.upfront_shutdown_script or event.script
+    script = channel.terms.local.upfront_shutdown_script or event.script or _default_script(env) or b""
     # "MUST set `scriptpubkey` in one of the following forms"
     if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
@@ -102,8 +103,8 @@ def _pending_for_peer(channel: Channel) -> bool:
 
 
 def _default_script(env: Env) -> bytes | None:
-    script = env.views.get("wallet.closing_script")
-    return script if isinstance(script, bytes) else None
+    wallet = env.views.get("wallet")
+    return wallet.script_pubkey if isinstance(wallet, WalletView) else None
 
 
 def send_shutdown(channel: Channel) -> Send:

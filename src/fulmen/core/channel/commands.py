@@ -29,7 +29,7 @@ class CloseChannel(Event):
 
     command_id: CommandId
     script: bytes = b""
-    """Where a mutual close pays to."""
+    """Where a mutual close pays to; empty takes a fresh address of our wallet."""
     feerate_per_kw: FeeratePerKw | None = None
     force: bool = False
     """Publish our commitment now, without asking the peer."""

@@ -504,7 +504,7 @@ def _link_changed(channel: Channel, fact: LinkChanged) -> Channel:
 def forget(channel: Channel) -> Channel:
     """What a disconnect, and so a crash, leaves of a channel (law 2)."""
     if channel.phase in (Phase.NONE, Phase.CREATED):
-        return Channel()
+        return Channel(channel_id=channel.channel_id)
     signed = channel.last_signed
     local_log = channel.local_log.truncated(signed.local_upto)
     remote_log = channel.remote_log.truncated(channel.local.remote_upto)

@@ -11,7 +11,7 @@ from fulmen.core.base.ids import ChannelId, Point, ShortChannelId, scid
 from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Topic, to_peer
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import Answer, ChainRewound, Notify, Send, TxConfirmed
-from fulmen.core.base.peers import ChannelAttached, ChannelErrored
+from fulmen.core.base.peers import ChannelAttached, ChannelDetached, ChannelErrored, PeerReady
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelOpening
 from fulmen.core.channel.dance import UNSIGNED, remote_view
@@ -115,6 +115,7 @@ def abandon(channel: Channel, why: str) -> Step[Channel]:
     """Forget a channel whose `funding_signed` never came: its coins are free, and its caller hears of it."""
     proposed = proposal(channel)
     step = Step(channel).fact(LinkChanged(Link.OFFLINE)).act(Tell(WALLET, ReleaseFunding(proposed.wallet_ref)))
+    step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.channel_id)))
     if proposed.command_id is not None:
         step.act(Answer(proposed.command_id, refused=OpeningNotPossible(why)))
     return step
@@ -148,6 +149,12 @@ def on_faulted(channel: Channel, event: Faulted, _env: Env) -> Step[Channel]:
 def on_bad_funding_signature(channel: Channel, _event: CheckFailed, _env: Env) -> Step[Channel]:
     """ "if `signature` is incorrect OR non-compliant with LOW-S-standard rule": fail, before anything is at stake."""
     raise BadFundingSignature(channel_id=channel.terms.channel_id)
+
+
+@unborn.on(PeerReady)
+def on_peer_ready(channel: Channel, event: PeerReady, _env: Env) -> Step[Channel]:
+    """A crash came between `funding_created` and `funding_signed`: the peer machine may forget this name."""
+    return Step(channel).act(to_peer(event.node_id, ChannelDetached(channel.channel_id)))
 
 
 # -- confirmations ----------------------------------------------------------------------------------------------------

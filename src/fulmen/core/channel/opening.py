@@ -24,10 +24,11 @@ from fulmen.core.base.machine import (
     Undelivered,
     evolves,
     to_channel,
+    to_peer,
 )
 from fulmen.core.base.mount import Check, CheckFailed, Mount
 from fulmen.core.base.outer import Answer, Notify, Send
-from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerView
+from fulmen.core.base.peers import ChannelErrored, MessageReceived, OpeningEnded, OpeningStarted, PeerView
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.bitcoin.transaction import parse_tx
@@ -201,7 +202,8 @@ def on_open_to(opening: Opening, event: OpenTo, env: Env) -> Step[Opening]:
         opening, event, env, key_index, kind, negotiated(ours, theirs, OPTION_UPFRONT_SHUTDOWN_SCRIPT)
     )
     step = Step(opening).fact(Offered(event, key_index, message, peer.local_features, peer.remote_features))
-    return step.act(Send(opening.node_id, message))
+    started = OpeningStarted(opening.temporary_channel_id)
+    return step.act(to_peer(opening.node_id, started), Send(opening.node_id, message))
 
 
 def _open_channel(opening: Opening, event: OpenTo, env: Env, key_index: int, kind: bytes, upfront: bool) -> OpenChannel:
@@ -305,7 +307,7 @@ def on_funded(opening: Opening, event: Funded, env: Env) -> Step[Opening]:
         opening.local_features,
         opening.remote_features,
     )
-    return Step(opening).fact(Over()).act(to_channel(params.channel_id, proposal))
+    return Step(opening).fact(Over()).act(to_channel(params.channel_id, proposal), _told_peer(opening))
 
 
 @opener.on(FundingRefused)
@@ -347,7 +349,6 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
     if opening.stage not in (Stage.NEW, Stage.OVER):
         raise OpeningRefused(why="this temporary_channel_id is in use")
     peer = _peer(env, opening.node_id)
-    _check_room(env, opening.node_id)
     check_open(msg, env, peer)
     assert msg.channel_type is not None
     key_index = int.from_bytes(env.entropy("channel key index", 6), "big")
@@ -374,20 +375,12 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
     return step.act(Send(opening.node_id, answer))
 
 
-def _check_room(env: Env, node_id: NodeId) -> None:
-    """Openings cost memory: a few per peer, and not many for all of them (law 7)."""
-    pending = [view for name, view in env.views.items() if name.startswith("opening:")]
-    theirs = sum(1 for view in pending if view == node_id)
-    if theirs >= env.policy.opening.max_pending_per_peer or len(pending) >= env.policy.opening.max_pending:
-        raise OpeningRefused(why="too many channels are being opened", pending=theirs)
-
-
 @accepter.on(FundingCreated)
 def on_funding_created(opening: Opening, msg: FundingCreated, env: Env) -> Step[Opening]:
     """The opener's first signature is good (`checks`): tell the channel to be; it answers `funding_signed`."""
     opened = _their_opened(opening, msg, env)
     born = ChannelBorn(opened, opening.local_features, opening.remote_features)
-    return Step(opening).fact(Over()).act(to_channel(opened.params.channel_id, born))
+    return Step(opening).fact(Over()).act(to_channel(opened.params.channel_id, born), _told_peer(opening))
 
 
 def _their_opened(opening: Opening, msg: FundingCreated, env: Env) -> Opened:
@@ -476,10 +469,14 @@ def _give_up(opening: Opening, why: Fault) -> Step[Opening]:
     if opening.stage is Stage.ACCEPTED:
         step.act(Tell(WALLET, ReleaseFunding(opening.temporary_channel_id)))
     if opening.stage is not Stage.OVER:
-        step.fact(Over())
+        step.fact(Over()).act(_told_peer(opening))
     if command_id is not None:
         step.act(Answer(command_id, refused=why))
     return step
+
+
+def _told_peer(opening: Opening) -> Tell:
+    return to_peer(opening.node_id, OpeningEnded(opening.temporary_channel_id))
 
 
 def _error(opening: Opening, text: str) -> Send:
@@ -511,10 +508,6 @@ def forget(opening: Opening) -> Opening:
     return Opening(opening.node_id, opening.temporary_channel_id)
 
 
-def _view(opening: Opening) -> NodeId | None:
-    return opening.node_id if opening.stage is Stage.AWAITING_FUNDING else None
-
-
 MOUNT = Mount(
     kind="opening",
     initial=initial,
@@ -522,6 +515,5 @@ MOUNT = Mount(
     crash=(Disconnected(),),
     forget=forget,
     checks=checks,
-    view=_view,
     ended=lambda opening: opening.stage is Stage.OVER,
 )

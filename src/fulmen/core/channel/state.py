@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from fulmen.core.base.ids import CommandId, Point, Preimage, ShortChannelId, Signature
+from fulmen.core.base.ids import ChannelId, CommandId, Point, Preimage, ShortChannelId, Signature
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
@@ -76,6 +76,8 @@ _NO_COMMITMENT = Commitment(LOCAL, 0, 0, 0, FeeratePerKw(0), Totals(Msat(0), Msa
 class Channel(Record, kw_only=True):
     """The state: nothing but its facts folded."""
 
+    channel_id: ChannelId = ChannelId(b"")
+    """The name under which this machine lives, known before anything else is."""
     phase: Phase = Phase.NONE
     link: Link = Link.OFFLINE
     params: ChannelParams | None = None

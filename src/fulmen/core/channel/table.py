@@ -6,6 +6,7 @@ Each pair of state and message is handled or refused by name; the tests walk all
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.ids import ChannelId
 from fulmen.core.base.machine import CallerGone, Disconnected, Event, Lull, Step, Topic, Undelivered
 from fulmen.core.base.mount import Check, CheckFailed, Mount
 from fulmen.core.base.outer import (
@@ -21,13 +22,13 @@ from fulmen.core.base.outer import (
     WantSpendWatch,
     WantTxWatch,
 )
-from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
+from fulmen.core.base.peers import MessageReceived, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
-from fulmen.core.channel.faults import BadCommitmentSignature, UnexpectedMessage
+from fulmen.core.channel.faults import BadCommitmentSignature, ChannelNotUsable, UnexpectedMessage
 from fulmen.core.channel.limits import receivable_msat, spendable_msat
 from fulmen.core.channel.opening import first_view
 from fulmen.core.channel.state import Channel, Link, Phase
@@ -93,10 +94,11 @@ _LIVE = _ALWAYS.but(closing.closing) | _WIRE | _CHAIN | failing.leaving | reesta
 _QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged, ChannelReestablish)
 
 UNBORN = (
-    funding.unborn
+    failing.errors
+    | funding.unborn
     | nothing
     | offers_refused
-    | ignoring(Disconnected, Lull, ChainRewound, ChannelErrored, PeerReady, FulfillHtlc, FailHtlc, FailMalformedHtlc)
+    | ignoring(Disconnected, Lull, ChainRewound, FulfillHtlc, FailHtlc, FailMalformedHtlc)
 )
 
 TABLE: dict[Phase, Topic] = {
@@ -148,6 +150,8 @@ def decide(channel: Channel, event: Event, env: Env) -> Step[Channel]:
     if handler is None and what is not event and channel.phase in _DEAF:
         # "if a channel is in an error state: SHOULD […] ignore any other packets for that channel."
         return Step(channel)
+    if handler is None and what is event:
+        raise ChannelNotUsable(what=type(what).__name__, phase=channel.phase.name.lower())
     if handler is None:
         raise UnexpectedMessage(what=type(what).__name__, phase=channel.phase.name.lower())
     # "MUST wait to receive the other node's `channel_reestablish` message before sending any other messages"; what
@@ -258,9 +262,9 @@ def view(channel: Channel) -> LinkView | None:
     )
 
 
-def initial(_key: bytes) -> Channel:
+def initial(key: bytes) -> Channel:
     """A channel that is not yet."""
-    return Channel()
+    return Channel(channel_id=ChannelId(key))
 
 
 def takes_frozen(_channel: Channel, event: Event) -> bool:

@@ -62,6 +62,9 @@ def resume(
                     position=row.position,
                     why=f"{type(error).__name__}: {error}",
                 ) from error
+    for kind in kinds.values():
+        if kind.mount.standing and b"" not in kind.machines:
+            kind.machines[b""] = Live(kind, Address(kind.mount.kind), kind.mount.initial(b""))
     return [kind.machines[key] for kind in kinds.values() for key in sorted(kind.machines)], position
 
 

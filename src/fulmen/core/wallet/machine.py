@@ -36,6 +36,7 @@ def mount(accounts: Accounts) -> Mount:
         forget=forget,
         wants=wants,
         view=view,
+        standing=True,
     )
 
 
