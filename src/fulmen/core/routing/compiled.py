@@ -114,7 +114,7 @@ def warm_up() -> None:
 
 def _compile(function: _F) -> _F:
     """Let numba compile a function at its first call, and keep what it made on disk."""
-    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+    return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def _view(values: array[int], dtype: Any) -> NDArray[Any]:
@@ -243,7 +243,9 @@ def _shortest_path(
         cost = cost_of[node]
         blocks = blocks_of[node]
         halving = attempt_msat + amount * attempt_ppm // 1_000_000
+        locked = amount // 1000 * time_lock_ppb
         millions, rest = amount // 1_000_000, amount % 1_000_000
+        least = cost + hop_msat
         row = first[node]
         end = first[node + 1]
         if row == end:
@@ -254,7 +256,10 @@ def _shortest_path(
             origin = source_of[here]
             if amount < minimum[here] or amount > maximum[here] or state[origin] == settled:
                 continue
-            new_cost = cost + hop_msat
+            known = state[origin] == labelled
+            if known and cost_of[origin] <= least:
+                continue
+            new_cost = least
             new_amount = amount
             new_blocks = blocks
             doubt = 0
@@ -269,7 +274,9 @@ def _shortest_path(
                 if new_blocks > max_cltv:
                     over |= _OVER_CLTV
                     continue
-                new_cost += new_amount - amount + new_amount // 1000 * (delta * time_lock_ppb) // 1_000_000
+                new_cost += new_amount - amount + locked * delta // 1_000_000
+                if known and cost_of[origin] <= new_cost:
+                    continue
                 doubt = node_doubt[origin]
             if amount > lower[here]:
                 if amount > upper[here]:
@@ -277,7 +284,7 @@ def _shortest_path(
                     continue
                 doubt += doubts[((upper[here] - amount + 1) << CHANCE_BITS) // (upper[here] - lower[here] + 1)]
             new_cost += halving * doubt // DOUBT_ONE
-            if state[origin] != labelled or new_cost < cost_of[origin]:
+            if not known or new_cost < cost_of[origin]:
                 state[origin] = labelled
                 cost_of[origin] = new_cost
                 amount_of[origin] = new_amount

@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 
 from fulmen.core.base.units import Msat
-from fulmen.core.routing.requests import Weights
 
 CHANCE_BITS = 12
 """Chances are counted in 2^-12."""
@@ -26,16 +25,6 @@ def forwarding_fee(amount_msat: int, fee_base_msat: int, fee_proportional_millio
     Source: BOLT 7, "HTLC Fees": fee_base_msat + ( amount_to_forward * fee_proportional_millionths / 1000000 ).
     """
     return Msat(fee_base_msat + amount_msat * fee_proportional_millionths // 1_000_000)
-
-
-def time_lock_price(amount_msat: int, cltv_expiry_delta: int, weights: Weights) -> int:
-    """The price, in msat, of having an amount locked for some blocks longer."""
-    return amount_msat // 1000 * (cltv_expiry_delta * weights.time_lock_ppb) // 1_000_000
-
-
-def halving_price(amount_msat: int, weights: Weights) -> int:
-    """What one halving of the chance of success costs, in msat."""
-    return weights.attempt_msat + amount_msat * weights.attempt_ppm // 1_000_000
 
 
 def chance(amount_msat: int, lower_msat: int, upper_msat: int) -> int:

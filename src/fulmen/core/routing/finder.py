@@ -28,7 +28,7 @@ SearchFunction = Callable[[Search], Found]
 
 REFRESH_S = 5
 """How often what is known of liquidity is aged in the arrays."""
-_TIME_ONLY = FEES_ONLY.but(time_lock_ppb=10_000)
+_TIME_ONLY = FEES_ONLY.but(time_lock_ppb=1000)
 _ANY_CLTV = CltvDelta(1 << 21)
 _HOPS_ONLY = FEES_ONLY.but(hop_msat=1 << 40)
 

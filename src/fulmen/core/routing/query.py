@@ -305,7 +305,7 @@ def _policy(newer: Correction) -> EdgePolicy:
 def _bounded(weights: Weights) -> Weights:
     """Within what keeps all products below 2^63."""
     return Weights(
-        time_lock_ppb=max(0, min(weights.time_lock_ppb, 10_000)),
+        time_lock_ppb=max(0, min(weights.time_lock_ppb, 1000)),
         attempt_msat=Msat(max(0, min(weights.attempt_msat, MAX_AMOUNT_MSAT))),
         attempt_ppm=max(0, min(weights.attempt_ppm, 100_000)),
         hop_msat=Msat(max(0, min(weights.hop_msat, 1 << 45))),

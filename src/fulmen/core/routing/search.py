@@ -78,13 +78,18 @@ def shortest_path(edges: Edges, search: Search) -> Found:
             over_hops = True
             continue
         halving = weights.attempt_msat + amount * weights.attempt_ppm // 1_000_000
+        locked = amount // 1000 * time_lock_ppb
+        least = cost + hop_msat
         begin, end = first[node], first[node + 1]
         rows_here = range(begin, end) if node not in own else (*range(begin, end), *own[node])
         for row in rows_here:
             origin = source_of[row]
             if not minimum[row] <= amount <= maximum[row] or origin in settled:
                 continue
-            new_cost = cost + hop_msat
+            known = labels.get(origin)
+            if known is not None and known[0] <= least:
+                continue
+            new_cost = least
             new_amount, new_blocks = amount, blocks
             doubt = 0
             if origin != source:
@@ -97,7 +102,9 @@ def shortest_path(edges: Edges, search: Search) -> Found:
                 if new_blocks > max_cltv:
                     over_cltv = True
                     continue
-                new_cost += new_amount - amount + new_amount // 1000 * (delta * time_lock_ppb) // 1_000_000
+                new_cost += new_amount - amount + locked * delta // 1_000_000
+                if known is not None and known[0] <= new_cost:
+                    continue
                 doubt = node_doubt[origin]
             if amount > lower[row]:
                 if amount > upper[row]:
@@ -105,7 +112,6 @@ def shortest_path(edges: Edges, search: Search) -> Found:
                     continue
                 doubt += DOUBT[((upper[row] - amount + 1) << CHANCE_BITS) // (upper[row] - lower[row] + 1)]
             new_cost += halving * doubt // DOUBT_ONE
-            known = labels.get(origin)
             if known is None or new_cost < known[0]:
                 labels[origin] = (new_cost, new_amount, new_blocks, hops + 1, row)
                 heappush(heap, new_cost << _NODE_BITS | origin)

@@ -155,7 +155,7 @@ def test_a_peer_that_asks_for_larger_htlcs_is_named_as_the_reason() -> None:
 def test_a_dear_route_within_the_limit_is_found_though_a_quick_one_beyond_it_costs_less() -> None:
     slow = [a_channel(1, US, BOB, a_policy()), a_channel(2, BOB, DAVE, a_policy(base=10, cltv=1000))]
     quick = [a_channel(3, US, CAROL, a_policy()), a_channel(4, CAROL, DAVE, a_policy(base=200, cltv=1))]
-    weights = Weights(time_lock_ppb=10_000, attempt_msat=Msat(0), attempt_ppm=0, hop_msat=Msat(0))
+    weights = Weights(time_lock_ppb=1000, attempt_msat=Msat(0), attempt_ppm=0, hop_msat=Msat(0))
     request = a_request(US, DAVE, 1_000_000, weights=weights)
     finder = Finder([*slow, *quick])
     assert numbers(finder.find(request, NOW)) == [3, 4]

@@ -147,7 +147,7 @@ class BothTwins:
 @given(
     seed=st.integers(0, 10_000),
     amount=st.sampled_from([1, 999, 50_000, 1_000_000, 9_000_000]),
-    weights=st.sampled_from([Weights(), Weights(time_lock_ppb=10_000, attempt_ppm=100_000), Weights(hop_msat=Msat(0))]),
+    weights=st.sampled_from([Weights(), Weights(time_lock_ppb=1000, attempt_ppm=100_000), Weights(hop_msat=Msat(0))]),
     max_fee=st.sampled_from([None, 0, 500, 100_000]),
     max_cltv=st.sampled_from([60, 200, 2016]),
     max_hops=st.sampled_from([2, 4, 20]),
