@@ -8,13 +8,19 @@ import lzma
 from tests.builders.vectors import ROOT
 
 from fulmen.core.base.ids import OutPoint, scid
+from fulmen.core.base.outer import HangUp
 from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
-from fulmen.core.gossip.signatures import NO_SIGNATURE, announcement_digest, message_digest
-from fulmen.core.wire import encode
+from fulmen.core.gossip.desk import Gossip, PassOn
+from fulmen.core.gossip.intake import FundingOutput, funding_script
+from fulmen.core.gossip.policy import GossipPolicy
+from fulmen.core.gossip.signatures import NO_SIGNATURE, all_hold, announcement_digest, message_digest
+from fulmen.core.wire import decode, encode
+from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, Features, optional
 from fulmen.core.wire.messages.gossip import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 
 CHAIN = bytes.fromhex("6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000")
 NOW = 1_750_000_000
+FEATURES = optional(GOSSIP_QUERIES, GOSSIP_QUERIES_EX)
 
 
 def secret(number: int) -> bytes:
@@ -88,3 +94,88 @@ def real_channels() -> list[tuple[bytes, int]]:
 def _rows(name: str) -> list[dict]:
     text = lzma.decompress((ROOT / "gossip" / name).read_bytes()).decode()
     return [json.loads(line) for line in text.splitlines()]
+
+
+class World:
+    """Gossip desks joined to each other, with a chain and key holders that answer at once."""
+
+    def __init__(self, **policy: object) -> None:
+        self.now = NOW
+        self.policy = GossipPolicy(**policy)
+        self.desks: dict[bytes, Gossip] = {}
+        self.chain: dict[int, FundingOutput] = {}
+        self.sent: list[tuple[bytes, bytes, bytes]] = []
+        """(from, to, frame) of everything that went over a wire."""
+        self.hung_up: list[tuple[bytes, bytes]] = []
+        self.links: set[tuple[bytes, bytes]] = set()
+
+    def desk(self, place: int, features: Features = FEATURES, **policy: object) -> Gossip:
+        """The node with this place in NODES."""
+        desk = Gossip(self.policy.but(**policy), CHAIN, NODES[place], features)
+        self.desks[NODES[place]] = desk
+        return desk
+
+    def fund(self, *frames: bytes) -> None:
+        """Let the chain have the funding outputs of these channel_announcements."""
+        for frame in frames:
+            message = decode(frame)
+            number = message.short_channel_id >> 40
+            self.chain[message.short_channel_id] = FundingOutput(
+                an_outpoint(number), 10_000_000, funding_script(message)
+            )
+
+    def connect(self, one: int, two: int, features: Features = FEATURES) -> None:
+        """Join two nodes, known to us or not."""
+        for here, there in ((one, two), (two, one)):
+            self.links.add((NODES[here], NODES[there]))
+            if (desk := self.desks.get(NODES[here])) is not None:
+                desk.connected(NODES[there], features, None, self.now)
+
+    def disconnect(self, one: int, two: int) -> None:
+        for here, there in ((one, two), (two, one)):
+            self.links.discard((NODES[here], NODES[there]))
+            if (desk := self.desks.get(NODES[here])) is not None:
+                desk.disconnected(NODES[there], self.now)
+
+    def settle(self) -> None:
+        """Deliver and answer until nobody has anything to say."""
+        busy = True
+        while busy:
+            busy = False
+            for node_id, desk in self.desks.items():
+                busy |= self._answer(node_id, desk)
+
+    def run(self, seconds: int, step: int = 1) -> None:
+        """Let time pass."""
+        for _ in range(0, seconds, step):
+            self.now += step
+            for desk in self.desks.values():
+                desk.tick(self.now)
+            self.settle()
+
+    def frames(self, sender: int, receiver: int) -> list[object]:
+        """The messages that one node sent another."""
+        pair = NODES[sender], NODES[receiver]
+        return [decode(frame) for one, two, frame in self.sent if (one, two) == pair]
+
+    def _answer(self, node_id: bytes, desk: Gossip) -> bool:
+        questions, lookups, unsigned = desk.take_checks(), desk.take_lookups(), desk.take_to_sign()
+        for question in questions:
+            desk.checked(question.ticket, all_hold(question.checks), self.now)
+        for place in lookups:
+            desk.looked_up(place, self.chain.get(place), self.now)
+        for ticket, asked in unsigned:
+            own = SECRETS[NODES.index(node_id)]
+            key = None if asked.key_index is None else sign_ecdsa(secret(asked.key_index), asked.digest)
+            desk.signed(ticket, sign_ecdsa(own, asked.digest), key, self.now)
+        actions = desk.take_actions()
+        for action in actions:
+            if isinstance(action, HangUp):
+                self.hung_up.append((node_id, action.to))
+                continue
+            frame = action.frame if isinstance(action, PassOn) else encode(action.message)
+            self.sent.append((node_id, action.to, frame))
+            there = self.desks.get(action.to)
+            if there is not None and (node_id, action.to) in self.links and frame[0] == 1:
+                there.receive(node_id, frame, self.now)
+        return bool(questions or lookups or unsigned or actions)

@@ -325,6 +325,14 @@ class Graph:
                 for watcher in self._watchers:
                     watcher.policy_changed(ShortChannelId(scid), direction)
 
+    def clear_update(self, scid: ShortChannelId, direction: int) -> None:
+        """Forget what a direction said: it is too long ago."""
+        half = 2 * self._row[scid] + direction
+        self._update[half] = b""
+        self._stamp[half] = self._checksum[half] = 0
+        for watcher in self._watchers:
+            watcher.policy_changed(scid, direction)
+
     def mark_spent(self, scid: ShortChannelId, height: BlockHeight | None) -> None:
         """The funding output was spent at this height; None: no longer (a reorganisation)."""
         self._spent[self._row[scid]] = NOT_SPENT if height is None else height

@@ -1,0 +1,481 @@
+"""Gossip: the desk where everything about the public network comes in and goes out.
+
+Pure, and driven from outside: messages, blocks and the clock go in; actions, signatures to verify or to make, and
+funding outputs to look up come out. The daemon runs it beside its path finding, the simulator in line. BOLT 7.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from fulmen.core.base.faults import Malformed, Remedy
+from fulmen.core.base.ids import ALL_CHANNELS, ChainHash, ChannelId, NodeId, OutPoint, ShortChannelId, Signature
+from fulmen.core.base.machine import Action
+from fulmen.core.base.outer import HangUp, Send
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, Timestamp
+from fulmen.core.gossip.announcer import Announcer, Said
+from fulmen.core.gossip.answers import filtered, range_replies, scid_replies
+from fulmen.core.gossip.faults import (
+    BadAnnouncementSignatures,
+    BadGossipSignature,
+    GossipFault,
+    MalformedGossip,
+    QueryTooSoon,
+)
+from fulmen.core.gossip.graph import Graph
+from fulmen.core.gossip.intake import FundingOutput, Intake, Key, Question
+from fulmen.core.gossip.own import OwnChannel, OwnNode, ToSign
+from fulmen.core.gossip.policy import GossipPolicy
+from fulmen.core.gossip.pruning import Pruning
+from fulmen.core.gossip.relay import Relay
+from fulmen.core.gossip.rules import Judge
+from fulmen.core.gossip.signatures import SignatureCheck
+from fulmen.core.gossip.sync import Phase, Sync
+from fulmen.core.wire import decode, encode
+from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, Features
+from fulmen.core.wire.messages.gossip import (
+    AnnouncementSignatures,
+    ChannelAnnouncement,
+    ChannelUpdate,
+    GossipTimestampFilter,
+    NodeAnnouncement,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+)
+from fulmen.core.wire.messages.setup import WarningMessage
+
+LOOKING = 1_000
+"""What an empty frame of a stream counts for, in bytes."""
+MAX_FAILURES = 3
+"""Queries a peer may leave unanswered before we ask others."""
+
+
+class PassOn(Action):
+    """Losable: a frame of gossip, type included, for a peer."""
+
+    to: NodeId
+    frame: bytes
+
+
+@dataclass
+class Peer:
+    """One connected peer, as gossip sees it."""
+
+    node_id: NodeId
+    sync: Sync
+    asks: bool
+    """It offers gossip_queries and keeps our chain: worth asking."""
+    hears: bool
+    """It wants to hear of our chain."""
+    place: int
+    next_flush: Timestamp
+    budget: float
+    wanted: GossipTimestampFilter | None = None
+    ranges: Iterator[bytes] | None = None
+    scids: Iterator[bytes] | None = None
+    backlog: Iterator[bytes] | None = None
+    outgoing: deque[bytes] = field(default_factory=deque)
+    synced_at: int = 0
+    failures: int = 0
+    leaving: bool = False
+
+
+class Gossip:
+    """All of BOLT 7, for one chain and one node."""
+
+    def __init__(
+        self,
+        policy: GossipPolicy,
+        chain_hash: ChainHash,
+        node_id: NodeId,
+        features: Features,
+        graph: Graph | None = None,
+    ) -> None:
+        self.graph = Graph() if graph is None else graph
+        self._policy = policy
+        self._chain_hash = chain_hash
+        self._node_id = node_id
+        self._features = features
+        self._judge = Judge(self.graph, policy, chain_hash)
+        self._relay = Relay(self.graph, policy)
+        self._intake = Intake(self.graph, self._judge, policy, self._relay.add)
+        self._announcer = Announcer(self.graph, policy, chain_hash, node_id)
+        self._pruning = Pruning(self.graph, policy)
+        self._peers: dict[NodeId, Peer] = {}
+        self._actions: list[Action] = []
+        self._to_sign: list[tuple[bytes, ToSign]] = []
+        self._direct: dict[int, tuple[NodeId, AnnouncementSignatures | ChannelUpdate]] = {}
+        """What peers said of our own channels, being verified; tickets below zero, apart from those of the intake."""
+        self._direct_questions: list[Question] = []
+        self._next_direct = -1
+        self._ticked: Timestamp | None = None
+        self._turn = 0
+        self._budget = float(policy.answer_burst_bytes)
+        self._window_ends = Timestamp(0)
+        self._next_resync = Timestamp(0)
+
+    # Peers
+
+    def connected(
+        self, peer: NodeId, features: Features, networks: tuple[ChainHash, ...] | None, now: Timestamp
+    ) -> None:
+        """A peer's `init` was exchanged."""
+        hears = networks is None or self._chain_hash in networks
+        extended = self._features.supports(GOSSIP_QUERIES_EX) and features.supports(GOSSIP_QUERIES_EX)
+        # BOLT 7: staggered; a peer's own moment within the interval follows from its id.
+        offset = int.from_bytes(peer[1:5], "big") % max(1, self._policy.flush_interval_s)
+        state = Peer(
+            peer,
+            Sync(self._policy, self._chain_hash, extended),
+            asks=hears and features.supports(GOSSIP_QUERIES),
+            hears=hears,
+            place=self._relay.end,
+            next_flush=Timestamp(now + offset),
+            budget=float(self._policy.answer_burst_bytes),
+        )
+        self._peers[peer] = state
+        self._announcer.connected(peer)
+        if hears:
+            self._send(peer, state.sync.passive())
+            state.outgoing.extend(self._relay.own_frames())
+        self._ask_somebody(now)
+        self._speak(now)
+
+    def disconnected(self, peer: NodeId, now: Timestamp) -> None:
+        """A peer is gone, and with it everything that was on its way to it."""
+        self._peers.pop(peer, None)
+        self._announcer.disconnected(peer, now)
+        self._ask_somebody(now)
+
+    # Messages
+
+    def receive(self, peer: NodeId, frame: bytes, now: Timestamp) -> None:
+        """A gossip message (256 to 265) from a connected peer, type included."""
+        state = self._peers.get(peer)
+        if state is None or state.leaving:
+            return
+        try:
+            self._receive(state, decode(frame), frame, now)
+        except Malformed as fault:
+            self._blame(peer, MalformedGossip(why=fault.name))
+        except GossipFault as fault:
+            self._blame(peer, fault)
+        self._pump(state)
+
+    def take_actions(self) -> list[Action]:
+        """What is to be sent, oldest first."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    # Questions and answers
+
+    def take_checks(self) -> list[Question]:
+        """Signatures to verify; each question is asked once, and must be answered by `checked`."""
+        direct, self._direct_questions = self._direct_questions, []
+        return direct + self._intake.take_checks()
+
+    def checked(self, ticket: int, holds: bool, now: Timestamp) -> None:
+        """Whether all checks of a question hold."""
+        if ticket < 0:
+            self._checked_direct(ticket, holds, now)
+            return
+        fault = self._intake.checked(ticket, holds, now)
+        if fault is not None:
+            self._blame(fault.details["peer"], fault)
+
+    def take_lookups(self) -> list[ShortChannelId]:
+        """Funding outputs to find on the chain; each is to be answered by `looked_up` or `lookup_failed`."""
+        return self._intake.take_lookups()
+
+    def looked_up(self, scid: ShortChannelId, funding: FundingOutput | None, now: Timestamp) -> None:
+        """The unspent output where a short channel id points, or None."""
+        self._intake.looked_up(scid, funding, now)
+
+    def lookup_failed(self, scid: ShortChannelId) -> None:
+        """The chain could not be asked."""
+        self._intake.lookup_failed(scid)
+
+    # The chain and the clock
+
+    def block(self, height: BlockHeight, spent: Iterable[OutPoint] = ()) -> None:
+        """A block is the tip now, and spends these outputs (those of other channels and of none may be among them)."""
+        self._judge.height = height
+        self._intake.forget_rejected()
+        self._pruning.block(height, spent)
+
+    def rewound(self, height: BlockHeight) -> None:
+        """The blocks above this height are no longer in the chain."""
+        self._judge.height = height
+        self._pruning.rewound(height)
+
+    def tick(self, now: Timestamp, full: Container[NodeId] = ()) -> None:
+        """Time has passed: about once a second. Peers whose outbox is `full` are served later."""
+        passed = max(0, now - (now if self._ticked is None else self._ticked))
+        self._ticked = now
+        policy = self._policy
+        self._budget = min(policy.answer_all_bytes_per_s * 2, self._budget + passed * policy.answer_all_bytes_per_s)
+        if now >= self._window_ends:
+            self._judge.new_window()
+            self._window_ends = Timestamp(now + policy.window_s)
+        self._pruning.step(now)
+        self._speak(now)
+        self._resync(now)
+        # Each tick another peer is served first, so that the budget of all is nobody's own.
+        self._turn = (self._turn + 1) % max(1, len(self._peers))
+        states = list(self._peers.values())
+        for state in states[self._turn :] + states[: self._turn]:
+            state.budget = min(policy.answer_burst_bytes, state.budget + passed * policy.answer_bytes_per_s)
+            self._continue_sync(state, now)
+            if state.node_id not in full:
+                self._flush(state, now)
+                self._pump(state)
+        self._relay.forget_before(min((state.place for state in self._peers.values()), default=self._relay.end))
+
+    # Ourselves
+
+    def set_node(self, node: OwnNode) -> None:
+        """What we want to say of our node.
+
+        Raises:
+            BadAlias, BadAddress.
+        """
+        self._announcer.set_node(node)
+
+    def set_channel(self, channel: OwnChannel, now: Timestamp) -> None:
+        """A channel of ours is there, or something about it is new."""
+        self._announcer.set_channel(channel, now)
+        for peer, half in self._announcer.early_halves():
+            self._on_half(peer, half)
+        self._speak(now)
+
+    def remove_channel(self, channel_id: ChannelId) -> None:
+        """A channel of ours is no more."""
+        channel = self._announcer.channel(channel_id)
+        self._announcer.remove_channel(channel_id)
+        if channel is not None and channel.scid is not None:
+            for key in (("channel", channel.scid, 0), ("update", channel.scid, 0), ("update", channel.scid, 1)):
+                self._relay.disown(key)
+
+    def take_to_sign(self) -> list[tuple[bytes, ToSign]]:
+        """What the key holder is to sign, with tickets; each is asked once."""
+        asked, self._to_sign = self._to_sign, []
+        return asked
+
+    def signed(
+        self, ticket: bytes, node_signature: Signature, bitcoin_signature: Signature | None, now: Timestamp
+    ) -> None:
+        """The signatures for a ticket."""
+        self._say(self._announcer.signed(ticket, node_signature, bitcoin_signature), now)
+        self._speak(now)
+
+    def unsigned(self, ticket: bytes) -> None:
+        """The key holder did not sign."""
+        self._announcer.unsigned(ticket)
+
+    @property
+    def announcer(self) -> Announcer:
+        """Our own side, for who asks what peers want for forwarding to us."""
+        return self._announcer
+
+    @property
+    def intake(self) -> Intake:
+        """What is being taken in, for who counts."""
+        return self._intake
+
+    def synced(self) -> bool:
+        """True once some peer has answered all we asked."""
+        return any(state.sync.phase is Phase.LIVE for state in self._peers.values())
+
+    # Reading
+
+    def _receive(self, state: Peer, message: Record, frame: bytes, now: Timestamp) -> None:
+        peer, sync = state.node_id, state.sync
+        if isinstance(message, ChannelUpdate) and self._announcer.names(peer, message):
+            checks = self._announcer.checks_of_update(peer, message, frame)
+            if checks is not None:
+                self._ask_direct(peer, message, checks)
+        elif isinstance(message, ChannelAnnouncement | ChannelUpdate | NodeAnnouncement):
+            self._intake.offer(peer, message, frame, now)
+        elif isinstance(message, AnnouncementSignatures):
+            self._on_half(peer, message)
+        elif isinstance(message, GossipTimestampFilter):
+            if message.chain_hash == self._chain_hash:
+                state.wanted = message
+                # Who asks for nothing of the past costs no look at it.
+                state.backlog = filtered(self.graph, message) if message.first_timestamp <= now else None
+        elif isinstance(message, QueryChannelRange):
+            # BOLT 7: "if it has not sent all `reply_channel_range` to a previously received ...: MAY send a `warning`"
+            if state.ranges is not None:
+                raise QueryTooSoon(about="query_channel_range")
+            state.ranges = range_replies(self.graph, message, self._chain_hash, self._policy.scids_per_reply)
+        elif isinstance(message, QueryShortChannelIds):
+            if state.scids is not None:
+                raise QueryTooSoon(about="query_short_channel_ids")
+            state.scids = scid_replies(self.graph, message, self._chain_hash)
+        elif isinstance(message, ReplyChannelRange):
+            sync.on_reply_channel_range(message, self.graph, now, now - self._policy.stale_s)
+            self._continue_sync(state, now)
+        elif isinstance(message, ReplyShortChannelIdsEnd):
+            sync.on_reply_short_channel_ids_end(message)
+            state.failures = 0
+            self._continue_sync(state, now)
+
+    def _on_half(self, peer: NodeId, half: AnnouncementSignatures) -> None:
+        checks = self._announcer.checks_of_half(peer, half)
+        if checks is not None:
+            self._ask_direct(peer, half, checks)
+
+    def _ask_direct(
+        self, peer: NodeId, message: AnnouncementSignatures | ChannelUpdate, checks: tuple[SignatureCheck, ...]
+    ) -> None:
+        if any(said == (peer, message) for said in self._direct.values()):
+            return
+        if sum(asker == peer for asker, _ in self._direct.values()) >= self._policy.messages_per_window:
+            return
+        self._direct[self._next_direct] = peer, message
+        self._direct_questions.append(Question(self._next_direct, checks))
+        self._next_direct -= 1
+
+    def _checked_direct(self, ticket: int, holds: bool, now: Timestamp) -> None:
+        peer, message = self._direct.pop(ticket)
+        if isinstance(message, ChannelUpdate):
+            if holds:
+                self._announcer.update_holds(peer, message)
+            else:
+                self._blame(peer, BadGossipSignature(about="channel_update", peer=peer))
+        elif holds:
+            self._say(self._announcer.half_holds(peer, message), now)
+            self._speak(now)
+        else:
+            self._blame(peer, BadAnnouncementSignatures(channel_id=message.channel_id))
+
+    # Asking
+
+    def _ask_somebody(self, now: Timestamp) -> None:
+        """Have enough peers that we take live gossip from; those that never answered come last."""
+        active = sum(state.sync.phase is not Phase.PASSIVE for state in self._peers.values())
+        passive = [state for state in self._peers.values() if state.asks and state.sync.phase is Phase.PASSIVE]
+        for state in sorted(passive, key=lambda state: state.failures)[: max(0, self._policy.sync_peers - active)]:
+            if state.failures < MAX_FAILURES:
+                self._start(state, now)
+
+    def _start(self, state: Peer, now: Timestamp) -> None:
+        state.synced_at = now
+        since = max(0, now - 2 * self._policy.flush_interval_s)
+        for message in state.sync.start(now, since):
+            self._send(state.node_id, message)
+
+    def _resync(self, now: Timestamp) -> None:
+        if now < self._next_resync:
+            return
+        self._next_resync = Timestamp(now + self._policy.resync_s)
+        live = [state for state in self._peers.values() if state.sync.phase is Phase.LIVE]
+        oldest = min(live, key=lambda state: state.synced_at, default=None)
+        if oldest is not None:
+            self._start(oldest, now)
+
+    def _continue_sync(self, state: Peer, now: Timestamp) -> None:
+        sync = state.sync
+        for scid in [scid for scid, peer in self._intake.wanted.items() if peer == state.node_id]:
+            if sync.phase in (Phase.CHANNELS, Phase.LIVE):
+                sync.want(scid)
+            del self._intake.wanted[scid]
+        if sync.timed_out(now):
+            state.failures += 1
+            if state.failures >= MAX_FAILURES:
+                self._send(state.node_id, sync.passive())
+                self._ask_somebody(now)
+                return
+        # Nothing more is asked for while much of what came is still being looked at.
+        if self._intake.pending_of(state.node_id) < self._policy.scids_per_query:
+            query = sync.next_query(now)
+            if query is not None:
+                self._send(state.node_id, query)
+
+    # Speaking
+
+    def _speak(self, now: Timestamp) -> None:
+        said, asked = self._announcer.due(now)
+        self._to_sign.extend(asked)
+        self._say(said, now)
+
+    def _say(self, said: Said, now: Timestamp) -> None:
+        for peer, message in said.direct:
+            self._send(peer, message)
+        for public in said.public:
+            frame = encode(public)
+            if isinstance(public, ChannelAnnouncement):
+                # Our own channel: the chain was looked at by whoever opened it.
+                ours = self._announcer.of_scid(public.short_channel_id)
+                if ours is not None and public.short_channel_id not in self.graph:
+                    self.graph.add_channel(public, frame, now, ours.capacity_sat, ours.outpoint)
+                self._own(("channel", public.short_channel_id, 0))
+            elif isinstance(public, ChannelUpdate):
+                self.graph.set_update(public, frame)
+                self._own(("channel", public.short_channel_id, 0))
+                self._own(("update", public.short_channel_id, public.channel_flags & 1))
+            elif self.graph.knows_node(public.node_id):
+                self.graph.set_node(public, frame)
+                self._own(("node", public.node_id))
+
+    def _own(self, key: Key) -> None:
+        self._relay.own(key)
+        self._relay.add(key, self._node_id)
+
+    def _flush(self, state: Peer, now: Timestamp) -> None:
+        if now < state.next_flush:
+            return
+        state.next_flush = Timestamp(now + self._policy.flush_interval_s)
+        # BOLT 7: "SHOULD NOT forward gossip messages to peers who sent `networks` in `init` and did not specify" our
+        # chain
+        if not state.hears:
+            state.place = self._relay.end
+        elif len(state.outgoing) < self._policy.max_flush:
+            frames, state.place = self._relay.flush(state.node_id, state.place, state.wanted)
+            state.outgoing.extend(frames)
+
+    def _pump(self, state: Peer) -> None:
+        """Send as much as the budgets allow: what was flushed first, then answers, then the past."""
+        while state.budget > 0 and self._budget > 0 and not state.leaving:
+            frame = self._next_frame(state)
+            if frame is None:
+                return
+            cost = len(frame) or LOOKING
+            state.budget -= cost
+            self._budget -= cost
+            if frame:
+                self._actions.append(PassOn(state.node_id, frame))
+
+    def _next_frame(self, state: Peer) -> bytes | None:
+        if state.outgoing:
+            return state.outgoing.popleft()
+        if state.scids is not None:
+            if (frame := next(state.scids, None)) is not None:
+                return frame
+            state.scids = None
+        if state.ranges is not None:
+            if (frame := next(state.ranges, None)) is not None:
+                return frame
+            state.ranges = None
+        if state.backlog is not None:
+            if (frame := next(state.backlog, None)) is not None:
+                return frame
+            state.backlog = None
+        return None
+
+    def _send(self, peer: NodeId, message: Record) -> None:
+        self._actions.append(Send(peer, message))
+
+    def _blame(self, peer: NodeId, fault: GossipFault) -> None:
+        state = self._peers.get(peer)
+        if state is None or state.leaving or fault.remedy is Remedy.IGNORE:
+            return
+        self._send(peer, WarningMessage(ALL_CHANNELS, str(fault).encode()[:1024]))
+        if fault.remedy is not Remedy.WARN:
+            state.leaving = True
+            self._actions.append(HangUp(peer, str(fault)))
