@@ -63,6 +63,7 @@ class Gate:
         self._line: deque[_Waiting] = deque()
         self._silenced: dict[Address, None] = {}
         self._shut = False
+        self._emptied: Callable[[], object] | None = None
         self.ahead = 0
         """How many facts are in memory and not yet on disk."""
 
@@ -77,6 +78,12 @@ class Gate:
             self._store.submit(batch, lambda: self._safe(waiting))
         self._fill(waiting)
         if waiting.safe:
+            self._let_go()
+
+    def when_empty(self, call: Callable[[], object]) -> None:
+        """Call this once nothing waits here any more."""
+        self._emptied = call
+        if not self._line:
             self._let_go()
 
     def shut(self) -> None:
@@ -114,3 +121,6 @@ class Gate:
                     self._perform(sender, action)
             if waiting.batch.wants:
                 self._wanted(waiting.batch.wants)
+        if self._emptied is not None and not line:
+            emptied, self._emptied = self._emptied, None
+            emptied()

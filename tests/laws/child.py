@@ -1,0 +1,137 @@
+"""A toy node in a process of its own, with the real driver and the real store, that kills itself when it is told to.
+
+    python -m tests.laws.child <directory> <socket> <phase> <point>
+
+Phases: `never`; `written` dies when batch number `point` is on disk and nothing of it has left; `sending` dies before
+action number `point` leaves; `submitted` dies right after batch number `point` went to the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.builders import toy
+from tests.builders.env import an_env
+
+from fulmen.adapters.store import DirectoryLock, SqliteStore
+from fulmen.core.base.ids import NodeId
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import Answer, HangUp, Send
+from fulmen.core.node import Node
+from fulmen.daemon.driver import Driver
+
+HEADER = struct.Struct(">I")
+
+
+def frame(value: Any) -> bytes:
+    data = pickle.dumps(value)
+    return HEADER.pack(len(data)) + data
+
+
+class Frames:
+    """Bytes in, values out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Any]:
+        self._buffer += data
+        values = []
+        while len(self._buffer) >= 4:
+            (length,) = HEADER.unpack_from(self._buffer)
+            if len(self._buffer) < 4 + length:
+                break
+            values.append(pickle.loads(bytes(self._buffer[4 : 4 + length])))
+            del self._buffer[: 4 + length]
+        return values
+
+
+class Death:
+    """Dies at one point of one phase."""
+
+    def __init__(self, phase: str, point: int) -> None:
+        self._phase = phase
+        self._left = point
+
+    def near(self, phase: str) -> None:
+        if phase == self._phase:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingStore:
+    """The real store, with death looking over its shoulder."""
+
+    def __init__(self, store: SqliteStore, death: Death) -> None:
+        self._store = store
+        self._death = death
+        self.load, self.flush, self.on_failure, self.read = store.load, store.flush, store.on_failure, store.read
+
+    def submit(self, batch, done):
+        def written():
+            self._death.near("written")
+            done()
+
+        self._store.submit(batch, written)
+        self._death.near("submitted")
+
+
+async def live(directory: Path, link: socket.socket, death: Death) -> None:
+    loop = asyncio.get_running_loop()
+    lock = DirectoryLock(directory)
+    store = SqliteStore(directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"})
+    env = an_env(b"anna")
+    keys = toy.ToyKeys()
+    node = Node(toy.MOUNTS, lambda: env, verify=keys.verify, cold=store)
+    driver = Driver(node, DyingStore(store, death), keys)
+    stop = loop.create_future()
+    frames = Frames()
+
+    def say(*value: Any) -> None:
+        death.near("sending")
+        link.sendall(frame(value))
+
+    driver.performs(Send, lambda action: say("send", action.message))
+    driver.performs(HangUp, lambda action: say("hang up", action.reason))
+    driver.performs(Answer, lambda action: say("answer", action.command_id, action.result))
+    driver.start()
+
+    def hear() -> None:
+        data = link.recv(65536)
+        for command, *more in frames.feed(data):
+            if command == "state":
+                (peer,) = more
+                link.sendall(frame(("state", node.state(Address("link", peer)))))
+            else:
+                address, event = more
+                driver.post(address, event)
+        if not data and not stop.done():
+            stop.set_result(None)
+
+    loop.add_reader(link, hear)
+    await stop
+    loop.remove_reader(link)
+    await driver.stop()
+    store.close()
+    lock.release()
+
+
+def main() -> None:
+    directory, descriptor, phase, point = sys.argv[1:]
+    link = socket.socket(fileno=int(descriptor))
+    asyncio.run(live(Path(directory), link, Death(phase, int(point))))
+
+
+ANNA = NodeId(b"anna".rjust(33, b"\x02"))
+
+if __name__ == "__main__":
+    main()
