@@ -21,6 +21,10 @@ class NodeUnreachable(RpcError):
     """Nobody answers at the socket."""
 
 
+class ConnectionLost(NodeUnreachable):
+    """The node was there and is gone: what was asked may have happened."""
+
+
 class RpcClient:
     """One connection to a node.
 
@@ -55,7 +59,7 @@ class RpcClient:
 
         Raises:
             RpcError: the node refused; code, message and data are the node's.
-            NodeUnreachable: the connection was lost; what was asked may have happened.
+            ConnectionLost: what was asked may have happened.
         """
         identity = next(self._ids)
         request = {"jsonrpc": "2.0", "id": identity, "method": method, "params": params or {}}
@@ -70,7 +74,7 @@ class RpcClient:
                 if "error" in message and message.get("id") is None:
                     break
         except (OSError, msgspec.DecodeError) as why:
-            raise NodeUnreachable(f"The connection to the node was lost ({why}); ask it what happened.") from None
+            raise ConnectionLost(f"The connection to the node was lost ({why}).") from None
         if (error := message.get("error")) is not None:
             data = error.get("data") or {}
             raise RemoteError(error.get("message", ""), code=error.get("code"), data=data)

@@ -1,0 +1,116 @@
+"""`fulmen`: what it takes before the verb, and the verbs that need no node."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+import fulmen
+import fulmen.api.commands
+from fulmen.api.registry import REGISTRY
+from fulmen.api.schema import schema_of_all
+from fulmen.cli.exits import Exit
+from fulmen.cli.exits import __doc__ as exit_codes
+from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
+from fulmen.cli.verbs import as_json, commands_of
+
+NETWORKS = ("regtest", "signet", "testnet", "mainnet")
+SHELLS = ("bash", "zsh", "fish")
+
+
+class ByGroup(click.Group):
+    """Lists its commands under the headings of the registry."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = REGISTRY.get(name).group if name in REGISTRY else "without a node"
+            headings.setdefault(heading, []).append((name, command.get_short_help_str(80)))
+        for heading, rows in headings.items():
+            with formatter.section(heading.capitalize()):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=ByGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "FULMEN", "max_content_width": 100},
+    epilog="Amounts: 5000 and 5000sat are satoshi, 5k is 5000 satoshi, 0.001btc, 100msat. Exit codes: `fulmen exits`.",
+)
+@click.version_option(fulmen.__version__, prog_name="fulmen")
+@click.option(
+    "--dir",
+    "home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_DIRECTORY,
+    show_default=True,
+    envvar="FULMEN_DIR",
+    help="Where all data is.",
+)
+@click.option(
+    "--network",
+    type=click.Choice(NETWORKS),
+    default="regtest",
+    show_default=True,
+    envvar="FULMEN_NETWORK",
+    help="Which chain.",
+)
+@click.option("--json/--no-json", "json_wanted", default=None, help="JSON instead of tables; the default when piped.")
+@click.pass_context
+def cli(ctx: click.Context, home: Path, network: str, json_wanted: bool | None) -> None:
+    """A Bitcoin Lightning node for micropayments."""
+    wanted = not sys.stdout.isatty() if json_wanted is None else json_wanted
+    ctx.obj = Settings(home=home.expanduser(), network=network, json=wanted)
+
+
+@cli.command()
+def schema() -> None:
+    """The JSON schema of every command."""
+    click.echo(as_json(schema_of_all(REGISTRY)))
+
+
+@cli.command()
+def exits() -> None:
+    """What the exit codes mean."""
+    click.echo((exit_codes or "").partition("\n\n")[2].strip())
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """A script that teaches your shell to complete this command.
+
+    bash: put  eval "$(fulmen completion bash)"  into ~/.bashrc
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "fulmen", "_FULMEN_COMPLETE").source())
+
+
+for verb in commands_of(REGISTRY):
+    cli.add_command(verb)
+
+
+def main() -> None:
+    """The console script. No input of a user ends in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot draw a QR code still gets the rest
+    try:
+        sys.exit(cli.main(prog_name="fulmen", standalone_mode=False) or Exit.DONE)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has enough; the interpreter must not complain about it
+        sys.exit(Exit.REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The verbs of the registry as click commands: parameters in order or as options, `-` for many, tables or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import click
+import msgspec
+
+from fulmen.api.client import RpcClient
+from fulmen.api.errors import BadParameter, error_object
+from fulmen.api.params import read_params
+from fulmen.api.registry import Command, Registry
+from fulmen.cli.exits import Exit, advice_of, exit_of
+from fulmen.cli.live import pay_live
+from fulmen.cli.settings import Settings
+from fulmen.cli.show import show
+from fulmen.cli.words import bare, choices_of, description_of, params_of
+from fulmen.core.base.faults import Fault, Malformed
+from fulmen.core.invoices import bolt11
+
+MAX_LINE = 65_536
+"""Of standard input, for `-`."""
+
+
+def commands_of(registry: Registry) -> Iterator[click.Command]:
+    """A click command for each command of the registry."""
+    for command in registry:
+        yield _click_command(command)
+
+
+def fail(fault: Fault, settings: Settings) -> None:
+    """Say what is wrong, in the form that was asked for, and end.
+
+    Raises:
+        SystemExit
+    """
+    if settings.json:
+        click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
+    else:
+        click.echo(f"Error: {fault.message}", err=True)
+        if (advice := advice_of(fault)) is not None:
+            click.echo(advice, err=True)
+    sys.exit(exit_of(fault))
+
+
+def as_json(answer: Any) -> str:
+    """JSON for programs that a person may read."""
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+
+
+def _click_command(command: Command) -> click.Command:
+    fields = command.parameters
+    usage = " ".join(name.upper() if field.required else f"[{name.upper()}]" for name, field in _named(fields))
+    params: list[click.Parameter] = [click.Argument(["words"], nargs=-1, metavar=usage)] if fields else []
+    for name, field in _named(fields):
+        flag = name.replace("_", "-")
+        description = description_of(field.type)
+        if bare(field.type) is bool:
+            params.append(click.Option([f"--{flag}/--no-{flag}", field.name], default=None, help=description))
+            continue
+        choices = choices_of(field.type)
+        params.append(
+            click.Option(
+                [f"--{flag}", field.name],
+                default=None,
+                help=description,
+                type=click.Choice(choices) if choices else None,
+                metavar=None if choices else "VALUE",
+            )
+        )
+    params.append(click.Option(["--json/--no-json", "json_wanted"], default=None, help="JSON instead of a table."))
+    asks = "\n\nA single - reads that value from standard input, one on each line." if fields else ""
+    return click.Command(
+        command.name,
+        params=params,
+        callback=_callback(command),
+        help=f"{command.help}{asks}",
+        short_help=command.help,
+    )
+
+
+def _named(fields: tuple[msgspec.structs.FieldInfo, ...]) -> list[tuple[str, msgspec.structs.FieldInfo]]:
+    return [(field.encode_name, field) for field in fields]
+
+
+def _callback(command: Command) -> Callable[..., None]:
+    @click.pass_obj
+    def run(
+        settings: Settings,
+        /,
+        words: tuple[str, ...] = (),
+        json_wanted: bool | None = None,
+        **options: str | bool | None,
+    ) -> None:
+        if json_wanted is not None:
+            settings = replace(settings, json=json_wanted)
+        said = {name: value for name, value in options.items() if value is not None}
+        try:
+            if "-" in (*words, *said.values()):
+                sys.exit(_run_many(command, settings, list(words), said))
+            _run_one(command, settings, list(words), said)
+        except Fault as fault:
+            fail(fault, settings)
+
+    return run
+
+
+def _run_one(command: Command, settings: Settings, words: list[str], options: dict[str, str | bool]) -> None:
+    params = params_of(command, words, options)
+    read_params(command, params)  # what is written wrongly needs no node to be told so
+    with RpcClient.of(settings.directory) as node:
+        answer = _ask(command, settings, node, params)
+    if settings.json:
+        click.echo(as_json(answer))
+    else:
+        show(settings.console, command.name, answer)
+
+
+def _ask(command: Command, settings: Settings, node: RpcClient, params: dict[str, Any]) -> dict[str, Any]:
+    if command.name != "pay":
+        return node.call(command.name, params)
+    try:
+        if settings.json:
+            return node.call("pay", params)
+        return pay_live(settings.console, node, params, _payment_hash(params))
+    except KeyboardInterrupt:
+        click.echo("\nNot waiting any longer. The payment may still succeed: see `fulmen listpays`.", err=True)
+        sys.exit(Exit.UNKNOWN_OUTCOME)
+
+
+def _payment_hash(params: dict[str, Any]) -> str | None:
+    try:
+        return bolt11.decode(params["bolt11"]).payment_hash.hex()
+    except Malformed:
+        return None  # the node says what is wrong with it
+
+
+def _run_many(command: Command, settings: Settings, words: list[str], options: dict[str, str | bool]) -> Exit:
+    """Ask once for each line of standard input; answer one JSON object a line, errors too. The first error's code."""
+    if (*words, *options.values()).count("-") > 1:
+        raise BadParameter("Only one - may stand in a command: one value comes on each line.")
+    worst = Exit.DONE
+    node: RpcClient | None = None
+    try:
+        for line in _lines():
+            try:
+                here = [line if word == "-" else word for word in words]
+                there = {name: line if word == "-" else word for name, word in options.items()}
+                params = params_of(command, here, there)
+                read_params(command, params)
+                node = node or RpcClient.of(settings.directory)
+                answer = node.call(command.name, params)
+            except Fault as fault:
+                answer = {"error": error_object(fault)}
+                worst = worst or exit_of(fault)
+                if exit_of(fault) in (Exit.UNREACHABLE, Exit.UNKNOWN_OUTCOME) and node is not None:
+                    node.close()
+                    node = None
+            click.echo(msgspec.json.encode(answer).decode())
+    finally:
+        if node is not None:
+            node.close()
+    return worst
+
+
+def _lines() -> Iterator[str]:
+    stream = sys.stdin.buffer
+    while raw := stream.readline(MAX_LINE + 1):
+        if len(raw) > MAX_LINE:
+            raise BadParameter(f"A line of standard input may have at most {MAX_LINE} bytes.")
+        line = raw.decode("utf-8", "replace").strip()
+        if line:
+            yield line

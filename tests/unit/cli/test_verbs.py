@@ -1,0 +1,156 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from tests.builders.handle import ToldNode
+from tests.builders.served import served
+
+from fulmen.api.errors import RpcError
+from fulmen.api.registry import REGISTRY
+from fulmen.cli import settings
+from fulmen.cli.exits import Exit
+from fulmen.cli.main import cli
+
+
+@pytest.fixture
+def node(tmp_path):
+    with served(tmp_path / "regtest", ToldNode()) as node:
+        yield node
+
+
+@pytest.fixture
+def fulmen(tmp_path):
+    def run(*words, stdin=None):
+        return CliRunner().invoke(cli, ["--dir", str(tmp_path), *words], input=stdin, catch_exceptions=False)
+
+    return run
+
+
+def test_a_piped_answer_is_json(node, fulmen):
+    ran = fulmen("getinfo")
+    assert ran.exit_code == Exit.DONE
+    assert json.loads(ran.stdout)["alias"] == "told"
+
+
+def test_a_person_gets_a_table(node, fulmen):
+    ran = fulmen("getinfo", "--no-json")
+    assert "told" in ran.stdout
+    assert not ran.stdout.startswith("{")
+
+
+def test_parameters_may_be_words_or_options(node, fulmen):
+    fulmen("mine", "2")
+    fulmen("mine", "--blocks", "2")
+    assert node.chain_control.told == [("mine", 2, None)] * 2
+
+
+def test_an_amount_is_written_as_people_write_it(node, fulmen):
+    fulmen("faucet", "addr", "5k")
+    assert node.chain_control.told == [("faucet", "addr", 5000)]
+
+
+def test_a_minus_reads_many_and_answers_a_line_for_each(node, fulmen):
+    ran = fulmen("mine", "-", stdin="1\n\n2\nspoon\n3\n")
+    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [len(one["hashes"]) if "hashes" in one else one["error"]["code"] for one in answers] == [1, 2, -32602, 3]
+    assert ran.exit_code == Exit.USAGE
+
+
+def test_many_lines_without_a_node_each_say_so(fulmen):
+    ran = fulmen("mine", "-", stdin="1\n2\n")
+    assert [json.loads(line)["error"]["data"]["name"] for line in ran.stdout.splitlines()] == ["NodeUnreachable"] * 2
+    assert ran.exit_code == Exit.UNREACHABLE
+
+
+def test_no_node_is_one_sentence_and_what_to_do(fulmen):
+    ran = fulmen("getinfo", "--no-json")
+    assert ran.exit_code == Exit.UNREACHABLE
+    assert ran.stderr.startswith("Error: No node answers")
+    assert "fulmen start" in ran.stderr
+
+
+def test_an_error_is_json_where_the_answer_would_be(fulmen):
+    ran = fulmen("getinfo")
+    assert json.loads(ran.stderr)["error"]["data"]["name"] == "NodeUnreachable"
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mine", "many"],
+        ["mine", "-1"],
+        ["mine", "0"],
+        ["mine", "1", "a", "b"],
+        ["mine", "1", "--blocks", "2"],
+        ["mine", "-", "-"],
+        ["pay"],
+        ["pay", "x", "--amount-msat", "much"],
+        ["invoice", "1", "label", "x" * 700],
+        ["fly"],
+        ["newaddr", "--addresstype", "p2pkh"],
+        ["faucet", "addr", "1" + "0" * 5000],
+        ["mine", "1" * 5000],
+        ["--network", "moon", "getinfo"],
+        ["signmessage", "\udcff"],
+    ],
+)
+def test_what_is_written_wrongly_is_told_without_a_node(fulmen, words):
+    ran = fulmen(*words, stdin="")
+    assert ran.exit_code == Exit.USAGE
+    assert ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_what_cannot_be_done_yet_has_a_code_of_its_own(node, fulmen):
+    ran = fulmen("newaddr")
+    assert ran.exit_code == Exit.NOT_BUILT_YET
+
+
+def test_a_refusal_of_the_node_is_told_in_its_words(node, fulmen):
+    node.chain_control = None
+    ran = fulmen("mine", "--no-json")
+    assert ran.exit_code == Exit.REFUSED
+    assert "cannot be told" in ran.stderr
+
+
+def test_a_stream_of_junk_harms_nobody(node, fulmen):
+    ran = fulmen("decode", "-", stdin=b"\xff\xfe\x00junk\nlnbc1\n")
+    assert len(ran.stdout.splitlines()) == 2
+    assert all("error" in json.loads(line) for line in ran.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", list(REGISTRY), ids=lambda command: command.name)
+def test_every_verb_has_help(fulmen, command):
+    ran = fulmen(command.name, "--help")
+    assert ran.exit_code == Exit.DONE
+    assert command.help in ran.stdout
+
+
+def test_the_schema_is_told_without_a_node(fulmen):
+    assert set(json.loads(fulmen("schema").stdout)["commands"]) == {command.name for command in REGISTRY}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_learns_to_complete(fulmen, shell):
+    ran = fulmen("completion", shell)
+    assert "_FULMEN_COMPLETE" in ran.stdout
+
+
+def test_every_exit_code_is_explained(fulmen):
+    told = fulmen("exits").stdout
+    for code in Exit:
+        assert f"| {code.value} |" in told
+
+
+def test_the_network_is_part_of_the_path(tmp_path):
+    where = settings.Settings(home=tmp_path, network="signet", json=False)
+    assert where.directory == tmp_path / "signet"
+
+
+def test_codes_of_the_node_become_exit_codes():
+    from fulmen.cli.exits import exit_of
+
+    assert exit_of(RpcError("", code=205)) is Exit.PAYMENT_FAILED
+    assert exit_of(RpcError("", code=200)) is Exit.UNKNOWN_OUTCOME
+    assert exit_of(RpcError("")) is Exit.REFUSED
