@@ -19,6 +19,7 @@ from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.crypto.secp256k1 import ecdh, point_of
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
+from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.signer.requests import (
     RevealSecret,
     SignClosing,
@@ -107,7 +108,9 @@ class InProcessKeys:
             return {"signature": sign_closing(request, self._of(request.key_index))}
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
-    def _answered(self, request: SignRequest, _result: Record) -> Record:
+    def _answered(self, request: SignRequest, result: Record) -> Record:
+        if isinstance(request, SignInvoice):
+            return result.but(bolt11=sign_invoice(request, self._node_secret))
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
     def _transaction(self, request: SignRequest, raw: bytes) -> bytes:

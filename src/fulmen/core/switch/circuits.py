@@ -25,7 +25,6 @@ from fulmen.core.switch.circuit import (
 )
 from fulmen.core.switch.offers import offers
 from fulmen.core.switch.outcomes import outcomes
-from fulmen.core.switch.records import forward_row
 
 circuits = Topic()
 
@@ -75,7 +74,6 @@ MOUNT = Mount(
     decide,
     forget=forget,
     wants=wants,
-    view=forward_row,
     needs=needs,
     ended=ended,
     takes_frozen=takes_frozen,

@@ -1,4 +1,7 @@
-"""What the switch shows: one row per forwarded HTLC, live or from the cold store."""
+"""What the switch shows: one row per forwarded HTLC, from the state of a live circuit or a cold one.
+
+It is no view: those are for other machines, which look at all of them, and circuits are many.
+"""
 
 from __future__ import annotations
 
