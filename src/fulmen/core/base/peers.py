@@ -6,7 +6,7 @@ One connection per peer: when a second one to the same node comes up, the shell 
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import ChannelId, CommandId, NodeId
+from fulmen.core.base.ids import ChainHash, ChannelId, CommandId, NodeId
 from fulmen.core.base.machine import Action, Event
 from fulmen.core.base.record import Record
 
@@ -83,7 +83,7 @@ class OpeningEnded(Event):
 
 
 class FrameReceived(Event):
-    """From the shell to a peer: a gossip frame (256-265, but 259), type included, not decoded."""
+    """From the shell to a peer: a gossip frame (256-511), type included, not decoded."""
 
     raw: bytes
 
@@ -125,10 +125,12 @@ class GossipLink(Action):
     node_id: NodeId
     up: bool
     remote_features: bytes = b""
+    networks: tuple[ChainHash, ...] | None = None
+    """What its `init` said."""
 
 
 class GossipReceived(Action):
-    """Losable: a gossip message (256-265) as it came, type included, for whoever keeps the graph."""
+    """Losable: a gossip message (256-511) as it came, type included, for whoever keeps the graph."""
 
     node_id: NodeId
     raw: bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import ChainHash
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
 
@@ -79,8 +78,6 @@ class PeerPolicy(Record):
     reconnect_min_s: float = 1.0
     reconnect_max_s: float = 300.0
     max_pings_per_minute: int = 60
-    chains: tuple[ChainHash, ...] = ()
-    """What `init` says in `networks`; empty says nothing and asks nothing."""
     features: bytes | None = None
     """What `init` offers, in place of all that this release carries (`core.peer.features`)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.env import Env
+from fulmen.core.base.env import NO_CHAIN, Env
 from fulmen.core.base.machine import Address, Disconnected, Event, Step, Tell, Topic, to_channel
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send, TimeReached, Want, WantConnection, WantTime
 from fulmen.core.base.peers import (
@@ -62,7 +62,8 @@ def on_connected(peer: Peer, event: Connected, env: Env) -> Step[Peer]:
         raise TooManyPeers(limit=env.policy.peer.max_unchannelled_peers)
     if not event.inbound and event.address and peer.channels and peer.addresses[:1] != (event.address,):
         step.fact(AddressFound(event.address))
-    networks = env.policy.peer.chains or None
+    # "SHOULD set `networks` to all chains it will gossip or open channels for."
+    networks = None if env.chain_hash == NO_CHAIN else (env.chain_hash,)
     # "SHOULD NOT set features greater than 13 in `globalfeatures`": we leave it empty, the two are one anyway.
     return step.act(Send(peer.node_id, Init(b"", ours, networks)))
 

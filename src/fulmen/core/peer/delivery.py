@@ -35,19 +35,19 @@ openings = Topic()
 
 def deliver(peer: Peer, link: Link, message: Record, env: Env) -> Step[Peer]:
     """A message that no handler of the connection itself takes."""
+    number = type_of(message)
+    if 256 <= number < 512:
+        return Step(peer).act(GossipReceived(peer.node_id, encode(message)))
     channel_id: ChannelId | None = getattr(message, "channel_id", None)
     if channel_id is not None and channel_id in peer.channels:
         return Step(peer).act(to_channel(channel_id, MessageReceived(message)))
-    number = type_of(message)
-    if 256 <= number < 512 and channel_id is None:
-        return Step(peer).act(GossipReceived(peer.node_id, encode(message)))
     if 32 <= number < 256:
         if channel_id is None:
             channel_id = getattr(message, "temporary_channel_id", None) or ChannelId(bytes(32))
         # "SHOULD send `error` with the unknown `channel_id` in reply to messages of type `32`-`255` related to unknown
         # channels."
         return Step(peer).act(refusal(peer, channel_id, f"unknown channel for {name_of(message)}"))
-    # Types 2 to 31 that we know and do not carry are odd, and `announcement_signatures` of a channel that is gone.
+    # Types 2 to 31 that we know and do not carry are odd.
     return Step(peer)
 
 

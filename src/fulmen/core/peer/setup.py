@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.env import Env
+from fulmen.core.base.env import NO_CHAIN, Env
 from fulmen.core.base.machine import Step, Topic, to_channel
 from fulmen.core.base.outer import Answer, Notify
 from fulmen.core.base.peers import GossipLink, PeerReady
@@ -36,15 +36,14 @@ def on_init(peer: Peer, link: Link, msg: Init, env: Env) -> Step[Peer]:
     if missing:
         raise FeatureDependencyMissing(feature=missing[0][0], needs=missing[0][1])
     # "upon receiving `networks` containing no common chains: MAY close the connection."
-    ours = env.policy.peer.chains
-    if msg.networks and ours and not any(chain in ours for chain in msg.networks):
+    if msg.networks and env.chain_hash != NO_CHAIN and env.chain_hash not in msg.networks:
         raise NoCommonChain()
 
     remote = features.to_bytes()
     step = Step(peer).fact(LinkChanged(link.but(remote_features=remote, due=next_ping(env))))
     ready = PeerReady(peer.node_id, link.local_features, remote)
     step.act(*(to_channel(channel_id, ready) for channel_id in peer.channels))
-    step.act(GossipLink(peer.node_id, up=True, remote_features=remote))
+    step.act(GossipLink(peer.node_id, up=True, remote_features=remote, networks=msg.networks))
     if peer.callers:
         step.act(*(Answer(caller, view(step.state)) for caller in peer.callers))
         step.fact(CallersAnswered())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,14 +51,13 @@ CHANNEL, OTHER, OPENING = (ChannelId(bytes([n]) * 32) for n in (1, 2, 3))
 COMMAND = CommandId(bytes(16))
 CHAIN = ChainHash(bytes(31) + b"\x06")
 THEIR_INIT = Init(b"", CARRIED.to_bytes(), (CHAIN,))
-POLICY = Policy(peer=PeerPolicy(chains=(CHAIN,)))
 
 
 class Driven:
     """A peer machine driven by hand; law 2 is held after every event."""
 
     def __init__(self, env: Env | None = None) -> None:
-        self.env = env if env is not None else an_env(policy=POLICY)
+        self.env = env if env is not None else an_env(chain_hash=CHAIN)
         self.state: Peer = initial(NODE)
         self.durable: Peer = initial(NODE)
 
@@ -81,7 +81,7 @@ class Driven:
     def at(self, seconds: int) -> Driven:
         """The same peer, with the clock so many seconds later."""
         wall = Timestamp(self.env.wall + seconds)
-        self.env = an_env(wall=wall, policy=self.env.policy, views=self.env.views)
+        self.env = replace(self.env, wall=wall)
         return self
 
     def fault(self, event: Event | Record) -> Fault:
@@ -98,7 +98,7 @@ class Driven:
 
 
 def connected(**changes: Any) -> Driven:
-    peer = Driven(an_env(policy=POLICY, **changes))
+    peer = Driven(an_env(chain_hash=CHAIN, **changes))
     peer(Connected(inbound=False, address="bob.example:9735"))
     return peer
 
@@ -346,7 +346,7 @@ def test_a_peer_with_channels_is_dialed_again_later_and_later() -> None:
 def test_two_nodes_do_not_come_back_in_step() -> None:
     waits = set()
     for name in (b"alice", b"bob", b"carol", b"dave"):
-        peer = ready(CHANNEL, env=an_env(name, policy=POLICY))
+        peer = ready(CHANNEL, env=an_env(name, chain_hash=CHAIN))
         for _ in range(6):
             peer(Disconnected(), TimeReached(Timestamp(1 << 40)), ConnectFailed(""))
         waits.add(peer.state.retry_at)
