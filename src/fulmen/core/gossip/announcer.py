@@ -6,6 +6,7 @@ it is derivable: told the same facts after a restart, it asks for the same messa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, Point, ShortChannelId, Signature
@@ -77,6 +78,7 @@ class Announcer:
         self._channels: dict[ChannelId, Ours] = {}
         self._by_scid: dict[tuple[NodeId, ShortChannelId], ChannelId] = {}
         """The names under which a peer may speak of our channel with it."""
+        self._of_peer: dict[NodeId, dict[ChannelId, None]] = {}
         self._connected: dict[NodeId, None] = {}
         self._away_since: dict[NodeId, Timestamp] = {}
         self._signing: dict[bytes, ToSign] = {}
@@ -99,6 +101,7 @@ class Announcer:
         known = self._channels.get(channel.channel_id)
         if known is None:
             known = self._channels[channel.channel_id] = Ours(channel)
+            self._of_peer.setdefault(channel.node_id, {})[channel.channel_id] = None
             if channel.node_id not in self._connected:
                 self._away_since.setdefault(channel.node_id, now)
         elif known.channel.scid != channel.scid:
@@ -111,13 +114,18 @@ class Announcer:
             if name is not None:
                 self._by_scid[channel.node_id, name] = channel.channel_id
         if known.update is None and channel.scid is not None:
-            known.update = self._update_of_graph(channel.scid, self._direction(channel))
+            known.update = self._update_of_graph(channel.scid, self.direction_of(channel))
 
     def remove_channel(self, channel_id: ChannelId) -> None:
         """A channel of ours is no more."""
         known = self._channels.pop(channel_id, None)
         if known is not None:
             self._forget_names(known.channel)
+            theirs = self._of_peer[known.channel.node_id]
+            del theirs[channel_id]
+            if not theirs:
+                del self._of_peer[known.channel.node_id]
+                self._away_since.pop(known.channel.node_id, None)
 
     def connected(self, peer: NodeId) -> None:
         """A peer is there."""
@@ -137,6 +145,10 @@ class Announcer:
         known = self._channels.get(channel_id)
         return None if known is None else known.channel
 
+    def direction_of(self, channel: OwnChannel) -> int:
+        """The direction of our own updates: 0 where our node id is the lesser."""
+        return 0 if self._node_id < channel.node_id else 1
+
     def of_scid(self, scid: ShortChannelId) -> OwnChannel | None:
         """The channel of ours that stands at this place of the chain."""
         return next((known.channel for known in self._channels.values() if known.channel.scid == scid), None)
@@ -147,7 +159,7 @@ class Announcer:
         if known is None:
             return None
         channel, update = known.channel, known.remote_update
-        public = None if channel.scid is None else self._graph.policy(channel.scid, 1 - self._direction(channel))
+        public = None if channel.scid is None else self._graph.policy(channel.scid, 1 - self.direction_of(channel))
         if public is not None or update is None:
             return public
         return DirectionPolicy(
@@ -193,7 +205,7 @@ class Announcer:
         channel_id = self._by_scid.get((peer, message.short_channel_id))
         if channel_id is None or message.short_channel_id in self._graph:
             return False
-        theirs = 1 - self._direction(self._channels[channel_id].channel)
+        theirs = 1 - self.direction_of(self._channels[channel_id].channel)
         return message.chain_hash == self._chain_hash and message.channel_flags & 1 == theirs
 
     def checks_of_update(self, peer: NodeId, message: ChannelUpdate, frame: bytes) -> tuple[SignatureCheck, ...] | None:
@@ -213,9 +225,21 @@ class Announcer:
 
     def due(self, now: Timestamp) -> tuple[Said, list[tuple[bytes, ToSign]]]:
         """What can be said at once, and what has to be signed first, each with its ticket; each is asked for once."""
+        said, asked = self._due(self._channels.values(), now)
+        node = self._node_due(now)
+        if node is not None:
+            self._ask(NODE_TICKET, node, asked)
+        return said, asked
+
+    def due_with(self, peer: NodeId, now: Timestamp) -> tuple[Said, list[tuple[bytes, ToSign]]]:
+        """The same for the channels with one peer."""
+        return self._due(self._of(peer), now)
+
+    def _due(self, channels: Iterable[Ours], now: Timestamp) -> tuple[Said, list[tuple[bytes, ToSign]]]:
         said = Said()
         asked: list[tuple[bytes, ToSign]] = []
-        for channel_id, known in self._channels.items():
+        for known in channels:
+            channel_id = known.channel.channel_id
             # Once everybody knows the channel, our half is of use only to a peer that lost it and sends us its own.
             needed = not self._is_public(known.channel) or known.theirs is not None
             if self._may_announce(known.channel) and needed:
@@ -227,26 +251,16 @@ class Announcer:
             if unsigned is not None:
                 self._ask(b"update" + channel_id, unsigned, asked)
             self._send_update(known, said)
-        node = self._node_due(now)
-        if node is not None:
-            self._ask(NODE_TICKET, node, asked)
         return said, asked
 
-    def early_halves(self) -> list[tuple[NodeId, AnnouncementSignatures]]:
-        """Halves of peers that came too early and can be looked at now."""
-        ripe = [
-            known
-            for known in self._channels.values()
-            if known.early is not None
-            and self._may_announce(known.channel)
-            and known.early.short_channel_id == known.channel.scid
-        ]
-        halves = []
-        for known in ripe:
-            assert known.early is not None
-            halves.append((known.channel.node_id, known.early))
-            known.early = None
-        return halves
+    def early_half(self, channel_id: ChannelId) -> AnnouncementSignatures | None:
+        """The peer's half of a channel, if it came too early and can be looked at now."""
+        known = self._channels[channel_id]
+        half = known.early
+        if half is None or not self._may_announce(known.channel) or half.short_channel_id != known.channel.scid:
+            return None
+        known.early = None
+        return half
 
     def signed(self, ticket: bytes, node_signature: Signature, bitcoin_signature: Signature | None = None) -> Said:
         """The signatures for a ticket have been made."""
@@ -312,7 +326,7 @@ class Announcer:
         if last is not None:
             stamp = max(stamp, last.timestamp + 1)
         if public:
-            stamp = max(stamp, self._graph.timestamp(scid, self._direction(channel)) + 1)
+            stamp = max(stamp, self._graph.timestamp(scid, self.direction_of(channel)) + 1)
         away = self._away_since.get(channel.node_id)
         disabled = channel.closing or (away is not None and now - away >= self._policy.disable_after_s)
         wanted = channel_update(channel, self._node_id, self._chain_hash, scid, Timestamp(stamp), public, disabled)
@@ -336,9 +350,6 @@ class Announcer:
         frame = self._graph.update(scid, direction)
         message = decode(frame) if frame else None
         return message if isinstance(message, ChannelUpdate) else None
-
-    def _direction(self, channel: OwnChannel) -> int:
-        return 0 if self._node_id < channel.node_id else 1
 
     # The node
 
@@ -368,7 +379,7 @@ class Announcer:
             asked.append((ticket, unsigned))
 
     def _of(self, peer: NodeId) -> list[Ours]:
-        return [known for known in self._channels.values() if known.channel.node_id == peer]
+        return [self._channels[channel_id] for channel_id in self._of_peer.get(peer, ())]
 
     def _forget_names(self, channel: OwnChannel) -> None:
         for name in (channel.scid, channel.local_alias):

@@ -144,7 +144,7 @@ class Gossip:
             self._send(peer, state.sync.passive())
             state.outgoing.extend(self._relay.own_frames())
         self._ask_somebody(now)
-        self._speak(now)
+        self._speak_with(peer, now)
 
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
         """A peer is gone, and with it everything that was on its way to it."""
@@ -228,6 +228,7 @@ class Gossip:
         # Each tick another peer is served first, so that the budget of all is nobody's own.
         self._turn = (self._turn + 1) % max(1, len(self._peers))
         states = list(self._peers.values())
+        self._want_orphans()
         for state in states[self._turn :] + states[: self._turn]:
             state.budget = min(policy.answer_burst_bytes, state.budget + passed * policy.answer_bytes_per_s)
             self._continue_sync(state, now)
@@ -249,16 +250,21 @@ class Gossip:
     def set_channel(self, channel: OwnChannel, now: Timestamp) -> None:
         """A channel of ours is there, or something about it is new."""
         self._announcer.set_channel(channel, now)
-        for peer, half in self._announcer.early_halves():
-            self._on_half(peer, half)
-        self._speak(now)
+        if channel.scid is not None and channel.scid in self.graph:
+            # Known from the cache, or announced by the peer: ours to tell everybody all the same.
+            for key in self._own_keys(channel.scid, self._announcer.direction_of(channel)):
+                self._relay.own(key)
+        half = self._announcer.early_half(channel.channel_id)
+        if half is not None:
+            self._on_half(channel.node_id, half)
+        self._speak_with(channel.node_id, now)
 
     def remove_channel(self, channel_id: ChannelId) -> None:
         """A channel of ours is no more."""
         channel = self._announcer.channel(channel_id)
         self._announcer.remove_channel(channel_id)
         if channel is not None and channel.scid is not None:
-            for key in (("channel", channel.scid, 0), ("update", channel.scid, 0), ("update", channel.scid, 1)):
+            for key in self._own_keys(channel.scid, self._announcer.direction_of(channel))[:2]:
                 self._relay.disown(key)
 
     def take_to_sign(self) -> list[tuple[bytes, ToSign]]:
@@ -271,7 +277,6 @@ class Gossip:
     ) -> None:
         """The signatures for a ticket."""
         self._say(self._announcer.signed(ticket, node_signature, bitcoin_signature), now)
-        self._speak(now)
 
     def unsigned(self, ticket: bytes) -> None:
         """The key holder did not sign."""
@@ -350,7 +355,7 @@ class Gossip:
                 self._blame(peer, BadGossipSignature(about="channel_update", peer=peer))
         elif holds:
             self._say(self._announcer.half_holds(peer, message), now)
-            self._speak(now)
+            self._speak_with(peer, now)
         else:
             self._blame(peer, BadAnnouncementSignatures(channel_id=message.channel_id))
 
@@ -381,10 +386,6 @@ class Gossip:
 
     def _continue_sync(self, state: Peer, now: Timestamp) -> None:
         sync = state.sync
-        for scid in [scid for scid, peer in self._intake.wanted.items() if peer == state.node_id]:
-            if sync.phase in (Phase.CHANNELS, Phase.LIVE):
-                sync.want(scid)
-            del self._intake.wanted[scid]
         if sync.timed_out(now):
             state.failures += 1
             if state.failures >= MAX_FAILURES:
@@ -397,12 +398,29 @@ class Gossip:
             if query is not None:
                 self._send(state.node_id, query)
 
+    def _want_orphans(self) -> None:
+        """Have channels that only an update spoke of asked for, from who spoke."""
+        for scid, peer in self._intake.wanted.items():
+            state = self._peers.get(peer)
+            if state is not None and state.sync.phase in (Phase.CHANNELS, Phase.LIVE):
+                state.sync.want(scid)
+        self._intake.wanted.clear()
+
     # Speaking
 
     def _speak(self, now: Timestamp) -> None:
         said, asked = self._announcer.due(now)
         self._to_sign.extend(asked)
         self._say(said, now)
+
+    def _speak_with(self, peer: NodeId, now: Timestamp) -> None:
+        said, asked = self._announcer.due_with(peer, now)
+        self._to_sign.extend(asked)
+        self._say(said, now)
+
+    def _own_keys(self, scid: ShortChannelId, direction: int) -> tuple[Key, ...]:
+        """What we tell everybody on account of a channel: the channel, our terms for it, our node."""
+        return ("channel", scid, 0), ("update", scid, direction), ("node", self._node_id)
 
     def _say(self, said: Said, now: Timestamp) -> None:
         for peer, message in said.direct:

@@ -19,7 +19,9 @@ class Pruning:
     def __init__(self, graph: Graph, policy: GossipPolicy) -> None:
         self._graph = graph
         self._policy = policy
-        self._spent: dict[ShortChannelId, BlockHeight] = {}
+        self._spent: dict[ShortChannelId, BlockHeight] = {
+            channel.scid: channel.spent_height for channel in graph.channels() if channel.spent_height is not None
+        }
         self._at = 0
 
     def block(self, height: BlockHeight, spent: Iterable[OutPoint]) -> None:

@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders.gossip import CHAIN, NODES, NOW, World, a_channel, a_node, an_update, secret
+from tests.builders.gossip import CHAIN, FEATURES, NODES, NOW, World, a_channel, a_node, an_update, secret
 from tests.builders.messages import records
 
 from fulmen.core.base.ids import ChannelId, OutPoint, scid
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.crypto.secp256k1 import point_of
+from fulmen.core.gossip.desk import Gossip
 from fulmen.core.gossip.own import OwnChannel, OwnNode
 from fulmen.core.wire import encode, type_of
 from fulmen.core.wire.declare import KINDS
@@ -487,6 +488,24 @@ def test_what_we_say_of_our_node_changes_when_it_should() -> None:
     desk.set_node(OwnNode("second"))
     world.run(10)
     assert desk.graph.node(NODES[1]).alias == "second"
+
+
+def test_a_restart_with_the_cached_graph_says_nothing_new() -> None:
+    world = two_with_a_channel()
+    world.desks[NODES[1]].set_node(OwnNode("fulmen"))
+    world.run(10)
+    graph = world.desks[NODES[1]].graph
+    before = graph.update(ONE, 0), graph.node_announcement(NODES[1])
+    world.disconnect(1, 2)
+    again = world.desks[NODES[1]] = Gossip(world.policy, CHAIN, NODES[1], FEATURES, graph)
+    again.set_node(OwnNode("fulmen"))
+    again.set_channel(own(1, 1, 2), world.now)
+    world.connect(1, 2)
+    world.connect(1, STRANGER)
+    world.run(130)
+    assert (graph.update(ONE, 0), graph.node_announcement(NODES[1])) == before
+    # And it is still told to whoever comes.
+    assert [type_of(m) for m in world.frames(1, STRANGER) if type_of(m) in (256, 257, 258)] == [256, 258, 257]
 
 
 def test_a_forged_private_update_is_its_peers_fault() -> None:

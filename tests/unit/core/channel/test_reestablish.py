@@ -1,0 +1,130 @@
+"""Reconnection: who has missed what, and who has lost state (B2-60 … B2-63, B2-66)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.builders.channels import CHANNEL_ID, FEATURES, Outcome, keys_of
+from tests.builders.normal_channels import ALICE, a_normal_channel, a_settled_world
+from tests.laws.channel_family import channel_of, outcome, pay
+
+from fulmen.core.base.ids import Secret
+from fulmen.core.base.machine import Disconnected, Step
+from fulmen.core.base.outer import Send, WantPublished
+from fulmen.core.base.peers import MessageReceived, PeerReady
+from fulmen.core.channel import faults
+from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.table import decide, wants
+from fulmen.core.crypto.shachain import index_of, per_commitment_secret
+from fulmen.core.wire.messages.opening import ChannelReady
+from fulmen.core.wire.messages.setup import ErrorMessage
+from fulmen.core.wire.messages.updates import ChannelReestablish
+
+
+def a_used_channel() -> Channel:
+    """Alice's end after one payment: both numbers are 2."""
+    world = a_settled_world()
+    alice = world.hosts["alice"]
+    payment = pay(alice, 2, 5_000_000)
+    world.settle()
+    assert outcome(alice, payment) is Outcome.PAID
+    channel = channel_of(alice)
+    assert channel.local.number == channel.remote.number == 2
+    return channel
+
+
+def secret_of(name: str, number: int) -> Secret:
+    keys = keys_of(name)
+    return keys._per_commitment_secret(7, number)
+
+
+def reconnected(channel: Channel) -> Step[Channel]:
+    gone = decide(channel, Disconnected(), ALICE).state
+    return decide(gone, PeerReady(channel.terms.node_id, FEATURES, FEATURES), ALICE)
+
+
+def says(next_commitment: int, next_revocation: int, secret: bytes) -> ChannelReestablish:
+    point = ALICE.per_commitment_point(7, 0)
+    return ChannelReestablish(CHANNEL_ID, next_commitment, next_revocation, Secret(secret), point)
+
+
+def after(channel: Channel, message: Any) -> Step[Channel]:
+    return decide(reconnected(channel).state, MessageReceived(message), ALICE)
+
+
+def sent(step: Step[Channel]) -> list[str]:
+    return [type(action.message).__name__ for action in step.actions if isinstance(action, Send)]
+
+
+def test_we_say_where_we_stand_and_show_the_last_secret() -> None:
+    (send,) = reconnected(a_used_channel()).actions
+    assert isinstance(send, Send)
+    message = send.message
+    assert isinstance(message, ChannelReestablish)
+    assert (message.next_commitment_number, message.next_revocation_number) == (3, 2)
+    assert message.your_last_per_commitment_secret == secret_of("bob", 1)
+
+
+def test_nothing_is_sent_before_the_peer_says_where_it_stands() -> None:
+    step = reconnected(a_used_channel())
+    with pytest.raises(faults.UnexpectedMessage):
+        decide(step.state, MessageReceived(ChannelReady(CHANNEL_ID, ALICE.per_commitment_point(7, 1))), ALICE)
+
+
+def test_two_that_have_missed_nothing_just_go_on() -> None:
+    step = after(a_used_channel(), says(3, 2, secret_of("alice", 1)))
+    assert step.state.link is Link.READY
+    assert sent(step) == []
+
+
+def test_channel_ready_is_said_again_only_before_the_first_update() -> None:
+    fresh = a_normal_channel("alice")
+    assert sent(after(fresh, says(1, 0, bytes(32)))) == ["ChannelReady"]
+    assert "ChannelReady" not in sent(after(a_used_channel(), says(3, 2, secret_of("alice", 1))))
+
+
+def test_a_missed_revocation_is_said_again() -> None:
+    assert sent(after(a_used_channel(), says(3, 1, secret_of("alice", 0)))) == ["RevokeAndAck"]
+
+
+@pytest.mark.parametrize(("next_commitment", "next_revocation"), [(5, 2), (2, 2), (3, 0)])
+def test_numbers_that_nothing_explains_fail_the_channel(next_commitment: int, next_revocation: int) -> None:
+    secret = secret_of("alice", next_revocation - 1) if next_revocation else bytes(32)
+    with pytest.raises(faults.CommitmentNumberMismatch):
+        after(a_used_channel(), says(next_commitment, next_revocation, secret))
+
+
+def test_a_wrong_secret_fails_the_channel() -> None:
+    with pytest.raises(faults.BadReestablishSecret):
+        after(a_used_channel(), says(3, 2, secret_of("alice", 0)))
+
+
+def test_a_peer_that_wants_number_zero_asks_us_to_publish() -> None:
+    with pytest.raises(faults.PeerForgotEverything):
+        after(a_used_channel(), says(0, 2, secret_of("alice", 1)))
+
+
+def test_a_channel_that_is_proven_behind_never_publishes_and_asks_the_peer_to_close() -> None:
+    ahead = says(6, 5, secret_of("alice", 4))
+    step = after(a_used_channel(), ahead)
+    assert step.state.outdated and step.state.phase is Phase.FAILED
+    (error,) = [action.message for action in step.actions if isinstance(action, Send)]
+    assert isinstance(error, ErrorMessage)
+    assert not [want for want in wants(step.state) if isinstance(want, WantPublished)]
+
+
+def test_a_peer_that_only_claims_to_be_ahead_proves_nothing() -> None:
+    with pytest.raises(faults.CommitmentNumberMismatch):
+        after(a_used_channel(), says(6, 5, b"\x11" * 32))
+
+
+def test_a_failed_channel_repeats_its_error_at_each_connection() -> None:
+    ahead = after(a_used_channel(), says(6, 5, secret_of("alice", 4)))
+    step = decide(ahead.state, PeerReady(ahead.state.terms.node_id, FEATURES, FEATURES), ALICE)
+    assert sent(step) == ["ErrorMessage"]
+
+
+def test_secrets_come_from_the_chain_of_secrets() -> None:
+    seed = keys_of("alice")._of(7).per_commitment_seed
+    assert secret_of("alice", 4) == per_commitment_secret(seed, index_of(4))

@@ -1,0 +1,148 @@
+"""Every state meets every message and event: each pair is handled, or refused by name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.builders.channels import CHANNEL_ID
+from tests.builders.messages import messages
+from tests.builders.normal_channels import ALICE, a_normal_channel, an_unconfirmed_channel
+
+from fulmen.core.base.faults import PeerFault, Refused
+from fulmen.core.base.ids import RECEIVED, BlockHash, CommandId, HtlcKey, PaymentHash, Preimage, Signature, Txid
+from fulmen.core.base.machine import Address, CallerGone, Disconnected, Event, Faulted, Lull, Step, evolve
+from fulmen.core.base.mount import CheckFailed
+from fulmen.core.base.outer import Block, ChainRewound, HeightReached, OutputSpent, TxConfirmed
+from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
+from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.units import BlockHeight, Msat, Sat
+from fulmen.core.channel.closing import closing_tx
+from fulmen.core.channel.commands import CloseChannel, SetChannel
+from fulmen.core.channel.facts import ChannelFailed, CloseAgreed, Closed, FundingSpent, ShutdownReceived, ShutdownSent
+from fulmen.core.channel.faults import UnexpectedMessage
+from fulmen.core.channel.state import Agreed, Channel, Link, Phase
+from fulmen.core.channel.table import checks, decide, initial, wants
+from fulmen.core.commitments.close import ChannelResolved
+from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
+from fulmen.core.wire.messages.opening import FundingSigned
+
+SCRIPT = b"\x00\x14" + bytes(20)
+BLOCK = Block(BlockHeight(99), BlockHash(bytes(32)))
+
+
+@lru_cache
+def a_channel_in(phase: Phase) -> Channel:
+    """Alice's end in a phase, with the connection up where that makes sense."""
+    normal = a_normal_channel("alice")
+    match phase:
+        case Phase.NONE:
+            return initial(CHANNEL_ID)
+        case Phase.CREATED:
+            return an_unconfirmed_channel().but(phase=Phase.CREATED, link=Link.READY)
+        case Phase.AWAITING_READY:
+            return an_unconfirmed_channel().but(link=Link.READY)
+        case Phase.NORMAL:
+            return normal
+        case Phase.SHUTDOWN:
+            return evolve(evolve(normal, ShutdownSent(SCRIPT)), ShutdownReceived(SCRIPT))
+        case Phase.CLOSING:
+            down = a_channel_in(Phase.SHUTDOWN)
+            return evolve(down, CloseAgreed(Agreed(closing_tx(down, Sat(500)).serialize(), Signature(bytes(64)))))
+        case Phase.FAILED:
+            point = ALICE.per_commitment_point(normal.terms.key_index, normal.local.number)
+            return evolve(normal, ChannelFailed("tired", "tired", point))
+        case Phase.SPENT:
+            down = a_channel_in(Phase.SHUTDOWN)
+            return evolve(down, FundingSpent(closing_tx(down, Sat(500)).serialize(), BLOCK))
+        case Phase.CLOSED:
+            return evolve(normal, Closed("over"))
+
+
+KEY = HtlcKey(CHANNEL_ID, RECEIVED, 3)
+EVENTS: tuple[Event, ...] = (
+    Lull(),
+    Disconnected(),
+    CallerGone(),
+    PeerReady(ALICE.node_id, b"", b""),
+    ChannelErrored(b"\xff\x00no"),
+    HeightReached(BLOCK),
+    ChainRewound(BlockHeight(3)),
+    TxConfirmed(Txid(bytes(32)), b"", BLOCK, 1),
+    ChannelResolved(),
+    CloseChannel(CommandId(b"c" * 16)),
+    CloseChannel(CommandId(b"c" * 16), force=True),
+    SetChannel(CommandId(b"c" * 16), ForwardPolicy()),
+    FulfillHtlc(KEY, Preimage(bytes(32))),
+    FailHtlc(KEY, b""),
+    OfferHtlc(Address("payer", b""), 0, Msat(1000), PaymentHash(bytes(32)), BlockHeight(500), bytes(1366)),
+)
+
+
+def answered(channel: Channel, event: Event) -> Step[Channel]:
+    """Decide, and where that is refused decide what to do about the refusal: as the node does."""
+    try:
+        return decide(channel, event, ALICE)
+    except (PeerFault, Refused) as fault:
+        return decide(channel, Faulted(event, fault), ALICE)
+
+
+# An opener that waits for funding_signed (CREATED) is tested with its whole opening; these are told to it anyway.
+ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc)
+PAIRS = [
+    (phase, event) for phase in Phase for event in EVENTS if phase is not Phase.CREATED or isinstance(event, ALWAYS)
+]
+
+
+@pytest.mark.parametrize(("phase", "event"), PAIRS, ids=lambda part: getattr(part, "name", type(part).__name__))
+def test_every_event_has_an_answer_in_every_state(phase: Phase, event: Event) -> None:
+    channel = a_channel_in(phase)
+    step = answered(channel, event)
+    wants(step.state)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from([phase for phase in Phase if phase is not Phase.CREATED]), st.booleans(), messages())
+def test_any_message_in_any_state_is_handled_or_refused_by_name(phase: Phase, connected: bool, message: Any) -> None:
+    channel = a_channel_in(phase)
+    if not connected:
+        channel = channel.but(link=Link.OFFLINE)
+    event = MessageReceived(message)
+    try:
+        found = checks(channel, event, ALICE)
+    except PeerFault as fault:
+        answered(channel, Faulted(event, fault))
+        return
+    if any(not check.holds() for check in found):  # type: ignore[attr-defined]
+        event_or_failure: Event = CheckFailed(event, found[0])
+    else:
+        event_or_failure = event
+    step = answered(channel, event_or_failure)
+    wants(step.state)
+
+
+def test_a_message_that_has_no_place_is_refused_by_name() -> None:
+    with pytest.raises(UnexpectedMessage):
+        decide(a_normal_channel("alice"), MessageReceived(FundingSigned(CHANNEL_ID, Signature(bytes(64)))), ALICE)
+
+
+def test_a_failed_channel_is_deaf() -> None:
+    channel = a_channel_in(Phase.FAILED)
+    step = decide(channel, MessageReceived(FundingSigned(CHANNEL_ID, Signature(bytes(64)))), ALICE)
+    assert not step.facts and not step.actions
+
+
+def test_a_failed_channel_wants_its_commitment_published_and_an_outdated_one_never() -> None:
+    failed = a_channel_in(Phase.FAILED)
+    names = [getattr(want, "name", "") for want in wants(failed)]
+    assert "our commitment" in names
+    assert "our commitment" not in [getattr(want, "name", "") for want in wants(failed.but(outdated=True))]
+
+
+def test_a_spend_of_another_output_is_not_ours() -> None:
+    channel = a_normal_channel("alice")
+    other = channel.funding.outpoint.but(vout=7)
+    assert not decide(channel, OutputSpent(other, b"", BLOCK), ALICE).facts

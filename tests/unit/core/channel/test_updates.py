@@ -1,0 +1,215 @@
+"""What a peer may propose, and what it may not (B2-38 … B2-43)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.builders.channels import CHANNEL_ID, preimage_of
+from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
+
+from fulmen.core.base.faults import Remedy
+from fulmen.core.base.ids import OFFERED as WE_OFFERED
+from fulmen.core.base.ids import HtlcKey, PaymentHash, Preimage
+from fulmen.core.base.machine import Address, Step, Tell
+from fulmen.core.base.outer import Send
+from fulmen.core.base.peers import MessageReceived
+from fulmen.core.base.policy import CommitmentPolicy, Policy
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
+from fulmen.core.channel import faults
+from fulmen.core.channel.facts import LocalProposed, PreimageLearned, RemoteProposed
+from fulmen.core.channel.limits import spendable_msat
+from fulmen.core.channel.state import Channel
+from fulmen.core.channel.table import decide
+from fulmen.core.commitments.htlcs import Fulfilled, OfferHtlc, OfferRefused
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.wire.messages.updates import (
+    UpdateAddHtlc,
+    UpdateFailHtlc,
+    UpdateFailMalformedHtlc,
+    UpdateFee,
+    UpdateFulfillHtlc,
+)
+
+OWNER = Address("payer", b"p")
+
+
+def an_add(id: int = 0, amount_msat: int = 1_000_000, cltv_expiry: int = 500, **changes: Any) -> UpdateAddHtlc:
+    return UpdateAddHtlc(
+        CHANNEL_ID,
+        id,
+        Msat(amount_msat),
+        PaymentHash(sha256(preimage_of(id))),
+        BlockHeight(cltv_expiry),
+        bytes(1366),
+        **changes,
+    )
+
+
+def an_offer(amount_msat: int, ref: int = 0) -> OfferHtlc:
+    return OfferHtlc(
+        OWNER, ref, Msat(amount_msat), PaymentHash(sha256(preimage_of(ref))), BlockHeight(500), bytes(1366)
+    )
+
+
+def heard(channel: Channel, message: Any, env: Any = BOB) -> Step[Channel]:
+    return decide(channel, MessageReceived(message), env)
+
+
+def refused(channel: Channel, offer: OfferHtlc, env: Any = ALICE) -> str:
+    (action,) = decide(channel, offer, env).actions
+    assert isinstance(action, Tell) and isinstance(action.event, OfferRefused)
+    return action.event.why
+
+
+def test_an_add_of_the_peer_passes_until_a_commitment_holds_it() -> None:
+    step = heard(a_normal_channel("bob"), an_add())
+    (fact,) = step.facts
+    assert isinstance(fact, RemoteProposed) and fact.passing
+    assert not step.actions
+    assert step.state.local_pending.totals.received_msat == 1_000_000
+    assert step.state.local.totals.received_msat == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        (an_add(id=1), faults.HtlcIdOutOfOrder),
+        (an_add(amount_msat=0), faults.AmountBelowMinimum),
+        (an_add(cltv_expiry=500_000_000), faults.ExpiryNotAHeight),
+        (an_add(amount_msat=600_000_000), faults.CannotAfford),
+        (UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), faults.HtlcUnknown),
+        (UpdateFailHtlc(CHANNEL_ID, 5, b""), faults.HtlcUnknown),
+        (UpdateFailMalformedHtlc(CHANNEL_ID, 5, bytes(32), 0x8004), faults.HtlcUnknown),
+        (UpdateFee(CHANNEL_ID, FeeratePerKw(252)), faults.FeerateOutOfRange),
+        (UpdateFee(CHANNEL_ID, FeeratePerKw(250_001)), faults.FeerateOutOfRange),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_by_its_name(message: Any, fault: type[faults.ChannelFault]) -> None:
+    with pytest.raises(fault) as caught:
+        heard(a_normal_channel("bob"), message)
+    assert caught.value.bolt == 2 and caught.value.rule
+    assert caught.value.remedy in (Remedy.FAIL_CHANNEL, Remedy.WARN_AND_CLOSE)
+
+
+def test_only_the_opener_may_change_the_feerate() -> None:
+    with pytest.raises(faults.NotTheFeePayer):
+        heard(a_normal_channel("alice"), UpdateFee(CHANNEL_ID, FeeratePerKw(2000)), ALICE)
+
+
+def test_a_feerate_that_the_opener_cannot_pay_is_refused() -> None:
+    channel = a_normal_channel("bob")
+    poor = channel.local_pending.totals.but(remote_msat=Msat(1_000_000), local_msat=Msat(999_000_000))
+    channel = channel.but(local_pending=channel.local_pending.but(totals=poor))
+    with pytest.raises(faults.CannotAfford):
+        heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(20_000)))
+
+
+def test_more_htlcs_than_we_accept_are_refused() -> None:
+    channel = a_normal_channel("bob")
+    terms = channel.terms.but(local=channel.terms.local.but(max_accepted_htlcs=2))
+    step = heard(heard(channel.but(params=terms), an_add(0)).state, an_add(1))
+    with pytest.raises(faults.TooManyHtlcs):
+        heard(step.state, an_add(2))
+
+
+def test_more_value_than_we_accept_in_flight_is_refused() -> None:
+    channel = a_normal_channel("bob")
+    terms = channel.terms.but(local=channel.terms.local.but(max_htlc_value_in_flight_msat=Msat(1_500_000)))
+    step = heard(channel.but(params=terms), an_add(0))
+    with pytest.raises(faults.TooMuchInFlight):
+        heard(step.state, an_add(1))
+
+
+def test_two_htlcs_may_have_one_payment_hash() -> None:
+    first = heard(a_normal_channel("bob"), an_add(0))
+    again = heard(first.state, an_add(1).but(payment_hash=an_add(0).payment_hash))
+    assert again.state.local_pending.totals.received_count == 2
+
+
+def test_dust_beyond_our_bound_is_taken_only_to_be_given_back() -> None:
+    env = BOB
+    policy = Policy(commitment=CommitmentPolicy(max_dust_htlc_exposure_msat=Msat(500_000)))
+    tight = type(env)(**{name: getattr(env, name) for name in env.__slots__} | {"policy": policy})
+    first = heard(a_normal_channel("bob"), an_add(0, 300_000), tight)
+    second = heard(first.state, an_add(1, 300_000), tight)
+    flags = [add.over_dust_exposure for add in second.state.remote_log.adds]
+    assert flags == [False, True]
+
+
+def test_an_htlc_that_is_not_irrevocable_cannot_be_settled() -> None:
+    step = decide(a_normal_channel("alice"), an_offer(1_000_000), ALICE)
+    with pytest.raises(faults.HtlcNotCommitted):
+        heard(step.state, UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), ALICE)
+
+
+def _with_a_committed_offer() -> Channel:
+    """An offered HTLC that both commitments hold for good."""
+    step = decide(a_normal_channel("alice"), an_offer(1_000_000), ALICE)
+    channel = step.state
+    upto = channel.local_log.next_index
+    return channel.but(
+        local=channel.local.but(local_upto=upto),
+        remote=channel.remote.but(local_upto=upto),
+        local_pending=channel.remote_pending.but(side=channel.local.side),
+    )
+
+
+def test_a_preimage_is_stored_in_the_step_that_passes_it_on() -> None:
+    step = heard(_with_a_committed_offer(), UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), ALICE)
+    assert step.facts[0] == PreimageLearned(0, preimage_of(0))
+    told = Fulfilled(0, HtlcKey(CHANNEL_ID, WE_OFFERED, 0), preimage_of(0))
+    assert step.actions == [Tell(OWNER, told)]
+
+
+def test_a_wrong_preimage_fails_the_channel() -> None:
+    with pytest.raises(faults.PreimageMismatch):
+        heard(_with_a_committed_offer(), UpdateFulfillHtlc(CHANNEL_ID, 0, Preimage(bytes(32))), ALICE)
+
+
+def test_an_htlc_is_settled_once() -> None:
+    step = heard(_with_a_committed_offer(), UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), ALICE)
+    with pytest.raises(faults.AlreadySettled):
+        heard(step.state, UpdateFailHtlc(CHANNEL_ID, 0, b"x" * 292), ALICE)
+
+
+def test_a_malformed_failure_needs_its_bit() -> None:
+    with pytest.raises(faults.BadOnionBitMissing):
+        heard(_with_a_committed_offer(), UpdateFailMalformedHtlc(CHANNEL_ID, 0, bytes(32), 0x4004), ALICE)
+
+
+def test_an_offer_is_sent_and_its_owner_told() -> None:
+    step = decide(a_normal_channel("alice"), an_offer(1_000_000), ALICE)
+    assert isinstance(step.facts[0], LocalProposed)
+    send, told = step.actions
+    assert isinstance(send, Send) and isinstance(send.message, UpdateAddHtlc) and send.message.id == 0
+    assert isinstance(told, Tell) and told.to == OWNER
+
+
+def test_the_same_offer_twice_is_one_htlc() -> None:
+    once = decide(a_normal_channel("alice"), an_offer(1_000_000), ALICE)
+    twice = decide(once.state, an_offer(1_000_000), ALICE)
+    assert not twice.facts
+    assert once.actions[-1] == twice.actions[-1]
+
+
+@pytest.mark.parametrize(
+    ("amount_msat", "why"),
+    [(0, "AmountBelowMinimum"), (590_000_001, "InsufficientBalance"), (10**12, "TooMuchInFlight")],
+)
+def test_an_offer_that_the_channel_cannot_carry_is_refused_with_its_reason(amount_msat: int, why: str) -> None:
+    assert refused(a_normal_channel("alice"), an_offer(amount_msat)) == why
+
+
+def test_what_is_shown_as_spendable_can_be_offered_and_not_a_msat_more() -> None:
+    channel = a_normal_channel("alice")
+    most = spendable_msat(channel, ALICE)
+    assert decide(channel, an_offer(most), ALICE).facts
+    assert refused(channel, an_offer(most + 1)) == "InsufficientBalance"
+
+
+def test_the_opener_keeps_a_buffer_for_a_spike_of_the_feerate() -> None:
+    opener, accepter = a_normal_channel("alice"), a_normal_channel("bob")
+    reserve_msat = 10_000_000
+    assert 600_000_000 - reserve_msat - spendable_msat(opener, ALICE) > 2_000_000
+    assert spendable_msat(accepter, BOB) == 400_000_000 - reserve_msat
