@@ -25,15 +25,19 @@ from fulmen.core.signer.requests import (
     SignClosing,
     SignCommitment,
     SignFundingSpend,
+    SignHtlcTx,
     SignMutualClose,
+    SignSpend,
 )
 from fulmen.core.signer.signing import (
     ChannelSecrets,
     WillNotSign,
     sign_closing,
     sign_commitment,
+    sign_htlc_tx,
     sign_mutual_close,
     sign_our_commitment,
+    sign_spend,
 )
 
 
@@ -121,6 +125,10 @@ class InProcessKeys:
             return sign_mutual_close(closing, request.peer_signature, self._of(closing.key_index)).serialize()
         if isinstance(request, SignWalletInputs):
             return sign_wallet_inputs(self._accounts, parse_tx(raw), request).serialize()
+        if isinstance(request, SignSpend):
+            return sign_spend(request, parse_tx(raw), self._of(request.key_index)).serialize()
+        if isinstance(request, SignHtlcTx):
+            return sign_htlc_tx(request, parse_tx(raw), self._of(request.key_index)).serialize()
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
     def _of(self, key_index: int) -> ChannelSecrets:

@@ -1,4 +1,4 @@
-"""The words in which a channel's opening (and whoever else spends coins) speaks with the wallet.
+"""The words in which a channel's opening, its close on the chain, and whoever else spends coins speak with the wallet.
 
 The asker names its request by `ref`; asking twice with one ref is a no-op that answers again.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from fulmen.core.base.ids import OutPoint
 from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.outer import SignRequest
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import FeeratePerKw, Sat
+from fulmen.core.base.units import FeeratePerKw, Sat, Weight
 
 
 class Output(Record):
@@ -65,3 +66,58 @@ class WalletView(Record):
 
     script_pubkey: bytes
     """A script of ours that nobody was given yet: for shutdowns, and for what is swept from the chain."""
+
+
+class ForeignInput(Record):
+    """An input that somebody else than the wallet signs."""
+
+    outpoint: OutPoint
+    sequence: int
+    spends: Output
+    weight: Weight
+    """Of the input with its witness."""
+
+
+class AttachFee(Event):
+    """To the wallet: add coins of yours to a transaction that cannot pay its fee, or not all of it.
+
+    Inputs and outputs keep their places, so that signatures with SIGHASH_SINGLE stay good; coins and change come after
+    them. What the wallet keeps back for anchors may be spent: it is there for this. The answer is durable at once, and
+    whoever asked publishes the transaction.
+    """
+
+    ref: bytes
+    reply_to: Address
+    name: str
+    """What the transaction is, for logs and lists."""
+    inputs: tuple[ForeignInput, ...]
+    outputs: tuple[Output, ...]
+    """With no output at all the change is the one."""
+    locktime: int
+    version: int
+    feerate_per_kw: FeeratePerKw
+    extra_fee_sat: Sat = Sat(0)
+    """What is to be paid on top, for a parent that pays too little."""
+
+
+class FeeAttached(Event):
+    """From the wallet: the whole transaction, without witnesses; `sign` asks for those of the wallet's own inputs."""
+
+    ref: bytes
+    tx: bytes
+    sign: SignRequest
+
+
+class FeeRefused(Event):
+    """From the wallet: it cannot pay that fee."""
+
+    ref: bytes
+    why: str
+    """A name: `InsufficientFunds`, `FeerateOutOfRange` …"""
+    text: str
+
+
+class DetachFee(Event):
+    """To the wallet: that transaction can no longer be, or is not wanted any more; its coins are free again."""
+
+    ref: bytes

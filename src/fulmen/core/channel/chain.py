@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
-from fulmen.core.base.machine import Address, Step, Tell, Topic, to_peer
+from fulmen.core.base.machine import Step, Tell, Topic, to_peer
 from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSpent
 from fulmen.core.base.peers import ChannelDetached
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
 from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
-from fulmen.core.channel.failing import disconnect, fail, next_deadline
+from fulmen.core.channel.failing import disconnect, fail, next_deadline, onchain, tell_published
 from fulmen.core.channel.funding import on_depth
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.updates import received_key
@@ -100,11 +100,6 @@ def is_mutual_close(channel: Channel, tx: Tx) -> bool:
     return all(output.script_pubkey in agreed for output in tx.outputs)
 
 
-def onchain(channel: Channel) -> Address:
-    """Where this channel's close is resolved."""
-    return Address("onchain", channel.terms.channel_id)
-
-
 def at_close(channel: Channel, env: Env) -> ChannelAtClose:
     """All that the chain has to know of the channel, from its last signed states."""
     terms = channel.terms
@@ -122,9 +117,9 @@ def at_close(channel: Channel, env: Env) -> ChannelAtClose:
         None if remote_next is None else remote_view(channel, remote_next, channel.remote_next_point),
         channel.revoked,
         channel.outdated,
-        tuple(
-            KnownPreimage(HtlcKey(terms.channel_id, RECEIVED, held.id), held.preimage)
-            for held in channel.held_preimages
+        (
+            *(KnownPreimage(HtlcKey(terms.channel_id, RECEIVED, h.id), h.preimage) for h in channel.held_preimages),
+            *(KnownPreimage(HtlcKey(terms.channel_id, OFFERED, h.id), h.preimage) for h in channel.learned_preimages),
         ),
         owners,
     )
@@ -156,7 +151,7 @@ def on_rewound_after_spend(channel: Channel, event: ChainRewound, env: Env) -> S
     phase = Phase.CLOSING if channel.agreed is not None else Phase.FAILED
     point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
     step.fact(FundingUnspent(phase, point)).act(Tell(onchain(channel), ChannelUnspent()))
-    return step
+    return step.act(*tell_published(step.state, env)) if phase is Phase.FAILED else step
 
 
 @spent.on(FulfillHtlc)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Fault, PeerFault, Refused, Remedy
-from fulmen.core.base.machine import Disconnected, Event, Faulted, Step, Tell, Topic
+from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Topic
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight
@@ -15,8 +15,10 @@ from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.facts import ChannelFailed, LinkChanged
 from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import OfferForgotten
+from fulmen.core.commitments.view import view_of
 from fulmen.core.wire.messages.setup import ErrorMessage, WarningMessage
 
 LIVE = (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN)
@@ -34,9 +36,25 @@ def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
     step = disconnect(channel).fact(ChannelFailed(reason, error, point))
     if channel.link is not Link.OFFLINE and error:
         step.act(send_error(channel, error))
+    step.act(*tell_published(step.state, env))
     return step.act(
         Notify("channel_failed", {"channel_id": channel.terms.channel_id.hex(), "reason": reason, "height": env.height})
     )
+
+
+def tell_published(channel: Channel, env: Env) -> tuple[Tell, ...]:
+    """Tell onchain that our commitment is being published, so that it can raise its fee; nothing when it is not."""
+    if channel.outdated:
+        return ()
+    terms, logs = channel.terms, (channel.local_log, channel.remote_log)
+    point = env.per_commitment_point(terms.key_index, channel.local.number)
+    commitment = view_of(channel.local, terms, channel.funding, point, *logs)
+    return (Tell(onchain(channel), CommitmentPublished(commitment)),)
+
+
+def onchain(channel: Channel) -> Address:
+    """Where this channel's close is resolved."""
+    return Address("onchain", channel.terms.channel_id)
 
 
 def send_error(channel: Channel, text: str) -> Send:

@@ -43,7 +43,14 @@ class ChannelAtClose(Record):
     outdated: bool
     """We have lost state: only what pays us without our commitment may be claimed."""
     preimages: tuple[KnownPreimage, ...]
+    """Of received HTLCs: ours to claim. Of offered ones: their owners know them already."""
     owners: tuple[OfferOwner, ...]
+
+
+class CommitmentPublished(Event):
+    """To onchain: the channel failed, and publishes this commitment of ours until the funding is spent in a block."""
+
+    commitment: CommitmentView
 
 
 class ChannelSpent(Event):

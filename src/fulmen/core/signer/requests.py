@@ -5,10 +5,12 @@ Signatures are made again on retransmission, not stored, so every request can be
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import Point, Signature
+from fulmen.core.base.ids import Point, Preimage, Signature
 from fulmen.core.base.outer import SignRequest
 from fulmen.core.base.units import Sat
 from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.transactions.commitment import CommitmentOutput
+from fulmen.core.transactions.spending import Spend
 
 
 class SignCommitment(SignRequest):
@@ -57,3 +59,30 @@ class SignMutualClose(SignRequest):
 
     closing: SignClosing
     peer_signature: Signature
+
+
+class SignSpend(SignRequest):
+    """One input of a transaction that takes an output of a commitment, or of an HTLC transaction, for ourselves.
+
+    `spend` says which of the channel's keys signs. `per_commitment_point` is of the side that owns the commitment; the
+    payment and the funding key need none.
+    """
+
+    key_index: int
+    per_commitment_point: Point
+    spend: Spend
+    index: int = 0
+    """Which input of the transaction it is."""
+
+
+class SignHtlcTx(SignRequest):
+    """The input of an HTLC-success or HTLC-timeout transaction of our own commitment: both signatures go in."""
+
+    key_index: int
+    per_commitment_point: Point
+    format: str
+    htlc: CommitmentOutput
+    peer_signature: Signature
+    payment_preimage: Preimage | None = None
+    """For HTLC-success."""
+    index: int = 0

@@ -9,10 +9,13 @@ from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.commitment import LOCAL, REMOTE
 from fulmen.core.commitments.view import CommitmentView
-from fulmen.core.crypto.secp256k1 import sign_ecdsa
-from fulmen.core.signer.requests import SignClosing
+from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
+from fulmen.core.signer.requests import SignClosing, SignHtlcTx, SignSpend
+from fulmen.core.transactions.formats import format_named
 from fulmen.core.transactions.funding import funding_digest, funding_witness
 from fulmen.core.transactions.keys import derive_secret
+from fulmen.core.transactions.scripts import anchor_script
+from fulmen.core.transactions.spending import Signer, Spend, htlc_tx_witness, owner_htlc_digest
 
 
 class WillNotSign(Refused):
@@ -75,6 +78,54 @@ def sign_mutual_close(closing: SignClosing, peer_signature: Signature, secrets: 
     local: Point = closing.local_funding_pubkey
     witness = funding_witness(local, sign_closing(closing, secrets), closing.remote_funding_pubkey, peer_signature)
     return _with_witness(parse_tx(closing.tx), witness)
+
+
+def sign_spend(request: SignSpend, tx: Tx, secrets: ChannelSecrets) -> Tx:
+    """The transaction with the witness of one input that takes an output for ourselves.
+
+    Raises:
+        WillNotSign: there is no such input, or the key is not for this output.
+    """
+    if not 0 <= request.index < len(tx.inputs):
+        raise WillNotSign("there is no such input", index=request.index)
+    spend = request.spend
+    if spend.signer is Signer.NOBODY:
+        return tx.with_witness(request.index, *spend.witness(None))
+    secret = _spending_secret(spend, request.per_commitment_point, secrets)
+    signature = sign_ecdsa(secret, spend.digest(tx, request.index))
+    return tx.with_witness(request.index, *spend.witness(signature))
+
+
+def _spending_secret(spend: Spend, per_commitment_point: Point, secrets: ChannelSecrets) -> Secret:
+    if spend.signer is Signer.PAYMENT:
+        return secrets.payment
+    if spend.signer is Signer.DELAYED_PAYMENT:
+        return derive_secret(secrets.delayed, per_commitment_point)
+    if spend.signer is Signer.HTLC:
+        return derive_secret(secrets.htlc, per_commitment_point)
+    # The funding key moves all of the channel's money: on its own it signs for our anchor and for nothing else.
+    if spend.signer is Signer.FUNDING and spend.script_code == anchor_script(point_of(secrets.funding)):
+        return secrets.funding
+    raise WillNotSign("no key of ours is for this output", signer=spend.signer.value)
+
+
+def sign_htlc_tx(request: SignHtlcTx, tx: Tx, secrets: ChannelSecrets) -> Tx:
+    """The HTLC transaction with both signatures and, for HTLC-success, the preimage.
+
+    BOLT 5: "The local signature MUST use `SIGHASH_ALL`, otherwise anyone can attach additional inputs and outputs to
+    the tx."
+
+    Raises:
+        WillNotSign: there is no such input, or the peer never signed.
+    """
+    if not 0 <= request.index < len(tx.inputs) or not request.peer_signature:
+        raise WillNotSign("an HTLC transaction needs its input and the peer's signature", index=request.index)
+    secret = derive_secret(secrets.htlc, request.per_commitment_point)
+    ours = sign_ecdsa(secret, owner_htlc_digest(request.htlc, tx, request.index))
+    witness = htlc_tx_witness(
+        format_named(request.format), request.htlc, request.peer_signature, ours, request.payment_preimage
+    )
+    return tx.with_witness(request.index, *witness)
 
 
 def _with_witness(tx: Tx, witness: tuple[bytes, ...]) -> Tx:

@@ -28,6 +28,12 @@ class SpendDecided(Fact):
     tx: WalletTx
 
 
+class FeeWithdrawn(Fact):
+    """A transaction for which we would have paid the fee will never be."""
+
+    ref: bytes
+
+
 class TxInBlock(Fact):
     """A transaction that concerns us is in a block."""
 
@@ -100,6 +106,11 @@ def _spend_decided(wallet: Wallet, fact: SpendDecided) -> Wallet:
         issued=issued,
         reservations=tuple([r for r in wallet.reservations if _ref(r) != _ref(fact.tx)]),
     )
+
+
+@evolves(FeeWithdrawn)
+def _fee_withdrawn(wallet: Wallet, fact: FeeWithdrawn) -> Wallet:
+    return wallet.but(txs=tuple([tx for tx in wallet.txs if _ref(tx) != fact.ref or tx.block is not None]))
 
 
 @evolves(TxInBlock)

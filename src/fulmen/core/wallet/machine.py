@@ -12,13 +12,14 @@ from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, Accounts, script_
 from fulmen.core.wallet.chain import chain
 from fulmen.core.wallet.commands import commands
 from fulmen.core.wallet.facts import forget
+from fulmen.core.wallet.lending import lending
 from fulmen.core.wallet.scripts import next_path, watches
 from fulmen.core.wallet.state import Wallet
 
 KIND = "wallet"
 ADDRESS = Address(KIND)
 
-WALLET: Topic = commands | chain
+WALLET: Topic = commands | lending | chain
 
 
 class NotForTheWallet(Refused):
@@ -60,7 +61,7 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
     published = [
         WantPublished(tx.own.name, tx.own.tx, (tx.own.sign,))
         for tx in wallet.alive
-        if tx.block is None and tx.own is not None
+        if tx.block is None and tx.own is not None and not tx.own.lent
     ]
     return (*watches(wallet), *published)
 

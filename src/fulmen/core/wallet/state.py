@@ -45,6 +45,8 @@ class Spend(Record):
     """Serialised without witness; the txid is final, for all inputs are segwit."""
     fee_sat: Sat
     sign: SignWalletInputs
+    lent: bool = False
+    """It is somebody else's transaction for which we only pay the fee; that one publishes it."""
 
 
 class WalletTx(Record):
