@@ -18,6 +18,7 @@ from fulmen.core.base.faults import Malformed
 TAG_LENGTH = 16
 """How many bytes longer a sealed text is than the plain one."""
 
+# BOLT 8: "with nonce `n` encoded as 32 zero bits, followed by a *little-endian* 64-bit value."
 _NONCE = struct.Struct("<4xQ").pack
 _ZERO_NONCE = bytes(16)  # the block counter, 4 bytes, and the 96-bit nonce
 
@@ -32,16 +33,11 @@ class Aead:
     __slots__ = ("_cipher",)
 
     def __init__(self, key: bytes) -> None:
-        """Args:
-        key: 32 bytes.
-        """
+        """Take a key of 32 bytes."""
         self._cipher = ChaCha20Poly1305(key)
 
     def seal(self, counter: int, plain: bytes, associated_data: bytes = b"") -> bytes:
-        """Encrypt: 16 bytes longer than `plain`. The same counter must not seal twice under one key.
-
-        # BOLT 8: "nonce n encoded as 32 zero bits, followed by a little-endian 64-bit value"
-        """
+        """Encrypt: 16 bytes longer than `plain`. The same counter must not seal twice under one key."""
         return self._cipher.encrypt(_NONCE(counter), plain, associated_data)
 
     def open(self, counter: int, sealed: bytes, associated_data: bytes = b"") -> bytes:

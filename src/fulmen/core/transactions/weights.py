@@ -53,9 +53,7 @@ def received_threshold(format: Format, feerate_per_kw: FeeratePerKw, dust_limit_
 
 
 def is_trimmed(amount_msat: Msat, threshold_sat: Sat) -> bool:
-    """Whether an HTLC has no output; whole satoshis count.
-
+    """Whether an HTLC has no output; whole satoshis count."""
     # BOLT 3: "if the HTLC amount minus the HTLC-timeout fee would be less than `dust_limit_satoshis` set by the
     # transaction owner: MUST NOT contain that output."
-    """
     return amount_msat // 1000 < threshold_sat

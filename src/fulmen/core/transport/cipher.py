@@ -25,10 +25,7 @@ class Sealer:
     __slots__ = ("_aead", "_chaining_key", "_key", "_nonce")
 
     def __init__(self, key: bytes, chaining_key: bytes) -> None:
-        """Args:
-        key: 32 bytes, `sk`.
-        chaining_key: 32 bytes, `sck`.
-        """
+        """Start from `sk` and `sck`, 32 bytes each."""
         self._key, self._chaining_key, self._aead, self._nonce = key, chaining_key, Aead(key), 0
 
     def seal(self, message: bytes) -> bytes:
@@ -59,10 +56,7 @@ class Opener:
     __slots__ = ("_aead", "_broken", "_buffer", "_chaining_key", "_header_seen", "_key", "_missing", "_nonce")
 
     def __init__(self, key: bytes, chaining_key: bytes) -> None:
-        """Args:
-        key: 32 bytes, `rk`.
-        chaining_key: 32 bytes, `rck`.
-        """
+        """Start from `rk` and `rck`, 32 bytes each."""
         self._key, self._chaining_key, self._aead, self._nonce = key, chaining_key, Aead(key), 0
         self._buffer = bytearray()
         self._header_seen = False
