@@ -19,6 +19,7 @@ from fulmen.core.base.peers import FrameReceived, FrameRefused, MessageReceived
 from fulmen.core.base.record import Record
 from fulmen.core.transport.session import Session
 from fulmen.core.wire import decode, encode, name_of
+from fulmen.daemon.logs import Detail
 
 log = structlog.get_logger("connection")
 
@@ -118,7 +119,8 @@ class Connection(asyncio.Protocol):
         if self._closing or self._transport is None:
             return
         frame = self._session.seal(encode(message))
-        log.debug("sent", peer=self._name, message=name_of(message))
+        if Detail.messages:
+            log.debug("sent", peer=self._name, message=name_of(message))
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(frame)
@@ -185,7 +187,8 @@ class Connection(asyncio.Protocol):
         except Malformed as fault:
             self._owner.heard(self, FrameRefused(number, fault))
             return
-        log.debug("received", peer=self._name, message=name_of(message))
+        if Detail.messages:
+            log.debug("received", peer=self._name, message=name_of(message))
         self._owner.heard(self, MessageReceived(message))
 
     def _flush(self) -> None:

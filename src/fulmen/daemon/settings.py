@@ -1,0 +1,192 @@
+"""Settings: flags before environment before file before defaults; a name that nobody knows is refused by name.
+
+A setting has one name everywhere: `policy.forward.fee_base_msat` is `--set policy.forward.fee_base_msat=5` as a flag,
+`FULMEN_POLICY__FORWARD__FEE_BASE_MSAT` in the environment, and `fee_base_msat` under `[policy.forward]` in the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.policy import Policy
+from fulmen.core.base.record import Record
+
+PREFIX = "FULMEN_"
+NOT_SETTINGS = ("FULMEN_PASSWORD", "FULMEN_PASSWORD_FILE")
+"""They unlock the seed (`adapters.keys.seedfile`), and never stand with the settings."""
+
+
+class UnknownSetting(Refused):
+    """No setting has this name."""
+
+
+class BadSetting(Refused):
+    """A setting has a value that it cannot have."""
+
+
+class BadSettingsFile(Refused):
+    """The settings file cannot be read."""
+
+
+class ChainSettings(Record):
+    """Where blocks come from: a bitcoind, btcd, litecoind, or the embedded chain."""
+
+    url: str = ""
+    """http://host:port; empty: the embedded chain's default."""
+    user: str = ""
+    password: str = ""
+    cookie_file: str = ""
+    """bitcoind's `.cookie`, instead of user and password."""
+    poll_s: float = 1.0
+
+
+class LogSettings(Record):
+    """What is written about what happens."""
+
+    level: str = "info"
+    json: bool | None = None
+    """None: JSON unless it goes to a terminal."""
+
+
+class Settings(Record):
+    """All of them."""
+
+    network: str = "regtest"
+    accept_the_risks: bool = False
+    """On a network whose coins are real, the node starts only with this: see `daemon.risks`."""
+    data_dir: str = "~/.fulmen"
+    listen: tuple[str, ...] = ("127.0.0.1:9735",)
+    """host:port; none: nobody can connect to us."""
+    announce: tuple[str, ...] = ()
+    """host:port that our node_announcement names."""
+    alias: str = ""
+    color: str = "68c5c8"
+    """RRGGBB, for those who draw the graph."""
+    chain: ChainSettings = ChainSettings()
+    log: LogSettings = LogSettings()
+    policy: Policy = Policy()
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """The settings in force.
+
+    Args:
+        flags: name -> value, as text or typed; None is not given.
+        environ: the process environment; only names with our prefix are looked at.
+        file: a TOML file; it need not exist unless it is not the default.
+
+    Raises:
+        UnknownSetting, BadSetting, BadSettingsFile
+    """
+    given: dict[str, Any] = {}
+    for name, value in _from_file(file):
+        given[name] = _checked(name, value, f"in {file}")
+    for name, value in _from_environment(environ):
+        given[name] = _checked(name, value, "in the environment")
+    for name, value in flags.items():
+        if value is not None:
+            given[name] = _checked(name, value, "as a flag")
+    settings: Settings = _with(Settings(), given)
+    return settings
+
+
+def names() -> tuple[str, ...]:
+    """The names of all settings, in the order of their declaration."""
+    return tuple(name for name, _ in _leaves(Settings, ""))
+
+
+def default_file(data_dir: str, network: str) -> Path:
+    """Where the settings file of a network lies."""
+    return Path(data_dir).expanduser() / network / "settings.toml"
+
+
+# ---- sources ------------------------------------------------------------------------------------
+
+
+def _from_file(file: Path | None) -> Iterator[tuple[str, Any]]:
+    if file is None:
+        return
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadSettingsFile(path=str(file), why=str(error)) from error
+    yield from _flat(content, "")
+
+
+def _flat(table: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and before.count(".") < 8:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            yield variable.removeprefix(PREFIX).replace("__", ".").lower(), environ[variable]
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+
+def _leaves(record: type[Record], before: str) -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(record)
+    for field in record.__struct_fields__:
+        declared = hints[field]
+        if isinstance(declared, type) and issubclass(declared, Record):
+            yield from _leaves(declared, f"{before}{field}.")
+        else:
+            yield f"{before}{field}", declared
+
+
+_TYPES: dict[str, Any] = dict(_leaves(Settings, ""))
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """The value in the setting's own type."""
+    if name not in _TYPES:
+        close = difflib.get_close_matches(name, _TYPES, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UnknownSetting(f"there is no setting {name[:80]!r}{hint}", where=where)
+    declared = _TYPES[name]
+    many = typing.get_origin(declared) is tuple
+    if isinstance(value, str) and many:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, str) and value == "" and declared is not str:
+        value = None
+    try:
+        if value is not None and _is_bytes(declared):  # node ids and the like are written in hex
+            value = [bytes.fromhex(part) for part in value] if many else bytes.fromhex(value)
+        return msgspec.convert(value, declared, strict=not isinstance(value, (str, list)))
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        raise BadSetting(f"{name} cannot be {str(value)[:80]!r}", where=where, why=str(error)) from error
+
+
+def _is_bytes(declared: Any) -> bool:
+    while hasattr(declared, "__supertype__"):
+        declared = declared.__supertype__
+    return declared is bytes or any(_is_bytes(argument) for argument in typing.get_args(declared))
+
+
+def _with(record: Any, given: Mapping[str, Any]) -> Any:
+    """A record with dotted names replaced, level by level."""
+    here: dict[str, Any] = {}
+    below: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        field, dot, rest = name.partition(".")
+        if dot:
+            below.setdefault(field, {})[rest] = value
+        else:
+            here[field] = value
+    for field, values in below.items():
+        here[field] = _with(getattr(record, field), values)
+    return record.but(**here) if here else record

@@ -1,0 +1,141 @@
+"""Flags before environment before file before defaults; names that nobody knows are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, MAINNET, REGTEST, SIGNET
+from fulmen.daemon.directory import DataDirectory, DirectoryUnusable
+from fulmen.daemon.risks import MainnetNotYet, RisksNotAccepted, check
+from fulmen.daemon.settings import BadSetting, BadSettingsFile, Settings, UnknownSetting, load, names
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text(
+        'network = "signet"\nalias = "from the file"\ncolor = "ffffff"\nlisten = ["[::1]:1", "10.0.0.1:2"]\n'
+        "[policy.forward]\nfee_base_msat = 7\n[policy.peer]\nping_interval_s = 5\n"
+    )
+    return path
+
+
+def test_flags_win_over_the_environment_over_the_file_over_defaults(file):
+    environment = {"FULMEN_ALIAS": "from the environment", "FULMEN_COLOR": "000000", "HOME": "/root"}
+    settings = load({"alias": "from a flag", "data_dir": None}, environment, file)
+    assert settings.alias == "from a flag"
+    assert settings.color == "000000"
+    assert settings.network == "signet"
+    assert settings.data_dir == Settings().data_dir
+    assert settings.listen == ("[::1]:1", "10.0.0.1:2")
+    assert settings.policy.forward.fee_base_msat == 7
+    assert settings.policy.forward.fee_proportional_millionths == Settings().policy.forward.fee_proportional_millionths
+
+
+def test_text_becomes_what_the_setting_is():
+    node_id = "02" * 33
+    settings = load(
+        {"policy.opening.zeroconf_peers": node_id, "policy.opening.anchors": "false"},
+        {
+            "FULMEN_POLICY__FORWARD__FEE_BASE_MSAT": "11",
+            "FULMEN_LISTEN": "a:1, b:2",
+            "FULMEN_LOG__JSON": "true",
+            "FULMEN_CHAIN__POLL_S": "2.5",
+            "FULMEN_POLICY__FORWARD__HTLC_MAXIMUM_MSAT": "",
+        },
+    )
+    assert settings.policy.opening.zeroconf_peers == (bytes.fromhex(node_id),)
+    assert settings.policy.opening.anchors is False
+    assert settings.policy.forward.fee_base_msat == 11
+    assert settings.policy.forward.htlc_maximum_msat is None
+    assert settings.listen == ("a:1", "b:2")
+    assert settings.log.json is True
+    assert settings.chain.poll_s == 2.5
+
+
+def test_nobody_has_to_listen():
+    assert load({"listen": ""}, {}).listen == ()
+
+
+def test_the_password_is_no_setting():
+    assert load({}, {"FULMEN_PASSWORD": "x", "FULMEN_PASSWORD_FILE": "y"}) == Settings()
+
+
+@pytest.mark.parametrize("flags,environment", [
+    ({"alais": "x"}, {}),
+    ({"policy": "x"}, {}),
+    ({"policy.forward": "x"}, {}),
+    ({"policy.forward.fee": "1"}, {}),
+    ({}, {"FULMEN_ALAIS": "x"}),
+    ({}, {"FULMEN_": "x"}),
+])  # fmt: skip
+def test_a_name_that_nobody_knows_is_refused_by_name(flags, environment):
+    with pytest.raises(UnknownSetting, match="no setting"):
+        load(flags, environment)
+
+
+def test_a_close_name_is_suggested():
+    with pytest.raises(UnknownSetting, match="did you mean alias"):
+        load({"alais": "x"}, {})
+
+
+@pytest.mark.parametrize("name,value", [
+    ("policy.forward.fee_base_msat", "many"),
+    ("policy.forward.fee_base_msat", "1.5"),
+    ("policy.opening.anchors", "perhaps"),
+    ("policy.opening.zeroconf_peers", "not hex"),
+    ("accept_the_risks", "5"),
+    ("listen", 5),
+    ("alias", 5),
+])  # fmt: skip
+def test_a_value_that_cannot_be_is_refused_by_name(name, value):
+    with pytest.raises(BadSetting, match=name):
+        load({name: value}, {})
+
+
+@pytest.mark.parametrize("content", [b"network = ", b"\xff\xfe", b"a = 1\na = 2", b"[" * 5000])
+def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    with pytest.raises(BadSettingsFile):
+        load({}, {}, path)
+    with pytest.raises(BadSettingsFile):
+        load({}, {}, tmp_path / "not there")
+
+
+def test_unknown_names_in_a_file_are_refused_by_name(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("[policy.forward]\nfee = 1\n")
+    with pytest.raises(UnknownSetting, match=r"policy\.forward\.fee"):
+        load({}, {}, path)
+
+
+def test_every_setting_has_one_name():
+    assert "policy.peer.max_unchannelled_peers" in names()
+    assert len(names()) == len(dict.fromkeys(names()))
+
+
+def test_the_data_directory_is_for_its_owner_alone(tmp_path):
+    directory = DataDirectory(tmp_path / "deep", "regtest")
+    assert directory.path == tmp_path / "deep" / "regtest"
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    directory.path.chmod(0o755)
+    DataDirectory(tmp_path / "deep", "regtest")
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    lock = directory.lock()
+    lock.release()
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(DirectoryUnusable):
+        DataDirectory(blocked, "regtest")
+
+
+def test_real_money_needs_an_explicit_yes():
+    for harmless in (REGTEST, SIGNET, LITECOIN_REGTEST):
+        check(harmless, accept_the_risks=False)
+    with pytest.raises(MainnetNotYet):
+        check(MAINNET, accept_the_risks=True)
+    litecoin = LITECOIN_REGTEST.but(name="litecoin", is_real=True)
+    with pytest.raises(RisksNotAccepted, match="hot wallet"):
+        check(litecoin, accept_the_risks=False)
+    check(litecoin, accept_the_risks=True)
