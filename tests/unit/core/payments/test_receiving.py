@@ -87,9 +87,6 @@ def is_refused(step: Step[Invoice]) -> bool:
     return False
 
 
-# -- making ----
-
-
 def test_an_invoice_says_what_was_asked_for_and_is_signed_by_the_key_holder():
     command = CreateInvoice(ONE, Msat(100_000), "one coffee", label="coffee-1", expiry_s=600)
     opening = made(command)
@@ -161,9 +158,6 @@ def test_a_payment_hash_names_one_invoice_only():
     assert run(invoice, Faulted(again, caught.value)).actions == [Answer(TWO, refused=caught.value)]
 
 
-# -- route hints ----
-
-
 def test_hints_use_the_alias_that_the_peer_gave_and_what_the_peer_asks():
     link = a_link(announced=False, scid=7, remote_alias=99, local_alias=5, remote_forward=ForwardPolicy(2, 3, 40))
     (hint,) = route_hints([link], Msat(1000), None)
@@ -195,9 +189,6 @@ def test_the_roomiest_channels_give_the_few_hints():
     hints = route_hints(links, None, True)
     assert [hint[0].short_channel_id for hint in hints] == [6, 5, 4]
     assert len(hints) == MAX_HINTS
-
-
-# -- being paid ----
 
 
 def test_an_htlc_that_pays_what_was_asked_gets_the_preimage():
@@ -269,9 +260,6 @@ def test_an_expired_invoice_is_refused_and_lapses():
     lapsed = run(invoice, TimeReached(1_700_000_060), at=late).state
     assert lapsed.status is Status.EXPIRED and room.ended(lapsed)
     assert is_refused(run(lapsed, arrived(invoice), at=late))
-
-
-# -- waiting, canceling, showing ----
 
 
 def test_whoever_waits_is_answered_once_when_it_is_paid():
