@@ -13,7 +13,8 @@ from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
 from fulmen.core.gossip.desk import Gossip, PassOn
 from fulmen.core.gossip.intake import FundingOutput, funding_script
 from fulmen.core.gossip.policy import GossipPolicy
-from fulmen.core.gossip.signatures import NO_SIGNATURE, all_hold, announcement_digest, message_digest
+from fulmen.core.gossip.signatures import NO_SIGNATURE, all_hold
+from fulmen.core.signer.announcing import announcement_digest, message_digest, sign_announcement
 from fulmen.core.wire import decode, encode
 from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, Features, optional
 from fulmen.core.wire.messages.gossip import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
@@ -165,9 +166,11 @@ class World:
         for place in lookups:
             desk.looked_up(place, self.chain.get(place), self.now)
         for ticket, asked in unsigned:
-            own = SECRETS[NODES.index(node_id)]
-            key = None if asked.key_index is None else sign_ecdsa(secret(asked.key_index), asked.digest)
-            desk.signed(ticket, sign_ecdsa(own, asked.digest), key, self.now)
+            index = asked.request.key_index
+            signatures = sign_announcement(
+                asked.request, SECRETS[NODES.index(node_id)], None if index is None else secret(index)
+            )
+            desk.signed(ticket, *signatures, self.now)
         actions = desk.take_actions()
         for action in actions:
             if isinstance(action, HangUp):

@@ -10,7 +10,7 @@ from typing import Any
 
 from fulmen.adapters.keys.derivation import basepoints_of, channel_secrets, derive
 from fulmen.core.base.env import Basepoints
-from fulmen.core.base.ids import NodeId, Point, Secret
+from fulmen.core.base.ids import NodeId, Point, Secret, Signature
 from fulmen.core.base.machine import Action
 from fulmen.core.base.outer import Answer, Send, SignRequest, WantPublished
 from fulmen.core.base.record import Record
@@ -20,6 +20,7 @@ from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.crypto.secp256k1 import ecdh, point_of
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
+from fulmen.core.signer.announcing import SignAnnouncement, sign_announcement
 from fulmen.core.signer.requests import (
     RevealSecret,
     SignClosing,
@@ -72,6 +73,15 @@ class InProcessKeys:
         return per_commitment_secret(self._secrets(key_index).per_commitment_seed, index_of(number))
 
     # -- requests --
+
+    def announce(self, request: SignAnnouncement) -> tuple[Signature, Signature | None]:
+        """The node key's signature on gossip of ours, and the funding key's on an announcement of a channel.
+
+        Raises:
+            WillNotSign: it is not ours, or no gossip.
+        """
+        funding = None if request.key_index is None else self._of(request.key_index).funding
+        return sign_announcement(request, self._node_secret, funding)
 
     def fill(self, action: Action) -> Action:
         """The same action with its signatures and secrets filled in, and no request left.

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, Point, ShortChannelId, Signature
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Timestamp
+from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.gossip.graph import DISABLE, DirectionPolicy, Graph
 from fulmen.core.gossip.own import (
-    OwnChannel,
     OwnNode,
     ToSign,
     channel_update,
@@ -28,7 +28,8 @@ from fulmen.core.gossip.own import (
 )
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.rules import DONT_FORWARD
-from fulmen.core.gossip.signatures import NO_SIGNATURE, SignatureCheck, message_digest
+from fulmen.core.gossip.signatures import NO_SIGNATURE, SignatureCheck
+from fulmen.core.signer.announcing import message_digest
 from fulmen.core.wire import decode, encode
 from fulmen.core.wire.messages.gossip import (
     AnnouncementSignatures,

@@ -16,6 +16,7 @@ from fulmen.core.base.machine import Action
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
+from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.gossip.announcer import Announcer, Said
 from fulmen.core.gossip.answers import filtered, range_replies, scid_replies
 from fulmen.core.gossip.faults import (
@@ -27,7 +28,7 @@ from fulmen.core.gossip.faults import (
 )
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.intake import FundingOutput, Intake, Key, Question
-from fulmen.core.gossip.own import OwnChannel, OwnNode, ToSign
+from fulmen.core.gossip.own import OwnNode, ToSign
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.pruning import Pruning
 from fulmen.core.gossip.relay import Relay

@@ -336,6 +336,8 @@ class Graph:
     def mark_spent(self, scid: ShortChannelId, height: BlockHeight | None) -> None:
         """The funding output was spent at this height; None: no longer (a reorganisation)."""
         self._spent[self._row[scid]] = NOT_SPENT if height is None else height
+        for watcher in self._watchers:
+            watcher.channels_changed()
 
     def remove_channel(self, scid: ShortChannelId) -> None:
         """Forget a channel, and its nodes if that was their last one. One that is not here is no fault."""

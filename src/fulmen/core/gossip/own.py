@@ -7,20 +7,16 @@ again by sending ours.
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, OutPoint, Point, ShortChannelId, Signature
-from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.ids import ChainHash, NodeId, Point, ShortChannelId, Signature
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import Msat, Sat, Timestamp
+from fulmen.core.base.units import Msat, Timestamp
+from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.gossip.addresses import NodeAddress, encode_addresses
 from fulmen.core.gossip.aliases import alias_bytes
 from fulmen.core.gossip.graph import DISABLE
 from fulmen.core.gossip.rules import DONT_FORWARD
-from fulmen.core.gossip.signatures import (
-    NO_SIGNATURE,
-    SignatureCheck,
-    announcement_digest,
-    message_digest,
-)
+from fulmen.core.gossip.signatures import NO_SIGNATURE, SignatureCheck
+from fulmen.core.signer.announcing import SignAnnouncement, announcement_digest
 from fulmen.core.wire import encode
 from fulmen.core.wire.features import NODE, Features
 from fulmen.core.wire.messages.gossip import (
@@ -35,38 +31,6 @@ MUST_BE_ONE = 1
 _MAX_U32 = 0xFFFFFFFF
 
 
-class OwnChannel(Record, kw_only=True):
-    """What gossip has to know of a channel of ours."""
-
-    channel_id: ChannelId
-    node_id: NodeId
-    """The peer."""
-    key_index: int
-    """Names our funding key at the key holder."""
-    local_funding_pubkey: Point
-    remote_funding_pubkey: Point
-    capacity_sat: Sat
-    announce: bool
-    """The `announce_channel` bit of its opening."""
-    outpoint: OutPoint
-    scid: ShortChannelId | None
-    """The real one, once the funding is as deep as gossip asks for."""
-    remote_alias: ShortChannelId | None = None
-    """The name that the peer gave us in its `channel_ready`: a private channel_update of ours bears it."""
-    local_alias: ShortChannelId | None = None
-    """The name that we gave the peer: a private channel_update of its own bears it."""
-    ready: bool = True
-    """`channel_ready` was sent and received."""
-    closing: bool = False
-    """A `shutdown` was sent or received, or the funding is spent."""
-    htlc_minimum_msat: Msat
-    """The peer accepts no smaller HTLC."""
-    htlc_maximum_msat: Msat
-    """The largest HTLC we would send: within the capacity and the peer's `max_htlc_value_in_flight_msat`."""
-    forward: ForwardPolicy = ForwardPolicy()
-    features: bytes = b""
-
-
 class OwnNode(Record):
     """What we say of our node."""
 
@@ -79,12 +43,11 @@ class OwnNode(Record):
 class ToSign(Record):
     """A message of ours that lacks its signatures.
 
-    The node key signs, and the funding key too where `key_index` names one.
+    The node key signs what `request` shows, and the funding key too where that names one.
     """
 
     message: Record
-    digest: bytes
-    key_index: int | None = None
+    request: SignAnnouncement
 
 
 def unsigned_announcement(channel: OwnChannel, node_id: NodeId, chain_hash: ChainHash) -> ChannelAnnouncement:
@@ -113,7 +76,7 @@ def signatures_to_make(channel: OwnChannel, node_id: NodeId, chain_hash: ChainHa
     assert channel.scid is not None
     announcement = unsigned_announcement(channel, node_id, chain_hash)
     message = AnnouncementSignatures(channel.channel_id, channel.scid, NO_SIGNATURE, NO_SIGNATURE)
-    return ToSign(message, announcement_digest(encode(announcement)), channel.key_index)
+    return ToSign(message, SignAnnouncement(encode(announcement), channel.key_index))
 
 
 def their_checks(
@@ -196,7 +159,7 @@ def node_announcement(node: OwnNode, node_id: NodeId, timestamp: Timestamp) -> N
 
 def to_sign(message: ChannelUpdate | NodeAnnouncement) -> ToSign:
     """A message that the node key alone signs."""
-    return ToSign(message, message_digest(encode(message)))
+    return ToSign(message, SignAnnouncement(encode(message)))
 
 
 def signed(unsigned: ToSign, node_signature: Signature, bitcoin_signature: Signature | None = None) -> Record:

@@ -1,4 +1,4 @@
-"""What gossip is signed with: the digests, and the checks that a message asks for.
+"""What gossip is signed with: the checks that a message asks for.
 
 BOLT 7. Every digest is a double SHA-256 of all that follows the signatures, including fields of the future.
 """
@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from fulmen.core.base.ids import NodeId, Point, Signature
 from fulmen.core.base.mount import Check
-from fulmen.core.crypto.hashes import sha256d
 from fulmen.core.crypto.secp256k1 import verify_many
+from fulmen.core.signer.announcing import announcement_digest, message_digest
 from fulmen.core.wire.messages.gossip import ChannelAnnouncement, NodeAnnouncement
-
-ANNOUNCEMENT_OFFSET = 2 + 4 * 64
-"""Where a channel_announcement's signed part begins, its type counted."""
-MESSAGE_OFFSET = 2 + 64
-"""Where the signed part of a channel_update or node_announcement begins."""
 
 NO_SIGNATURE = Signature(bytes(64))
 """Stands in a message until its signature is made."""
@@ -26,17 +21,6 @@ class SignatureCheck(Check):
     point: Point
     digest: bytes
     signature: Signature
-
-
-def announcement_digest(frame: bytes) -> bytes:
-    """What all four signatures of a channel_announcement sign."""
-    # BOLT 7: "MUST compute the double-SHA256 hash `h` of the message, beginning at offset 256, up to the end"
-    return sha256d(frame[ANNOUNCEMENT_OFFSET:])
-
-
-def message_digest(frame: bytes) -> bytes:
-    """What the signature of a channel_update or a node_announcement signs."""
-    return sha256d(frame[MESSAGE_OFFSET:])
 
 
 def announcement_checks(message: ChannelAnnouncement, frame: bytes) -> tuple[SignatureCheck, ...]:

@@ -134,7 +134,7 @@ class Pathfinder:
         if lookups:
             answers.append(LookUp(tuple(lookups)))
         for ticket, unsigned in gossip.take_to_sign():
-            answers.append(SignGossip(ticket, unsigned.digest, unsigned.key_index))
+            answers.append(SignGossip(ticket, unsigned.request))
         answers += map(_outward, gossip.take_actions())
 
     def _page_of_channels(self, asked: ListChannels) -> Channels:

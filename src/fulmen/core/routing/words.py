@@ -8,11 +8,13 @@ from __future__ import annotations
 from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, OutPoint, ShortChannelId, Signature
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight
+from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.gossip.graph import DirectionPolicy, GraphChannel, NodeInfo
 from fulmen.core.gossip.intake import FundingOutput
-from fulmen.core.gossip.own import OwnChannel, OwnNode
+from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.routing.requests import NoRoute, Outcome, Route, RouteRequest
+from fulmen.core.signer.announcing import SignAnnouncement
 
 MAX_PAGE = 1000
 """Channels or nodes in one answer; the next question goes on behind the last."""
@@ -178,11 +180,10 @@ class LookUp(FromPathfinder):
 
 
 class SignGossip(FromPathfinder):
-    """Have the node key (and a channel's funding key) sign a digest; answered by `GossipSigned`."""
+    """Have the node key (and a channel's funding key) sign a message of ours; answered by `GossipSigned`."""
 
     ticket: bytes
-    digest: bytes
-    key_index: int | None = None
+    request: SignAnnouncement
 
 
 class Reply(FromPathfinder):

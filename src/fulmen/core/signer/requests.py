@@ -45,15 +45,6 @@ class SignFundingSpend(SignRequest):
     view: CommitmentView
 
 
-class SignAnnouncement(SignRequest):
-    """A node signature, a funding key signature, or both, over one digest of gossip."""
-
-    digest: bytes
-    """32 bytes: double SHA-256 of the announcement from its signed offset (BOLT 7)."""
-    key_index: int | None = None
-    """The channel whose funding key signs as well; None for the node key alone."""
-
-
 class SignMutualClose(SignRequest):
     """A mutual close that both signed, to be published: the witness gets our signature beside the peer's."""
 

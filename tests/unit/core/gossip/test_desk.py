@@ -8,9 +8,10 @@ from tests.builders.messages import records
 
 from fulmen.core.base.ids import ChannelId, OutPoint, scid
 from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.gossip.desk import Gossip
-from fulmen.core.gossip.own import OwnChannel, OwnNode
+from fulmen.core.gossip.own import OwnNode
 from fulmen.core.wire import encode, type_of
 from fulmen.core.wire.declare import KINDS
 from fulmen.core.wire.features import GOSSIP_QUERIES, Features, optional

@@ -1,0 +1,47 @@
+"""What a channel has to tell gossip of itself: the one place that says when it may be announced.
+
+BOLT 7, "The `announcement_signatures` Message" and "The `channel_update` Message". The messages themselves are made and
+read by gossip; they change nothing in a channel.
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.commitments.announcing import OwnChannel
+
+ANNOUNCED_DEPTH = 6
+"""BOLT 7: "If the funding transaction has less than 6 confirmations: MUST NOT send `channel_announcement`"."""
+
+
+def announced(channel: Channel, height: BlockHeight, forward: ForwardPolicy) -> OwnChannel | None:
+    """What gossip is to know of a channel when the chain is `height` high; None when there is nothing to tell.
+
+    `forward` stands in where the channel has no policy of its own.
+    """
+    if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
+        return None
+    terms, funding = channel.terms, channel.funding
+    deep = funding.confirmed is not None and height - funding.confirmed.height + 1 >= ANNOUNCED_DEPTH
+    capacity_msat = 1000 * funding.amount_sat
+    spendable_msat = capacity_msat - 1000 * terms.remote.channel_reserve_sat
+    return OwnChannel(
+        channel_id=terms.channel_id,
+        node_id=terms.node_id,
+        key_index=terms.key_index,
+        local_funding_pubkey=terms.local.basepoints.funding_pubkey,
+        remote_funding_pubkey=terms.remote.basepoints.funding_pubkey,
+        capacity_sat=funding.amount_sat,
+        announce=terms.announce,
+        outpoint=funding.outpoint,
+        scid=channel.scid if deep else None,
+        remote_alias=channel.remote_alias,
+        local_alias=channel.local_aliases[-1] if channel.local_aliases else None,
+        ready=channel.ready_sent and channel.ready_received,
+        closing=channel.phase is not Phase.NORMAL and channel.phase is not Phase.AWAITING_READY,
+        htlc_minimum_msat=terms.remote.htlc_minimum_msat,
+        # "MUST set this to less than or equal to `max_htlc_value_in_flight_msat` it received from the peer."
+        htlc_maximum_msat=Msat(max(0, min(spendable_msat, terms.remote.max_htlc_value_in_flight_msat))),
+        forward=forward if channel.forward is None else channel.forward,
+    )

@@ -1,0 +1,72 @@
+"""When a channel may be announced, and what is told of it. BOLT 7."""
+
+from tests.builders.channels import CAPACITY_SAT, CHANNEL_ID, KEY_INDEX, born, keys_of
+
+from fulmen.core.base.ids import NodeId, scid
+from fulmen.core.base.outer import Block
+from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.units import BlockHeight, Msat, Sat
+from fulmen.core.channel.announcing import announced
+from fulmen.core.channel.state import Channel, Phase
+
+DEFAULT = ForwardPolicy(fee_base_msat=Msat(7))
+PLACE = scid(100, 1, 0)
+
+
+def a_channel(**changes: object) -> Channel:
+    opened = born("alice", "bob", NodeId(keys_of("bob").node_id), is_opener=True).opened
+    params = opened.params
+    params = params.but(announce=True, remote=params.remote.but(max_htlc_value_in_flight_msat=Msat(900_000_000)))
+    channel = Channel(
+        channel_id=CHANNEL_ID,
+        phase=Phase.NORMAL,
+        params=params,
+        fundings=(opened.funding.but(confirmed=Block(BlockHeight(100), bytes(32)), index_in_block=1),),
+        scid=PLACE,
+        ready_sent=True,
+        ready_received=True,
+        remote_alias=scid(16_000_000, 0, 1),
+        local_aliases=(scid(16_000_000, 0, 2), scid(16_000_000, 0, 3)),
+    )
+    return channel.but(**changes)
+
+
+def test_a_channel_tells_gossip_what_announcements_need() -> None:
+    told = announced(a_channel(), BlockHeight(105), DEFAULT)
+    assert (told.node_id, told.key_index, told.capacity_sat) == (keys_of("bob").node_id, KEY_INDEX, CAPACITY_SAT)
+    assert told.local_funding_pubkey == keys_of("alice").basepoints(KEY_INDEX).funding_pubkey
+    assert told.remote_funding_pubkey == keys_of("bob").basepoints(KEY_INDEX).funding_pubkey
+    assert (told.remote_alias, told.local_alias) == (scid(16_000_000, 0, 1), scid(16_000_000, 0, 3))
+    assert told.announce and told.ready and not told.closing
+    assert told.forward == DEFAULT
+
+
+def test_the_largest_htlc_keeps_the_reserve_and_the_peers_limit() -> None:
+    assert announced(a_channel(), BlockHeight(105), DEFAULT).htlc_maximum_msat == 900_000_000
+    channel = a_channel()
+    generous = channel.terms.remote.but(max_htlc_value_in_flight_msat=Msat(1 << 63), channel_reserve_sat=Sat(20_000))
+    told = announced(channel.but(params=channel.terms.but(remote=generous)), BlockHeight(105), DEFAULT)
+    assert told.htlc_maximum_msat == 1000 * (CAPACITY_SAT - 20_000)
+
+
+def test_with_less_than_six_confirmations_there_is_no_place_to_announce() -> None:
+    assert announced(a_channel(), BlockHeight(104), DEFAULT).scid is None
+    assert announced(a_channel(), BlockHeight(105), DEFAULT).scid == PLACE
+    (funding,) = a_channel().fundings
+    assert announced(a_channel(fundings=(funding.but(confirmed=None),)), BlockHeight(105), DEFAULT).scid is None
+
+
+def test_a_channel_on_its_way_out_says_so_and_one_that_is_over_says_nothing() -> None:
+    for phase in (Phase.SHUTDOWN, Phase.CLOSING, Phase.FAILED, Phase.SPENT):
+        assert announced(a_channel(phase=phase), BlockHeight(105), DEFAULT).closing
+    for phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
+        assert announced(a_channel(phase=phase), BlockHeight(105), DEFAULT) is None
+
+
+def test_a_channel_without_both_channel_readys_is_not_ready() -> None:
+    assert not announced(a_channel(ready_received=False), BlockHeight(105), DEFAULT).ready
+
+
+def test_a_policy_of_its_own_comes_first() -> None:
+    own = ForwardPolicy(fee_base_msat=Msat(1))
+    assert announced(a_channel(forward=own), BlockHeight(105), DEFAULT).forward == own
