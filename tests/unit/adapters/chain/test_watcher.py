@@ -1,0 +1,364 @@
+"""Following a chain: blocks in order, reorgs, unconfirmed spends, restarts of either side, sources that lie."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.builders.chain_source import OPTIONS, a_source, an_embedded_chain
+from tests.builders.regtest import Wallet, output_of
+
+from fulmen.adapters.chain import ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
+from fulmen.adapters.chain.dialects import EMBEDDED, LITECOIND
+from fulmen.core.base.ids import BlockHash
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import (
+    Block,
+    ChainRewound,
+    HeightReached,
+    OutputSpent,
+    ScriptPaid,
+    TxConfirmed,
+    WantHeight,
+    WantScriptWatch,
+    WantSpendWatch,
+    WantTxWatch,
+)
+from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.node import WantsChanged
+from fulmen.regtest.consensus import Rejected
+from fulmen.regtest.rpc.server import ChainOptions, serve
+
+CHANNEL, WALLET = Address("channel", b"\x01" * 32), Address("wallet")
+
+
+class Told:
+    """What a watcher delivered."""
+
+    def __init__(self) -> None:
+        self.events: list = []
+        self.tips: list[Block] = []
+        self.blocks: list = []
+        self.troubles: list[str] = []
+
+    async def deliver(self, events, tip) -> None:
+        self.events.extend(event for _, event in events)
+        self.tips.append(tip)
+
+    def troubled(self, fault) -> None:
+        self.troubles.append("" if fault is None else fault.name)
+
+    def take(self) -> list:
+        events, self.events = self.events, []
+        return events
+
+
+def a_watcher(source, passed=(), poll_s=0.01) -> tuple[ChainWatcher, Told]:
+    told = Told()
+    watcher = ChainWatcher(
+        source, passed, told.deliver, poll_s=poll_s, blocks=told.blocks.append, troubled=told.troubled
+    )
+    return watcher, told
+
+
+def wants(*added) -> WantsChanged:
+    return WantsChanged(tuple(added))
+
+
+def on_a_chain(play, dialect=EMBEDDED):
+    async def run():
+        async with an_embedded_chain(OPTIONS, dialect) as (chain, source):
+            wallet = Wallet()
+            mined = chain.node.mine(3, wallet.script)
+            chain.node.mine(100)
+            coins = [output_of(chain.node.chain.block(entry).txs[0]) for entry in mined]
+            return await play(chain.node, source, wallet, coins)
+
+    return asyncio.run(run())
+
+
+def at(entry) -> Block:
+    return Block(BlockHeight(entry.height), entry.hash)
+
+
+def test_a_new_node_begins_at_the_sources_tip_and_gets_every_block_after():
+    async def play(node, source, _wallet, _coins):
+        watcher, told = a_watcher(source)
+        assert watcher.tip is None
+        await watcher.step()
+        mined = node.mine(3)
+        await watcher.step()
+        await watcher.step()
+        assert [tip.height for tip in told.tips] == [103, 104, 105, 106]
+        assert [block.block.hash for block in told.blocks] == [entry.hash for entry in mined]
+        assert watcher.tip == at(node.chain.tip)
+
+    on_a_chain(play)
+
+
+def test_a_stored_place_is_gone_on_from():
+    async def play(node, source, _wallet, _coins):
+        watcher, told = a_watcher(source, [at(node.chain.at(100))])
+        await watcher.step()
+        assert [tip.height for tip in told.tips] == [100, 101, 102, 103]
+
+    on_a_chain(play)
+
+
+@pytest.mark.parametrize("dialect", [EMBEDDED, LITECOIND])
+def test_a_spend_is_told_unconfirmed_and_confirmed(dialect):
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        watcher.wants_changed(wants((CHANNEL, WantSpendWatch(coins[0][0], wallet.script))))
+        await watcher.step()
+        tx = wallet.pay(coins[0], fee=1000)
+        node.submit_tx(tx)
+        await watcher.step()
+        await watcher.step()
+        assert told.take() == [OutputSpent(coins[0][0], tx.serialize(), None)]
+        [entry] = node.mine(1)
+        await watcher.step()
+        await watcher.step()
+        assert told.take() == [OutputSpent(coins[0][0], tx.serialize(), at(entry))]
+
+    on_a_chain(play, dialect)
+
+
+@pytest.mark.parametrize("dialect", [EMBEDDED, LITECOIND])
+def test_a_replaced_spend_is_told_again(dialect):
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        watcher.wants_changed(wants((CHANNEL, WantSpendWatch(coins[0][0], wallet.script))))
+        node.submit_tx(wallet.pay(coins[0], fee=1000))
+        await watcher.step()
+        node.submit_tx(better := wallet.pay(coins[0], fee=9000))
+        await watcher.step()
+        assert told.take()[-1] == OutputSpent(coins[0][0], better.serialize(), None)
+
+    on_a_chain(play, dialect)
+
+
+@pytest.mark.parametrize("dialect", [EMBEDDED, LITECOIND])
+def test_a_spend_that_is_in_the_mempool_already_is_told_to_who_asks_later(dialect):
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        watcher.wants_changed(wants((WALLET, WantScriptWatch(wallet.script))))
+        tx = wallet.pay(coins[0], fee=1000)
+        node.submit_tx(tx)
+        await watcher.step()
+        assert told.take() == [ScriptPaid(tx.txid, tx.serialize(), None)]
+        watcher.wants_changed(wants((CHANNEL, WantSpendWatch(coins[0][0], wallet.script))))
+        await watcher.step()
+        assert OutputSpent(coins[0][0], tx.serialize(), None) in told.take()
+
+    on_a_chain(play, dialect)
+
+
+def test_payments_to_the_wallet_are_told_in_order_even_unconfirmed():
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        watcher.wants_changed(wants((WALLET, WantScriptWatch(wallet.script))))
+        await watcher.step()
+        first = wallet.pay(coins[0], fee=1000)
+        second = wallet.pay(output_of(first), fee=1000)
+        node.submit_tx(first)
+        node.submit_tx(second)
+        await watcher.step()
+        assert [event.txid for event in told.take()] == [first.txid, second.txid]
+
+    on_a_chain(play)
+
+
+def test_what_happened_before_a_want_came_is_found():
+    async def play(node, source, wallet, coins):
+        node.submit_tx(tx := wallet.pay(coins[0], fee=1000))
+        [entry] = node.mine(1)
+        node.mine(45)
+        watcher, told = a_watcher(source)
+        await watcher.step()
+        since = BlockHeight(101)
+        watcher.wants_changed(
+            wants(
+                (CHANNEL, WantSpendWatch(coins[0][0], wallet.script, since)),
+                (CHANNEL, WantSpendWatch(coins[1][0], wallet.script, since)),
+                (CHANNEL, WantTxWatch(tx.txid, wallet.script, since)),
+                (CHANNEL, WantHeight(BlockHeight(10))),
+            )
+        )
+        for _ in range(5):
+            await watcher.step()
+        assert sorted(told.take(), key=repr) == sorted(
+            [
+                HeightReached(at(node.chain.tip)),
+                OutputSpent(coins[0][0], tx.serialize(), at(entry)),
+                TxConfirmed(tx.txid, tx.serialize(), at(entry), 1),
+            ],
+            key=repr,
+        )
+        assert not watcher._owed
+
+    on_a_chain(play)
+
+
+def test_a_reorg_is_a_rewind_and_other_blocks():
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        tx = wallet.pay(coins[0], fee=1000)
+        watcher.wants_changed(wants((CHANNEL, WantTxWatch(tx.txid, wallet.script))))
+        await watcher.step()
+        node.submit_tx(tx)
+        [first, *_] = node.mine(3)
+        await watcher.step()
+        assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(first), 1)]
+        node.invalidate(first.hash)
+        await watcher.step()
+        assert told.take() == [ChainRewound(BlockHeight(103))]
+        assert watcher.tip == at(node.chain.tip)
+        other = node.mine(5)
+        await watcher.step()
+        assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(other[0]), 1)]
+        assert watcher.tip == at(node.chain.tip)
+
+    on_a_chain(play)
+
+
+def test_a_reorg_while_the_node_was_off_is_found_at_start():
+    async def play(node, source, _wallet, _coins):
+        lost = node.mine(4)
+        node.invalidate(lost[1].hash)
+        node.mine(7)
+        for passed in ([at(entry) for entry in lost], [at(lost[-1])]):
+            watcher, told = a_watcher(source, passed)
+            watcher.wants_changed(wants((CHANNEL, WantHeight(BlockHeight(5000)))))
+            await watcher.step()
+            assert told.take() == [ChainRewound(BlockHeight(104))]
+            assert watcher.tip == at(node.chain.tip)
+
+    on_a_chain(play)
+
+
+def test_a_source_that_never_heard_of_our_tip_sends_us_far_back():
+    async def play(node, source, _wallet, _coins):
+        watcher, told = a_watcher(source, [Block(BlockHeight(90), BlockHash(b"\x01" * 32))])
+        watcher.wants_changed(wants((CHANNEL, WantHeight(BlockHeight(5000)))))
+        await watcher.step()
+        assert told.take() == [ChainRewound(BlockHeight(0))]
+        assert watcher.tip == at(node.chain.tip)
+
+    on_a_chain(play)
+
+
+def test_a_source_that_is_behind_us_is_waited_for():
+    async def play(_node, source, _wallet, _coins):
+        watcher, told = a_watcher(source, [Block(BlockHeight(500), BlockHash(b"\x01" * 32))])
+        with pytest.raises(SourceWarmingUp):
+            await watcher.step()
+        assert told.take() == []
+
+    on_a_chain(play)
+
+
+def test_a_source_whose_blocks_do_not_stand_on_each_other_is_a_liar():
+    async def play(node, source, _wallet, _coins):
+        class Liar:
+            name, asks_spenders = "liar", True
+
+            def __getattr__(self, name):
+                return getattr(source, name)
+
+            async def block(self, height, block_hash):
+                real = await source.block(height, block_hash)
+                return real.but(previous=BlockHash(b"\x01" * 32))
+
+        watcher, _ = a_watcher(Liar())
+        await watcher.step()
+        node.mine(1)
+        with pytest.raises(SourceLied):
+            await watcher.step()
+
+    on_a_chain(play)
+
+
+def test_trouble_is_told_once_and_so_is_its_end(tmp_path):
+    async def play():
+        options = ChainOptions(directory=tmp_path, user="u", password="p", judge="btclib")
+        async with serve(options) as chain:
+            port = chain.port
+            chain.node.mine(3)
+        source = a_source(f"http://u:p@127.0.0.1:{port}/")
+        troubles: asyncio.Queue = asyncio.Queue()
+        heights: asyncio.Queue = asyncio.Queue()
+
+        async def deliver(_events, tip):
+            heights.put_nowait(tip.height)
+
+        watcher = ChainWatcher(source, (), deliver, poll_s=0.01, troubled=troubles.put_nowait)
+        running = asyncio.create_task(watcher.run())
+        assert isinstance(await troubles.get(), SourceUnreachable)
+        async with serve(dataclasses.replace(options, port=port)) as chain:
+            assert await troubles.get() is None
+            chain.node.mine(2)
+            assert [await heights.get() for _ in range(3)] == [3, 4, 5]
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        assert troubles.empty()
+        await source.close()
+
+    asyncio.run(play())
+
+
+moves = st.lists(
+    st.tuples(st.sampled_from(["mine", "spend", "undo", "redo", "look"]), st.integers(0, 5)), min_size=5, max_size=25
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(moves)
+def test_after_any_history_what_was_told_is_what_the_chain_says(history):
+    """Folded over rewinds, the confirmations told are those of the chain in the end."""
+
+    async def play(node, source, wallet, coins):
+        node.submit_tx(split := wallet.pay(coins[0], fee=10_000, parts=6))
+        node.mine(1)
+        watcher, told = a_watcher(source)
+        watched = [output_of(split, vout) for vout in range(6)]
+        watcher.wants_changed(wants(*[(CHANNEL, WantSpendWatch(coin[0], wallet.script)) for coin in watched]))
+        await watcher.step()
+        undone = []
+        for move, number in history:
+            if move == "mine":
+                node.mine(1 + number % 3)
+            elif move == "spend" and node.chain.coins.get(watched[number][0]) is not None:
+                with contextlib.suppress(Rejected):
+                    node.submit_tx(wallet.pay(watched[number], fee=1000 + 500 * len(undone)))
+            elif move == "undo" and node.chain.height - number > 104:
+                entry = node.chain.at(node.chain.height - number)
+                undone.append(entry.hash)
+                node.invalidate(entry.hash)
+            elif move == "redo" and undone:
+                node.reconsider(undone.pop())
+            else:
+                await watcher.step()
+        node.mine(1)
+        await watcher.step()
+        assert watcher.tip == at(node.chain.tip)
+        confirmed: dict = {}
+        for event in told.take():
+            if isinstance(event, ChainRewound):
+                confirmed = {spent: block for spent, block in confirmed.items() if block.height <= event.to}
+            elif isinstance(event, OutputSpent) and event.block is not None:
+                confirmed[event.outpoint] = event.block
+        truth = {}
+        for coin, amount in watched:
+            assert amount > Sat(0)
+            spender = node.txs.spender(coin)
+            if spender is not None:
+                truth[coin] = at(node.txs.get(spender)[0])
+        assert confirmed == truth
+
+    on_a_chain(play)
