@@ -27,10 +27,6 @@ log = structlog.get_logger("driver")
 A = TypeVar("A", bound=Action)
 
 
-class DriverStopped(Fault):
-    """The node is stopping, or has stopped; it takes nothing more."""
-
-
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How far the node may run ahead (law 7). Beyond either, sockets are not read until half of it is worked off."""
@@ -91,6 +87,11 @@ class Driver:
         self._submit(batch)
 
     # ---- running -------------------------------------------------------------------------------
+
+    @property
+    def closing(self) -> bool:
+        """The node is stopping, or has stopped: what is posted now is lost."""
+        return self._closing
 
     def post(self, address: Address, event: Event) -> None:
         """Give an event to a machine, with everything else that comes in during this round of the loop."""

@@ -78,7 +78,7 @@ def set_up(level: str = "info", stream: TextIO | None = None, json: bool | None 
 def keep_secrets(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Leave out what has a secret's name, show bytes in hex, and escape control characters."""
     for name in list(line):
-        line[name] = HIDDEN if is_secret_name(name) else _tame(line[name], multiline=name == "exception")
+        line[name] = HIDDEN if is_secret_name(name) else _tame(line[name], multiline=name in ("exception", "traceback"))
     return line
 
 

@@ -146,6 +146,20 @@ async def test_a_key_holder_that_refuses_freezes_the_machine_that_asked():
 
 
 @on_a_loop
+async def test_a_frozen_machine_is_an_alarm_in_the_log_with_its_reason():
+    rig = Rig()
+    with capture_logs() as logs:
+        rig.driver.post(LINK, toy.Break())
+        await rig.turn()
+        rig.disk.sync()
+    (alarm,) = [line for line in logs if line["event"] == "frozen"]
+    assert alarm["log_level"] == "error"
+    assert "ZeroDivisionError" in alarm["reason"]
+    assert "decide_link" in alarm["traceback"]
+    assert not any(line["event"] == "performing failed" for line in logs)
+
+
+@on_a_loop
 async def test_a_sick_disk_stops_the_node_by_name_and_nothing_leaves():
     rig = Rig()
     await rig.link()

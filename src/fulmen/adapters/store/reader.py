@@ -105,6 +105,16 @@ class Reader:
         rows = tuple((Address(kind, key), self.codec.unpack(opened(row))) for _, key, row in found)
         return ColdPage(rows, found[-1][0] if len(found) == limit else None)
 
+    def by_key(self, kind: str, after: bytes = b"", limit: int = 100) -> tuple[tuple[Address, Any], ...]:
+        """Cold rows of one kind in the order of their keys, from behind `after`."""
+        self._refresh()
+        number = self.codec.numbers.known(kind_name(kind))
+        found = self._query(
+            "SELECT key, row FROM cold WHERE kind = ? AND key > ? ORDER BY key LIMIT ?",
+            (number, after, max(1, min(limit, MOST_PER_PAGE))),
+        )
+        return tuple((Address(kind, key), self.codec.unpack(opened(row))) for key, row in found)
+
     def story(self, about: Address, limit: int = 1000) -> tuple[StoryLine, ...]:
         """The newest lines about a machine, in the order in which they happened."""
         self._refresh()

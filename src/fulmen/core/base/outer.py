@@ -47,7 +47,10 @@ class Answer(Action):
 
 
 class Notify(Action):
-    """Losable news for whoever listens: logs, progress, the live view of a payment."""
+    """Losable news for whoever listens: logs, progress, the live view of a payment.
+
+    No name in `about` is `event`: that is the topic's own in a line of the log.
+    """
 
     topic: str
     about: dict[str, Any]

@@ -132,7 +132,7 @@ class Delivery:
     def freeze(self, live: Live, event: Event, fault: Fault) -> None:
         """Hold a machine still by a durable fact, and tell the operator all that is known (law 8)."""
         reason = f"{type(event).__name__}: {fault.name}: {fault}"
-        about = {"machine": str(live.address), "event": type(event).__name__, "reason": reason}
+        about = {"machine": str(live.address), "during": type(event).__name__, "reason": reason}
         if fault.__cause__ is not None:
             about["traceback"] = "".join(traceback.format_exception(fault.__cause__))
         self._act(Notify("frozen", about), live.address)
@@ -297,7 +297,7 @@ class Delivery:
         elif command_id is not None:
             self._act(Answer(command_id, refused=fault), address)
         else:
-            about = {"machine": str(address), "event": type(event).__name__, "fault": fault.name}
+            about = {"machine": str(address), "told": type(event).__name__, "fault": fault.name}
             self._act(Notify("undelivered", about), address)
 
     def _hold_still(self, live: Live, event: Freeze | Thaw) -> None:

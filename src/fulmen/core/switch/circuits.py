@@ -32,7 +32,7 @@ circuits = Topic()
 @circuits.on(Faulted)
 def on_faulted(circuit: Circuit, event: Faulted, _env: Env) -> Step[Circuit]:
     """An event that no circuit takes."""
-    about = {"circuit": str(circuit.key), "event": type(event.event).__name__, "fault": event.why.name}
+    about = {"circuit": str(circuit.key), "during": type(event.event).__name__, "fault": event.why.name}
     return Step(circuit).act(Notify("fault", about))
 
 

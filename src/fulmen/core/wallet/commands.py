@@ -157,7 +157,7 @@ def on_faulted(wallet: Wallet, event: Faulted, _env: Env) -> Step[Wallet]:
     command_id = getattr(event.event, "command_id", None)
     if command_id is not None:
         return Step(wallet).act(Answer(command_id, refused=event.why))
-    about = {"event": type(event.event).__name__, "fault": event.why.name, "text": str(event.why)}
+    about = {"during": type(event.event).__name__, "fault": event.why.name, "text": str(event.why)}
     return Step(wallet).act(Notify("wallet", about))
 
 

@@ -118,6 +118,9 @@ def test_cold_rows_are_read_by_address_and_in_pages(path):
     oldest = reader.page("order", limit=4, newest_first=False)
     assert oldest.rows[3] == (changed.address, changed.row), "a changed row keeps its place"
     assert reader.page("no such kind").rows == ()
+    by_key = reader.by_key("order", limit=20) + reader.by_key("order", after=b"019")
+    assert [address.key for address, _ in by_key] == [b"%03d" % number for number in range(25)]
+    assert reader.by_key("no such kind") == ()
     reader.close()
     pumped.close()
 
