@@ -66,7 +66,7 @@ class GossipPolicy(Record):
     max_future_s: int = 86_400
     stale_s: int = 14 * 86_400
     """BOLT 7: two weeks without an update and a channel may be pruned."""
-    prune_rows: int = 5_000
+    prune_rows: int = 1_000
     """Channels looked at per tick when pruning."""
     forget_spent_after: int = 72
     """BOLT 7: "SHOULD forget a channel after a 72-block delay"."""
