@@ -125,6 +125,11 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(frame)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the peer to read them."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def send_raw(self, message: bytes) -> None:
         """Send the bytes of a message that is encoded already (gossip)."""
         if self._closing or self._transport is None:

@@ -27,6 +27,8 @@ MAX_STRANGERS = 100
 """Inbound connections that have not finished their handshake."""
 MAX_INBOUND = 1000
 """Inbound connections at all."""
+FULL = 1 << 20
+"""Unsent bytes from which on a peer gets no more gossip for now."""
 DIAL_TIMEOUT_S = 15.0
 HANDSHAKE_TIMEOUT_S = 10.0
 MAX_ADDRESSES = 8
@@ -107,6 +109,10 @@ class Connections:
             return False
         connection.send_raw(message)
         return True
+
+    def full_outboxes(self) -> tuple[NodeId, ...]:
+        """Peers that are slow to read: gossip has to wait for them."""
+        return tuple(node_id for node_id, connection in self._peers.items() if connection.unsent > FULL)
 
     def hang_up(self, action: HangUp) -> None:
         """Perform a `HangUp`: after what was sent before it."""

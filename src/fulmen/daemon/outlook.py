@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from fulmen.core.base.env import Basepoints, Env, Feerates
-from fulmen.core.base.ids import NodeId, Point
+from fulmen.core.base.env import NO_CHAIN, Basepoints, Env, Feerates
+from fulmen.core.base.ids import ChainHash, NodeId, Point
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.units import Monotonic, Timestamp
@@ -40,8 +40,19 @@ class Time(Protocol):
 class Outlook:
     """Gives an Env whenever it is called. Whoever learns something new about the outside says so here."""
 
-    def __init__(self, keys: Keys, time: Time, tip: Block, feerates: Feerates, policy: Policy) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        time: Time,
+        tip: Block,
+        feerates: Feerates,
+        policy: Policy,
+        chain_hash: ChainHash = NO_CHAIN,
+    ) -> None:
         self.keys = keys
+        self.chain_hash = chain_hash
+        self.views: Mapping[str, object] = {}
+        """Those of the node, once there is one: so that it need not copy every Env to put them in."""
         self.time = time
         self.tip = tip
         self.feerates = feerates
@@ -61,6 +72,8 @@ class Outlook:
             self.keys.ecdh,
             self.keys.per_commitment_point,
             self.keys.basepoints,
+            self.chain_hash,
+            self.views,
         )
 
 

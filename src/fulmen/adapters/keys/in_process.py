@@ -17,7 +17,7 @@ from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.accounts import SignWalletInputs, accounts_of, public_accounts, sign_wallet_inputs
 from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.bitcoin.transaction import parse_tx
-from fulmen.core.crypto.secp256k1 import ecdh, point_of
+from fulmen.core.crypto.secp256k1 import ecdh, point_of, sign_recoverable
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.signer.announcing import SignAnnouncement, sign_announcement
@@ -100,6 +100,10 @@ class InProcessKeys:
                 result = self._answered(request, result)
             return action.but(result=result, sign=())
         raise WillNotSign("nothing in this action can be signed", action=type(action).__name__)
+
+    def sign_message(self, digest: bytes) -> bytes:
+        """A recoverable signature of the node key over a 32-byte digest of text: r 32, s 32, recovery id 1 byte."""
+        return sign_recoverable(self._node_secret, digest)
 
     def complete(self, want: WantPublished) -> bytes:
         """The transaction of a want with its witnesses, ready for the mempool.

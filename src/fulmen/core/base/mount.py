@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.machine import Address, Event, Step
 from fulmen.core.base.outer import Want
 from fulmen.core.base.record import Record
 
 
 class Check(Record):
-    """Something to verify before an event is decided: pure data; the node's verifier computes it."""
+    """Something to verify before an event is decided: pure data that anybody can compute."""
+
+    def holds(self) -> bool:
+        """Whether it is so."""
+        raise InvariantBroken("this check does not say how it is computed", check=type(self).__name__)
 
 
 class CheckFailed(Event):

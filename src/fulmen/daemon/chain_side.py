@@ -1,0 +1,166 @@
+"""The node's side of its chain source: news in, transactions out, prices, and where funding outputs are looked up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from fulmen.adapters.chain.faults import ChainSourceFault
+from fulmen.adapters.chain.publisher import Publisher
+from fulmen.adapters.chain.source import ChainSource
+from fulmen.adapters.chain.watcher import ChainWatcher
+from fulmen.core.base.env import Feerates
+from fulmen.core.base.faults import Fault
+from fulmen.core.base.ids import ShortChannelId, Txid
+from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.outer import Block, WantPublished
+from fulmen.core.bitcoin.transaction import parse_tx
+from fulmen.core.gossip.intake import FundingOutput
+from fulmen.core.node import WantsChanged
+from fulmen.core.node.tips import ADDRESS as CHAIN
+from fulmen.core.node.tips import BlockRead
+from fulmen.core.node.watching import Addressed, ChainBlock
+
+log = structlog.get_logger("chain")
+
+FEERATES_S = 30.0
+Complete = Callable[[WantPublished], bytes]
+
+
+class ChainSide:
+    """Everything that the daemon does with a chain source.
+
+    `complete` is the key holder's: it puts the witnesses into what is to be published. `moved` hears of a new tip,
+    `priced` of new feerates, `joined` of every block that joins the chain, `rewound` of heights that are undone.
+    """
+
+    def __init__(
+        self,
+        source: ChainSource,
+        passed: Sequence[Block],
+        post: Callable[[Address, Event], None],
+        complete: Complete,
+        *,
+        poll_s: float,
+        moved: Callable[[Block], None],
+        priced: Callable[[Feerates], None],
+        joined: Callable[[ChainBlock], None],
+    ) -> None:
+        self._source = source
+        self._post = post
+        self._complete = complete
+        self._moved = moved
+        self._priced = priced
+        self._publisher = Publisher(source)
+        self._published: dict[tuple[Address, WantPublished], Txid] = {}
+        self._fresh: list[tuple[Address, Txid]] = []
+        self._wake = asyncio.Event()
+        self._all_again = False
+        self._tip: Block | None = None
+        self._watcher = ChainWatcher(
+            source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled
+        )
+
+    # ---- what the daemon calls -----------------------------------------------------------------
+
+    def wants_changed(self, changed: WantsChanged) -> None:
+        """Machines want something else of the chain."""
+        self._watcher.wants_changed(changed)
+        for address, want in changed.removed:
+            if isinstance(want, WantPublished):
+                txid = self._published.pop((address, want), None)
+                if txid is not None:
+                    self._publisher.drop(address, txid)
+        for address, want in changed.added:
+            if isinstance(want, WantPublished):
+                self._take(address, want)
+
+    async def run(self) -> None:
+        """Watch, publish and ask for prices, until cancelled.
+
+        Raises:
+            WrongNetwork: the source is on another chain.
+        """
+        async with asyncio.TaskGroup() as work:
+            work.create_task(self._watcher.run())
+            work.create_task(self._publish())
+            work.create_task(self._ask_prices())
+
+    def look(self) -> None:
+        """Ask the source now instead of at the next poll."""
+        self._watcher.look()
+
+    async def funding_of(self, scid: ShortChannelId) -> FundingOutput | None:
+        """The unspent output behind a short channel id.
+
+        Raises:
+            ChainSourceFault: the source could not be asked.
+        """
+        found = await self._source.funding_output(scid)
+        if found is None:
+            return None
+        return FundingOutput(found.outpoint, found.output.amount_sat, found.output.script_pubkey)
+
+    # ---- from the source -----------------------------------------------------------------------
+
+    async def _deliver(self, events: Sequence[Addressed], tip: Block) -> None:
+        moved = tip != self._tip
+        if moved:
+            self._tip = tip
+            self._moved(tip)
+            self._all_again = True
+            self._wake.set()
+        for address, event in events:
+            self._post(address, event)
+        if moved:
+            self._post(CHAIN, BlockRead(tip))
+        # The node runs before the next block is told, so that each is decided under its own tip.
+        await asyncio.sleep(0)
+
+    def _troubled(self, fault: ChainSourceFault | None) -> None:
+        if fault is None:
+            log.info("the chain source is well")
+        else:
+            log.warning("the chain source fails", fault=fault.name, why=str(fault))
+
+    # ---- to the source -------------------------------------------------------------------------
+
+    def _take(self, address: Address, want: WantPublished) -> None:
+        try:
+            raw = self._complete(want)
+        except Fault as fault:
+            log.error("a transaction cannot be signed", name=want.name, machine=str(address), why=str(fault))
+            return
+        txid = parse_tx(raw).txid
+        self._published[address, want] = txid
+        self._publisher.add(address, want.name, raw)
+        log.info("publishing", name=want.name, txid=txid[::-1].hex(), machine=str(address))
+        self._fresh.append((address, txid))
+        self._wake.set()
+
+    async def _publish(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            fresh, self._fresh = self._fresh, []
+            again, self._all_again = self._all_again, False
+            try:
+                for address, event in await self._publisher.publish(None if again else fresh):
+                    self._post(address, event)
+            except ChainSourceFault as fault:
+                log.warning("could not publish, trying again", fault=fault.name)
+                self._all_again = True
+                await asyncio.sleep(1.0)
+                self._wake.set()
+                continue
+            self._watcher.look()
+
+    async def _ask_prices(self) -> None:
+        while True:
+            try:
+                self._priced(await self._source.feerates())
+            except ChainSourceFault as fault:
+                log.info("no feerates, the last ones stay", fault=fault.name)
+            await asyncio.sleep(FEERATES_S)

@@ -1,0 +1,359 @@
+"""A whole node: store, keys, machines, sockets, chain, pathfinder and the API's socket, put together and taken apart.
+
+Nothing is decided here. `Daemon.start` builds from the ground up and resumes what was stored; `stop` lets go what was
+decided, snapshots every machine, and closes everything in the reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+import fulmen
+from fulmen.adapters.chain.source import ChainSource
+from fulmen.adapters.keys.in_process import InProcessKeys
+from fulmen.adapters.store import SqliteStore
+from fulmen.api.handle import ChainControl
+from fulmen.api.server import RpcServer
+from fulmen.api.socketpath import socket_to_serve
+from fulmen.core.base.env import Feerates
+from fulmen.core.base.faults import Fault, Refused
+from fulmen.core.base.ids import CommandId, NodeId, Secret
+from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
+from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, GossipLink, GossipReceived
+from fulmen.core.base.policy import Policy
+from fulmen.core.bitcoin.networks import Network as ChainParameters
+from fulmen.core.channel.state import Channel
+from fulmen.core.channel.updates import FeeratesChanged
+from fulmen.core.crypto.secp256k1 import is_secret
+from fulmen.core.gossip.own import OwnNode
+from fulmen.core.node import Node, WantsChanged
+from fulmen.core.node.tips import ADDRESS as CHAIN
+from fulmen.core.node.tips import Tips
+from fulmen.core.node.watching import ChainBlock
+from fulmen.core.peer.features import offered
+from fulmen.core.routing.requests import FindRoute, Learn
+from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs
+from fulmen.core.routing.words import Settings as PathfinderSettings
+from fulmen.core.wire.features import NODE
+from fulmen.daemon.chain_side import ChainSide
+from fulmen.daemon.clock import Clock
+from fulmen.daemon.connections import Connections
+from fulmen.daemon.driver import Driver
+from fulmen.daemon.errands import Errands
+from fulmen.daemon.machines import mounts, verify
+from fulmen.daemon.news import News
+from fulmen.daemon.outlook import Outlook
+from fulmen.daemon.own_channels import OwnChannels
+from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
+
+log = structlog.get_logger("daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """What a daemon needs to know before it starts."""
+
+    directory: Path
+    network: ChainParameters
+    alias: str
+    policy: Policy = field(default_factory=Policy)
+    listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 0),)
+    chain_poll_s: float = 1.0
+    worker: bool = True
+    """Keep the graph and search paths in a process of its own."""
+
+
+class Daemon:
+    """One running node. It is the `NodeHandle` of the API."""
+
+    def __init__(self, options: DaemonOptions, keys: InProcessKeys, source: ChainSource) -> None:
+        self._options = options
+        self._keys = keys
+        self._source = source
+        self._exits = AsyncExitStack()
+        self._answers: dict[CommandId, asyncio.Future[Any]] = {}
+        self._addresses: list[tuple[str, int]] = []
+        self._news = News()
+        self._stopping = asyncio.Event()
+        self._chain: ChainSide | None = None
+        self._early_wants: list[WantsChanged] = []
+        self.chain_control: ChainControl | None = None
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the store, ask the chain source who it is, resume the machines, listen, and serve the API.
+
+        Raises:
+            Fault: by name, what is wrong; nothing was changed then.
+        """
+        options, loop = self._options, asyncio.get_running_loop()
+        tip = await self._source.check()
+        feerates = await self._source.feerates()
+        about = {"network": options.network.name, "node": self._keys.node_id.hex()}
+        self._store = SqliteStore(options.directory / "journal.sqlite", loop.call_soon_threadsafe, about)
+        self._exits.callback(self._store.close)
+        time = Clock(self)
+        self._outlook = Outlook(self._keys, time, tip, feerates, options.policy, options.network.chain_hash)
+        self._node = Node(mounts(self._keys), self._outlook, verify=verify, cold=self._store)
+        self._outlook.views = self._node.views
+        self._driver = Driver(self._node, self._store, self._keys)
+        self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
+        self._clock = time
+        self._errands = Errands(self._keys, self._connections, self._source)
+        await self._open_pathfinder()
+        self._listen_to_driver()
+        self._driver.start()
+        self._chain = ChainSide(
+            self._source,
+            self._blocks_read(),
+            self._driver.post,
+            self._keys.complete,
+            poll_s=options.chain_poll_s,
+            moved=self._moved,
+            priced=self._priced,
+            joined=self._joined,
+        )
+        for changed in self._early_wants:
+            self._chain.wants_changed(changed)
+        for host, port in options.listen:
+            self._addresses.append((host, await self._connections.listen(host, port)))
+        self._server = RpcServer(self, socket_to_serve(options.directory))
+        await self._server.start()
+        self._work = [loop.create_task(self._chain.run()), loop.create_task(self._own_channels.run())]
+        for task in self._work:
+            task.add_done_callback(self._work_ended)
+        log.info("started", version=fulmen.__version__, node_id=self._keys.node_id.hex(), network=options.network.name)
+
+    async def wait(self) -> None:
+        """Until somebody asks for a stop, or something that cannot be mended goes wrong.
+
+        Raises:
+            Fault: why the node has to stop.
+        """
+        stopped = asyncio.ensure_future(self._driver.wait())
+        asked = asyncio.ensure_future(self._stopping.wait())
+        done, pending = await asyncio.wait((stopped, asked, *self._work), return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            if task in (stopped, asked):
+                task.cancel()
+        for task in done:
+            if task is not asked:
+                task.result()
+
+    async def close(self) -> None:
+        """Stop gracefully: no more callers, no more messages, everything decided on disk, machines snapshotted."""
+        await self._server.close()
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._connections.close()
+        try:
+            await self._driver.stop()
+        finally:
+            self._clock.close()
+            await self._exits.aclose()
+            await self._source.close()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Begin a graceful stop."""
+        self._stopping.set()
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("a part of the node has stopped", why=f"{type(error).__name__}: {error}")
+
+    # ---- putting together ----------------------------------------------------------------------
+
+    async def _open_pathfinder(self) -> None:
+        options = self._options
+        features = offered(options.policy, NodeId(b""))
+        settings = PathfinderSettings(self._keys.node_id, options.network.chain_hash, features.to_bytes())
+        kind = PathfinderProcess if options.worker else PathfinderInLine
+        self.pathfinder: Pathfinding = kind(settings, self._errands, self._driver.post, options.directory / "graph")
+        await self.pathfinder.start()
+        self._exits.push_async_callback(self.pathfinder.stop)
+        self.pathfinder.tell(OwnNodeIs(OwnNode(options.alias, self._keys.node_id[:3], features.within(NODE))))
+        self._own_channels = OwnChannels(self._channels, self._outlook, self.pathfinder.tell)
+
+    def _listen_to_driver(self) -> None:
+        driver, pathfinder = self._driver, self.pathfinder
+        driver.performs(Send, self._connections.send)
+        driver.performs(HangUp, self._connections.hang_up)
+        driver.performs(Answer, self._on_answer)
+        driver.performs(Notify, self._news.tell)
+        driver.performs(GossipReceived, pathfinder.on_gossip)
+        driver.performs(GossipLink, pathfinder.on_link)
+        driver.performs(FindRoute, pathfinder.on_find)
+        driver.performs(Learn, pathfinder.on_learn)
+        driver.on_wants(self._chain_wants)
+        driver.on_wants(self._clock.wants_changed)
+        driver.on_wants(self._connections.wants_changed)
+        driver.on_pressure(self._connections.hold)
+
+    def _channels(self) -> Iterator[Channel]:
+        for address in self._node.addresses("channel"):
+            state = self._node.state(address)
+            if isinstance(state, Channel):
+                yield state
+
+    def post(self, address: Address, event: Event) -> None:
+        """Give an event to a machine (the clock is made before the driver)."""
+        self._driver.post(address, event)
+
+    def _chain_wants(self, changed: WantsChanged) -> None:
+        """What was stored says from where the chain is read, so the first wants come before there is a reader."""
+        if self._chain is None:
+            self._early_wants.append(changed)
+        else:
+            self._chain.wants_changed(changed)
+
+    def _blocks_read(self) -> tuple[Block, ...]:
+        tips = self._node.state(CHAIN)
+        return tips.blocks if isinstance(tips, Tips) else ()
+
+    # ---- what the outside says -----------------------------------------------------------------
+
+    def _moved(self, tip: Block) -> None:
+        if tip.height <= self._outlook.tip.height and tip != self._outlook.tip:
+            self.pathfinder.tell(BlocksRewound(tip.height))
+        self._outlook.tip = tip
+
+    def _joined(self, block: ChainBlock) -> None:
+        spent = tuple(spend.outpoint for found in block.txs if found.tx is not None for spend in found.tx.inputs)
+        self.pathfinder.tell(BlockConnected(block.block.height, spent))
+
+    def _priced(self, feerates: Feerates) -> None:
+        if feerates == self._outlook.feerates:
+            return
+        self._outlook.feerates = feerates
+        for address in self._node.addresses("channel"):
+            self._driver.post(address, FeeratesChanged())
+
+    def _on_answer(self, action: Answer) -> None:
+        waiting = self._answers.pop(action.command_id, None)
+        if waiting is None or waiting.done():
+            return
+        if action.refused is not None:
+            refused = action.refused
+            waiting.set_exception(refused if isinstance(refused, Fault) else Refused(str(refused)))
+        else:
+            waiting.set_result(action.result)
+
+    # ---- NodeHandle ----------------------------------------------------------------------------
+
+    @property
+    def node_id(self) -> NodeId:
+        """Who we are."""
+        return self._keys.node_id
+
+    @property
+    def network(self) -> str:
+        """The name of our chain."""
+        return self._options.network.name
+
+    @property
+    def alias(self) -> str:
+        """What we call ourselves."""
+        return self._options.alias
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where we listen for peers."""
+        return self._addresses
+
+    @property
+    def directory(self) -> str:
+        """Where our data is."""
+        return str(self._options.directory)
+
+    @property
+    def tip(self) -> Block:
+        """The chain's tip."""
+        return self._outlook.tip
+
+    @property
+    def feerates(self) -> Feerates:
+        """What the chain asks for."""
+        return self._outlook.feerates
+
+    @property
+    def policy(self) -> Policy:
+        """What the operator decided."""
+        return self._outlook.policy
+
+    @property
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return self._outlook().wall
+
+    async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
+        """Tell a machine, and wait for its `Answer`."""
+        command_id = CommandId(os.urandom(16))
+        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[command_id] = waiting
+        try:
+            self._driver.post(to, event_of(command_id))
+            return await waiting
+        finally:
+            self._answers.pop(command_id, None)
+
+    def state(self, address: Address) -> Any | None:
+        """A live machine's state."""
+        return self._node.state(address)
+
+    def states(self, kind: str) -> Mapping[bytes, Any]:
+        """All live machines of a kind."""
+        return {address.key: self._node.state(address) for address in self._node.addresses(kind)}
+
+    def view(self, name: str) -> Any | None:
+        """What a machine shows of itself."""
+        return self._node.views.get(name)
+
+    async def ended(self, kind: str, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Any]]:
+        """A page of machines of a kind that are over, read beside the loop."""
+        return await asyncio.to_thread(self._read_ended, kind, after, limit)
+
+    def _read_ended(self, kind: str, after: bytes, limit: int) -> Sequence[tuple[bytes, Any]]:
+        reader = self._store.reader()
+        try:
+            page = reader.page(kind, limit=limit, newest_first=False)
+            return [(address.key, row) for address, row in page.rows]
+        finally:
+            reader.close()
+
+    async def sign_message(self, digest: bytes) -> bytes:
+        """A recoverable signature by the node's key."""
+        return self._keys.sign_message(digest)
+
+    async def connect(self, node_id: NodeId, host: str, port: int) -> bytes:
+        """Dial a peer and wait until both said `init`: its features."""
+        addresses = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}",) if host else ()
+        view = await self.submit(Address("peer", node_id), lambda command: ConnectPeer(command, addresses))
+        features: bytes = view.remote_features
+        return features
+
+    async def disconnect(self, node_id: NodeId) -> None:
+        """Hang up on a peer."""
+        await self.submit(Address("peer", node_id), DisconnectPeer)
+
+    def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
+        """What machines say about a topic from now on."""
+        return self._news.about(topic)
+
+
+def _ephemeral() -> Secret:
+    while True:
+        candidate = os.urandom(32)
+        if is_secret(candidate):
+            return Secret(candidate)

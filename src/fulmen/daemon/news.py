@@ -1,0 +1,41 @@
+"""News for whoever listens: losable, and never more than a little of it in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+
+from fulmen.core.base.outer import Notify
+
+log = structlog.get_logger("news")
+KEPT = 1000
+"""News that wait for one listener; the oldest go first."""
+
+
+class News:
+    """Passes `Notify` on, and writes it to the log."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, list[asyncio.Queue[dict[str, Any]]]] = {}
+
+    def tell(self, news: Notify) -> None:
+        """Something happened."""
+        say = log.error if news.topic == "frozen" else log.info
+        say(news.topic, **news.about)
+        for queue in self._listeners.get(news.topic, ()):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(news.about)
+
+    async def about(self, topic: str) -> AsyncIterator[dict[str, Any]]:
+        """What is told of a topic from now on."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(KEPT)
+        self._listeners.setdefault(topic, []).append(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners[topic].remove(queue)
