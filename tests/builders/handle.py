@@ -1,23 +1,51 @@
-"""A node for the commands' tests: what it is told it remembers, what it answers the test decides."""
+"""Nodes for the commands' tests.
+
+`RunningNode` runs the real machines in memory: what a command asks is decided by them, and answered as the daemon would
+answer, signatures and all. Nothing leaves it; a test says what the network and the chain would say.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from fulmen.core.base.env import Feerates
+from tests.builders.channels import env_of, keys_of
+from tests.builders.env import FEERATES
+from tests.builders.wallets import ACCOUNTS
+
+from fulmen.api.handle import Page
 from fulmen.core.base.ids import BlockHash, CommandId, NodeId
-from fulmen.core.base.machine import Address, Event
-from fulmen.core.base.outer import Block
+from fulmen.core.base.machine import Action, Address, Event, Lull
+from fulmen.core.base.outer import Answer, Block
+from fulmen.core.base.peers import Connected, MessageReceived
 from fulmen.core.base.policy import Policy
-from fulmen.core.base.units import BlockHeight, FeeratePerKw
+from fulmen.core.base.units import BlockHeight
+from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.core.channel import opening
+from fulmen.core.channel import table as channel
+from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
+from fulmen.core.gossip.graph import Graph
+from fulmen.core.invoices.signing import SignInvoice, sign_invoice
+from fulmen.core.node import Node
+from fulmen.core.payments import invoice, register
+from fulmen.core.peer import table as peer
+from fulmen.core.routing.feed import edge_channels
+from fulmen.core.routing.finder import Finder
+from fulmen.core.routing.requests import RouteAnswer, RouteRequest
+from fulmen.core.switch import circuits
+from fulmen.core.wallet import machine as wallet
+from fulmen.core.wire.messages.setup import Init
 
 SECRET = bytes(31) + b"\x11"
+"""The node key with which messages and invoices are signed."""
 
 
 class ControlledChain:
+    """A regtest that does as it is told, and remembers it."""
+
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 
@@ -34,61 +62,114 @@ class ControlledChain:
         return ["22" * 32] * (depth + 1)
 
 
-class ToldNode:
+class RunningNode:
     """Implements `NodeHandle`."""
 
-    network = "regtest"
+    network = REGTEST
     alias = "told"
     addresses: Sequence[tuple[str, int]] = (("127.0.0.1", 9735),)
     directory = "/nowhere"
-    tip = Block(BlockHeight(101), BlockHash(bytes(32)))
-    feerates = Feerates(*map(FeeratePerKw, (253, 500, 1000, 1500, 5000)))
+    feerates = FEERATES
     policy = Policy()
-    now = 1_800_000_000
+    tip = Block(BlockHeight(101), BlockHash(bytes(32)))
+    now = 1_700_000_000
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "me") -> None:
+        self.name = name
         self.node_id = NodeId(point_of(SECRET))
+        self.graph: Graph | None = Graph()
         self.chain_control: ControlledChain | None = ControlledChain()
-        self.submitted: list[tuple[Address, Event]] = []
-        self.answers: dict[str, Any] = {}
-        """Name of an event -> what its machine answers: a value, or a fault to raise."""
-        self.live: dict[str, dict[bytes, Any]] = {}
-        self.over: dict[str, dict[bytes, Any]] = {}
-        self.views: dict[str, Any] = {}
-        self.connected: list[tuple[NodeId, str, int]] = []
+        self.actions: list[Action] = []
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
+        self._numbers = itertools.count(1)
+        self._answers: dict[CommandId, asyncio.Future[Any]] = {}
+        self._cold: dict[Address, Any] = {}
+        mounts = [
+            wallet.mount(ACCOUNTS),
+            register.MOUNT,
+            invoice.MOUNT,
+            circuits.MOUNT,
+            channel.MOUNT,
+            opening.MOUNT,
+            peer.MOUNT,
+        ]
+        env = env_of(name, chain_hash=REGTEST.chain_hash, tip=self.tip, wall=self.now)
+        self.node = Node(mounts, lambda: env, verify=lambda _checks: None)
+        self.node.resume()
+
+    # -- what a test says --
+
+    def tell(self, to: Address, *events: Event) -> list[Action]:
+        """Give events to a machine; the actions that came of it."""
+        batch = self.node.run([*((to, event) for event in events), Lull()])
+        for row in batch.cold:
+            self._cold[row.address] = row.row
+        for action in batch.actions:
+            waiting = self._answers.get(action.command_id) if isinstance(action, Answer) else None
+            if waiting is not None and not waiting.done():
+                self._answer(waiting, action)
+        self.actions.extend(batch.actions)
+        return list(batch.actions)
+
+    def meet(self, name: str, *, inbound: bool = False) -> NodeId:
+        """A peer of this name connects, and says `init`."""
+        keys = keys_of(name)
+        address = Address("peer", keys.node_id)
+        ours = Connected(inbound, "127.0.0.1:9736")
+        features = self.tell(address, ours)
+        said = next(action.message for action in features if isinstance(getattr(action, "message", None), Init))
+        self.tell(address, MessageReceived(Init(b"", said.features)))
+        return keys.node_id
+
+    def _answer(self, waiting: asyncio.Future[Any], answer: Answer) -> None:
+        if answer.refused is not None:
+            waiting.set_exception(answer.refused)
+            return
+        result = answer.result
+        for request in answer.sign:
+            assert isinstance(request, SignInvoice)
+            result = result.but(bolt11=sign_invoice(request, SECRET))
+        waiting.set_result(result)
+
+    # -- NodeHandle --
 
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
-        event = event_of(CommandId(bytes(16)))
-        self.submitted.append((to, event))
-        answer = self.answers[type(event).__name__]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        command_id = CommandId(sha256(next(self._numbers).to_bytes(4, "big"))[:16])
+        self._answers[command_id] = asyncio.get_running_loop().create_future()
+        self.tell(to, event_of(command_id))
+        return await self._answers[command_id]
 
     def state(self, address: Address) -> Any | None:
-        return self.live.get(address.kind, {}).get(address.key)
+        return self.node.state(address)
 
     def states(self, kind: str) -> Mapping[bytes, Any]:
-        return self.live.get(kind, {})
+        return {address.key: self.node.state(address) for address in self.node.addresses(kind)}
 
-    def view(self, name: str) -> Any | None:
-        return self.views.get(name)
+    def frozen(self, address: Address) -> str | None:
+        return self.node.frozen(address)
 
-    async def ended(self, kind: str, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Any]]:
-        rows = sorted(self.over.get(kind, {}).items())
-        return [(key, state) for key, state in rows if key > after][:limit]
+    @property
+    def views(self) -> Mapping[str, object]:
+        return self.node.views
+
+    async def read_cold(self, address: Address) -> Any | None:
+        return self._cold.get(address)
+
+    async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
+        rows = [(n, address.key, row) for n, (address, row) in enumerate(self._cold.items(), 1) if address.kind == kind]
+        page = [row for row in rows if row[0] > (after or 0)][:limit]
+        return Page(tuple((key, row) for _, key, row in page), page[-1][0] if len(page) == limit else None)
+
+    async def find_route(self, request: RouteRequest) -> RouteAnswer:
+        assert self.graph is not None
+        return Finder(edge_channels(self.graph)).find(request, self.now)
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)
 
-    async def connect(self, node_id: NodeId, host: str, port: int) -> bytes:
-        self.connected.append((node_id, host, port))
-        return b"\x02"
-
-    async def disconnect(self, node_id: NodeId) -> None:
-        self.connected = [one for one in self.connected if one[0] != node_id]
+    async def sign_invoice(self, request: SignInvoice) -> str:
+        return sign_invoice(request, SECRET)
 
     async def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
         for about in self.news_to_tell:

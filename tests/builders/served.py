@@ -1,4 +1,4 @@
-"""A told node behind a real socket, in a thread of its own, for what calls it from outside."""
+"""A running node behind a real socket, in a thread of its own, for what calls it from outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.builders.handle import ToldNode
+from tests.builders.handle import RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.server import RpcServer
@@ -16,7 +16,7 @@ from fulmen.api.socketpath import socket_to_serve
 
 
 @contextlib.contextmanager
-def served(directory: Path, node: ToldNode) -> Iterator[ToldNode]:
+def served(directory: Path, node: RunningNode) -> Iterator[RunningNode]:
     """Serve until the block is left."""
     directory.mkdir(parents=True, exist_ok=True)
     up, down = threading.Event(), asyncio.Event()

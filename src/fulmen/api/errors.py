@@ -100,7 +100,21 @@ class TooBusy(RpcError):
     code = TOO_BUSY
 
 
-CODES: dict[str, int] = {}
+CODES: dict[str, int] = {
+    "AmountTooLarge": FUND_MAX_EXCEEDED,
+    "CouldNotConnect": CONNECT_ALL_ADDRESSES_FAILED,
+    "DustOutput": FUND_OUTPUT_IS_DUST,
+    "InsufficientFunds": FUND_CANNOT_AFFORD,
+    "InvoiceCanceled": INVOICE_EXPIRED_DURING_WAIT,
+    "InvoiceExists": INVOICE_PREIMAGE_ALREADY_EXISTS,
+    "InvoiceLapsed": INVOICE_EXPIRED_DURING_WAIT,
+    "InvoiceUnfit": INVALID_PARAMS,
+    "InvoiceUnknown": INVOICE_NOT_FOUND,
+    "LabelTaken": INVOICE_LABEL_ALREADY_EXISTS,
+    "NoAddress": CONNECT_NO_KNOWN_ADDRESS,
+    "NothingToPay": INVALID_PARAMS,
+    "TransactionTooHeavy": FUND_MAX_EXCEEDED,
+}
 """Fault name -> code, for the faults of the rooms below that callers know by a number."""
 
 

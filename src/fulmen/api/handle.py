@@ -14,6 +14,19 @@ from fulmen.core.base.ids import CommandId, NodeId
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
+from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.networks import Network
+from fulmen.core.gossip.graph import Graph
+from fulmen.core.invoices.signing import SignInvoice
+from fulmen.core.routing.requests import RouteAnswer, RouteRequest
+
+
+class Page(Record):
+    """Some rows of what is cold. `after` is where the next page begins, None when this was the last."""
+
+    rows: tuple[tuple[bytes, Any], ...]
+    """(key of the machine, its last state), in the order in which they became cold."""
+    after: int | None
 
 
 class NodeHandle(Protocol):
@@ -23,15 +36,14 @@ class NodeHandle(Protocol):
     def node_id(self) -> NodeId: ...
 
     @property
-    def network(self) -> str:
-        """The name of its chain: `regtest`, `signet` …"""
+    def network(self) -> Network: ...
 
     @property
     def alias(self) -> str: ...
 
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
-        """Where it listens for peers."""
+        """Where it listens for peers: (host, port)."""
 
     @property
     def directory(self) -> str:
@@ -51,7 +63,9 @@ class NodeHandle(Protocol):
         """Seconds since 1970."""
 
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
-        """Tell a machine, and wait for its `Answer`: the result, once it is true on disk.
+        """Tell a machine, and wait for its `Answer`: the result, signed, once it is true on disk.
+
+        Cancelling the wait takes nothing back.
 
         Raises:
             Fault: the machine refused.
@@ -63,20 +77,31 @@ class NodeHandle(Protocol):
     def states(self, kind: str) -> Mapping[bytes, Any]:
         """All live machines of a kind: key -> state."""
 
-    def view(self, name: str) -> Any | None:
-        """What a machine shows of itself (`Mount.view`)."""
+    def frozen(self, address: Address) -> str | None:
+        """Why a machine is frozen, or None."""
 
-    async def ended(self, kind: str, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Any]]:
-        """A page of machines of a kind that are over: (key, last state), from the cold store, in order of keys."""
+    @property
+    def views(self) -> Mapping[str, object]:
+        """What machines show of themselves (`Mount.view`)."""
+
+    async def read_cold(self, address: Address) -> Any | None:
+        """One cold row, or None."""
+
+    async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
+        """Cold rows of a kind, the oldest first, beginning behind `after`."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The public network; None while the node does not listen to gossip."""
+
+    async def find_route(self, request: RouteRequest) -> RouteAnswer:
+        """Search a way, beside the loop."""
 
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key over a 32-byte digest: r, s, recovery id (65 bytes)."""
 
-    async def connect(self, node_id: NodeId, host: str, port: int) -> bytes:
-        """Dial a peer and wait until both said `init`: its features. Raises: Refused."""
-
-    async def disconnect(self, node_id: NodeId) -> None:
-        """Hang up on a peer. Raises: Refused."""
+    async def sign_invoice(self, request: SignInvoice) -> str:
+        """The text of an invoice of ours; signing is deterministic, so it is the same text each time."""
 
     def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
         """What machines `Notify` under a topic from now on."""

@@ -50,7 +50,8 @@ def _converted(command: Command, given: dict[str, Any]) -> Record:
         if field.encode_name not in given:
             continue
         try:
-            values[field.name] = msgspec.convert(given[field.encode_name], field.type, dec_hook=_read_value)
+            value = msgspec.convert(given[field.encode_name], field.type, dec_hook=_read_value)
+            values[field.name] = value.plain() if isinstance(value, Value) else value
         except (msgspec.ValidationError, ValueError) as wrong:
             raise BadParameter(
                 f"The parameter {field.encode_name!r} of {command.name} is wrong: {wrong}.", parameter=field.encode_name

@@ -57,6 +57,10 @@ class Value(abc.ABC):
     def from_json(cls, value: object) -> Self:
         """Read it. Raises: ValueError with a sentence for the caller."""
 
+    def plain(self) -> object:
+        """What the request holds: a plain number or plain bytes where that is all it is, as the rooms below store it."""
+        return self
+
 
 class Amount(Value, int):
     """Millisatoshi. JSON: an integer (msat), or a text with a unit."""
@@ -71,6 +75,9 @@ class Amount(Value, int):
         if isinstance(value, str):
             return cls(parse_amount(value, default_unit="msat"))
         return cls(_whole(value, _MAX_MSAT))
+
+    def plain(self) -> int:
+        return int(self)
 
 
 class AmountOrAny(Value):
@@ -126,6 +133,9 @@ class Hex(Value, bytes):
             raise ValueError(f"it must be {2 * cls.length} hexadecimal digits, not {len(value)}")
         return cls(bytes.fromhex(value))
 
+    def plain(self) -> bytes:
+        return bytes(self)
+
 
 class Hash32(Hex):
     """32 bytes: a payment hash, a preimage, a channel id."""
@@ -158,6 +168,9 @@ class Scid(Value, int):
         if not isinstance(value, str):
             raise ValueError("a short channel id looks like 700000x12x1")
         return cls(scid_from_text(value))
+
+    def plain(self) -> int:
+        return int(self)
 
 
 def _whole(value: object, most: int) -> int:

@@ -34,3 +34,8 @@ def test_a_null_is_a_parameter_left_out():
 def test_a_wrong_parameter_is_named(params, says):
     with pytest.raises(BadParameter, match=says):
         read_params(PAY, params)
+
+
+def test_what_a_request_holds_is_plain_and_can_be_stored():
+    request = read_params(REGISTRY.get("fundchannel"), {"id": "02" + "00" * 32, "amount": "5k", "push_msat": "1sat"})
+    assert (type(request.id), type(request.push_msat), type(request.amount.sat)) == (bytes, int, int)

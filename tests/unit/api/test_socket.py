@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.builders.handle import ToldNode
+from tests.builders.handle import RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.client import NodeUnreachable, RemoteError, RpcClient
@@ -16,7 +16,7 @@ from fulmen.api.socketpath import MAX_PATH, POINTER, socket_to_call, socket_to_s
 
 
 @contextlib.asynccontextmanager
-async def served(directory: Path, node: ToldNode):
+async def served(directory: Path, node: RunningNode):
     server = RpcServer(node, socket_to_serve(directory))
     await server.start()
     try:
@@ -29,7 +29,7 @@ def with_server(directory, work, node=None):
     """Run blocking work in a thread while a server runs."""
 
     async def run():
-        async with served(directory, node or ToldNode()) as server:
+        async with served(directory, node or RunningNode()) as server:
             return await asyncio.to_thread(work, server.path)
 
     return asyncio.run(run())
@@ -103,7 +103,7 @@ def test_a_request_that_is_no_request_leaves_the_line_open(tmp_path):
 
 
 def test_news_comes_to_who_asked_for_it(tmp_path):
-    node = ToldNode()
+    node = RunningNode()
     node.news_to_tell = [{"payment_hash": "00", "attempt": 1}]
     request = b'{"id":1,"method":"notifications","params":{"enable":true}}'
     answers = with_server(tmp_path, lambda path: raw_lines(path, request, 2), node)

@@ -6,11 +6,20 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from fulmen.api.commands.shown import channels_of, feerate_of, shown_address, shown_hash, shown_scid, state_name
 from fulmen.api.errors import NotBuiltYet
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import SatOrAll
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.accounts import P2TR_ACCOUNT, P2WPKH_ACCOUNT
+from fulmen.core.bitcoin.address import script_of
+from fulmen.core.wallet.balance import anchor_reserve, balance
+from fulmen.core.wallet.balance import channels_of as count_channels
+from fulmen.core.wallet.commands import AddressGiven, NewAddress, Withdraw, Withdrawn
+from fulmen.core.wallet.machine import ADDRESS as WALLET
+from fulmen.core.wallet.state import Coin, Wallet
 
 
 class NewAddrRequest(Record):
@@ -29,24 +38,26 @@ class NewAddrAnswer(Record, omit_defaults=True):
 @command("newaddr", permission=Permission.INVOICE, group="funds", help="A fresh address of this node's wallet.")
 async def newaddr(node: NodeHandle, request: NewAddrRequest) -> NewAddrAnswer:
     """Every call gives another one."""
-    raise NotBuiltYet("newaddr waits for the wallet.")
+    purpose = P2TR_ACCOUNT if request.addresstype == "p2tr" else P2WPKH_ACCOUNT
+    given = await node.submit(WALLET, lambda command_id: NewAddress(command_id, purpose))
+    assert isinstance(given, AddressGiven)
+    address = shown_address(node, given.script_pubkey)
+    return NewAddrAnswer(p2tr=address) if purpose == P2TR_ACCOUNT else NewAddrAnswer(bech32=address)
 
 
 class ListFundsRequest(Record):
-    """Which coins."""
-
-    spent: Annotated[bool, Meta(description="spent outputs as well")] = False
+    """Nothing to say."""
 
 
 class WalletOutput(Record, kw_only=True, omit_defaults=True):
-    """One output that pays, or paid, this wallet."""
+    """One unspent output that pays to this wallet."""
 
     txid: str
     output: int
     amount_msat: int
     scriptpubkey: str
     status: str
-    """confirmed, unconfirmed, spent."""
+    """confirmed, unconfirmed, immature."""
     reserved: bool
     address: str | None = None
     blockheight: int | None = None
@@ -70,8 +81,15 @@ class Balances(Record, kw_only=True):
     """What can be spent now, what will be, and what is kept back: never one number for all."""
 
     spendable_msat: int
+    """Confirmed and free."""
     pending_msat: int
+    """Unconfirmed."""
     reserved_msat: int
+    """Promised to an opening, or kept so that channels with anchors can be closed in time."""
+    immature_msat: int
+    """Mined by us, less than a hundred blocks ago."""
+    channels_msat: int
+    """Ours in channels, by the latest commitments, before the fee of a close."""
 
 
 class ListFundsAnswer(Record, kw_only=True):
@@ -85,7 +103,50 @@ class ListFundsAnswer(Record, kw_only=True):
 @command("listfunds", permission=Permission.READ, group="funds", help="Coins on chain and in channels.")
 async def listfunds(node: NodeHandle, request: ListFundsRequest) -> ListFundsAnswer:
     """Amounts in channels are ours by the latest commitment, before the fee of a close."""
-    raise NotBuiltYet("listfunds waits for the wallet.")
+    wallet = node.state(WALLET)
+    if not isinstance(wallet, Wallet):
+        raise NotBuiltYet("This node runs without a wallet.")
+    channels = tuple(
+        ChannelFunds(
+            peer_id=channel.terms.node_id.hex(),
+            our_amount_msat=channel.local.totals.local_msat,
+            amount_msat=channel.funding.amount_sat * 1000,
+            funding_txid=shown_hash(channel.funding.outpoint.txid),
+            funding_output=channel.funding.outpoint.vout,
+            connected=view is not None and view.usable,
+            state=state_name(channel.phase),
+            channel_id=channel.channel_id.hex(),
+            short_channel_id=shown_scid(channel.scid),
+        )
+        for channel, view in channels_of(node)
+    )
+    reserve = anchor_reserve(node.policy.wallet, count_channels(node.views))
+    parts = balance(wallet, node.tip.height, reserve)
+    return ListFundsAnswer(
+        outputs=tuple(_output(node, wallet, coin) for coin in wallet.unspent),
+        channels=channels,
+        balances=Balances(
+            spendable_msat=parts.spendable_sat * 1000,
+            pending_msat=parts.pending_sat * 1000,
+            reserved_msat=parts.reserved_sat * 1000,
+            immature_msat=parts.immature_sat * 1000,
+            channels_msat=sum(channel.our_amount_msat for channel in channels),
+        ),
+    )
+
+
+def _output(node: NodeHandle, wallet: Wallet, coin: Coin) -> WalletOutput:
+    status = "confirmed" if coin.is_mature(node.tip.height) else "immature"
+    return WalletOutput(
+        txid=shown_hash(coin.outpoint.txid),
+        output=coin.outpoint.vout,
+        amount_msat=coin.amount_sat * 1000,
+        scriptpubkey=coin.script_pubkey.hex(),
+        status=status if coin.block is not None else "unconfirmed",
+        reserved=coin.outpoint in wallet.reserved,
+        address=shown_address(node, coin.script_pubkey),
+        blockheight=None if coin.block is None else coin.block.height,
+    )
 
 
 class WithdrawRequest(Record):
@@ -93,7 +154,10 @@ class WithdrawRequest(Record):
 
     destination: Annotated[str, Meta(description="a bitcoin address of this network", max_length=128)]
     satoshi: Annotated[SatOrAll, Meta(description="how much")]
-    feerate: Annotated[str | None, Meta(description="such as 2500perkw or 10000perkb; a good one without it")] = None
+    feerate: Annotated[
+        Annotated[str, Meta(max_length=20)] | None,
+        Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
+    ] = None
 
 
 class WithdrawAnswer(Record, kw_only=True):
@@ -101,11 +165,19 @@ class WithdrawAnswer(Record, kw_only=True):
 
     txid: str
     tx: str
+    """Without its signatures; the txid is final."""
     amount_msat: int
     fee_msat: int
 
 
 @command("withdraw", permission=Permission.PAY, group="funds", help="Send coins on chain.")
 async def withdraw(node: NodeHandle, request: WithdrawRequest) -> WithdrawAnswer:
-    """It keeps back what anchors need, except with `all` and no channel."""
-    raise NotBuiltYet("withdraw waits for the wallet.")
+    """What channels with anchors may need for a close stays in the wallet."""
+    script = script_of(request.destination, node.network)
+    feerate = feerate_of(request.feerate)
+    amount = None if request.satoshi.sat is None else Sat(request.satoshi.sat)
+    sent = await node.submit(WALLET, lambda command_id: Withdraw(command_id, script, amount, feerate))
+    assert isinstance(sent, Withdrawn)
+    return WithdrawAnswer(
+        txid=shown_hash(sent.txid), tx=sent.tx.hex(), amount_msat=sent.amount_sat * 1000, fee_msat=sent.fee_sat * 1000
+    )

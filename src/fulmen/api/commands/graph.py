@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
-from fulmen.api.errors import NotBuiltYet
+from fulmen.api.commands.shown import shown_scid
+from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, NotBuiltYet, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, PubKey, Scid
+from fulmen.core.base.ids import NodeId, ShortChannelId, scid_text
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import CltvDelta, Msat
+from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3
+from fulmen.core.gossip.graph import Graph
+from fulmen.core.gossip.graph import GraphChannel as KnownChannel
+from fulmen.core.routing.requests import NoRoute, RouteRequest
 
 Limit = Annotated[int, Meta(description="at most so many", ge=1, le=10_000)]
 
@@ -52,15 +61,50 @@ class GetRoutesAnswer(Record, kw_only=True):
 
 @command("getroutes", permission=Permission.READ, group="graph", help="Ways that a payment could take.")
 async def getroutes(node: NodeHandle, request: GetRoutesRequest) -> GetRoutesAnswer:
-    """Nothing is sent."""
-    raise NotBuiltYet("getroutes waits for path finding.")
+    """Nothing is sent. Only announced channels are looked at; `pay` uses ours as well."""
+    asked = RouteRequest(
+        source=NodeId(request.source),
+        destination=NodeId(request.destination),
+        amount_msat=Msat(request.amount_msat),
+        height=node.tip.height,
+        final_cltv_expiry_delta=CltvDelta(request.final_cltv),
+        max_fee_msat=None if request.maxfee_msat is None else Msat(request.maxfee_msat),
+    )
+    found = await node.find_route(asked)
+    if isinstance(found, NoRoute):
+        raise RpcError(f"There is no way: {found}.", code=PAY_ROUTE_NOT_FOUND, **found.details())
+    path = tuple(
+        PathHop(
+            short_channel_id_dir=f"{shown_scid(hop.scid)}/{hop.direction}",
+            next_node_id=hop.node_id.hex(),
+            amount_msat=hop.amount_msat,
+            delay=hop.cltv_expiry - node.tip.height,
+        )
+        for hop in found.hops
+    )
+    row = PathRow(
+        amount_msat=found.amount_msat, final_cltv=request.final_cltv, probability_ppm=found.chance_ppm, path=path
+    )
+    return GetRoutesAnswer(probability_ppm=found.chance_ppm, routes=(row,))
 
 
 class ListNodesRequest(Record):
     """All, or one."""
 
     id: Annotated[PubKey | None, Meta(description="one node")] = None
+    start: Annotated[PubKey | None, Meta(description="begin behind this node id, in byte order")] = None
     limit: Limit = 1000
+
+
+_KINDS = {IPV4: "ipv4", IPV6: "ipv6", TOR_V3: "torv3", DNS: "dns"}
+
+
+class GraphAddress(Record, kw_only=True):
+    """Where a node says that it is."""
+
+    type: str
+    address: str
+    port: int
 
 
 class GraphNode(Record, kw_only=True, omit_defaults=True):
@@ -71,19 +115,46 @@ class GraphNode(Record, kw_only=True, omit_defaults=True):
     color: str | None = None
     last_timestamp: int | None = None
     features: str | None = None
-    addresses: tuple[dict[str, str | int], ...] = ()
+    addresses: tuple[GraphAddress, ...] = ()
 
 
 class ListNodesAnswer(Record):
     """The nodes."""
 
     nodes: tuple[GraphNode, ...]
+    next: str | None = None
+    """What to say as `start` for the next page; null on the last one."""
 
 
 @command("listnodes", permission=Permission.READ, group="graph", help="Nodes that gossip told us of.")
 async def listnodes(node: NodeHandle, request: ListNodesRequest) -> ListNodesAnswer:
     """A node without an announcement stands here with its id alone."""
-    raise NotBuiltYet("listnodes waits for the graph.")
+    graph = _graph(node)
+    if request.id is not None:
+        known = graph.node_index(NodeId(request.id)) is not None
+        return ListNodesAnswer((_node_row(graph, NodeId(request.id)),) if known else ())
+    ids = graph.node_ids()
+    begin = 0 if request.start is None else bisect_right(ids, NodeId(request.start))
+    page = ids[begin : begin + request.limit]
+    more = page[-1].hex() if begin + len(page) < len(ids) else None
+    return ListNodesAnswer(tuple(_node_row(graph, node_id) for node_id in page), more)
+
+
+def _node_row(graph: Graph, node_id: NodeId) -> GraphNode:
+    said = graph.node(node_id)
+    if said is None:
+        return GraphNode(nodeid=node_id.hex())
+    return GraphNode(
+        nodeid=node_id.hex(),
+        alias=said.alias,
+        color=said.rgb_color.hex(),
+        last_timestamp=said.timestamp,
+        features=said.features.to_bytes().hex(),
+        addresses=tuple(
+            GraphAddress(type=_KINDS.get(one.type, "unknown"), address=one.host, port=one.port)
+            for one in said.addresses
+        ),
+    )
 
 
 class ListChannelsRequest(Record):
@@ -92,6 +163,7 @@ class ListChannelsRequest(Record):
     short_channel_id: Annotated[Scid | None, Meta(description="one channel")] = None
     source: Annotated[PubKey | None, Meta(description="only those that lead away from this node")] = None
     destination: Annotated[PubKey | None, Meta(description="only those that lead to this node")] = None
+    start: Annotated[Scid | None, Meta(description="begin behind this short channel id")] = None
     limit: Limit = 1000
 
 
@@ -103,7 +175,6 @@ class GraphChannel(Record, kw_only=True, omit_defaults=True):
     short_channel_id: str
     direction: int
     public: bool
-    amount_msat: int | None
     active: bool
     last_update: int
     base_fee_millisatoshi: int
@@ -111,15 +182,72 @@ class GraphChannel(Record, kw_only=True, omit_defaults=True):
     delay: int
     htlc_minimum_msat: int
     htlc_maximum_msat: int
+    amount_msat: int | None = None
+    """Its capacity, when somebody looked at the funding output."""
 
 
 class ListChannelsAnswer(Record):
     """The channels, each direction for itself."""
 
     channels: tuple[GraphChannel, ...]
+    next: str | None = None
+    """What to say as `start` for the next page; null on the last one."""
 
 
 @command("listchannels", permission=Permission.READ, group="graph", help="Channels that gossip told us of.")
 async def listchannels(node: NodeHandle, request: ListChannelsRequest) -> ListChannelsAnswer:
     """Directions that nobody has announced a price for are not there."""
-    raise NotBuiltYet("listchannels waits for the graph.")
+    graph = _graph(node)
+    scids, more = _scids(graph, request)
+    rows: list[GraphChannel] = []
+    for scid in scids:
+        channel = graph.channel(scid)
+        if channel is not None:
+            rows.extend(
+                row
+                for row in _directions(channel)
+                if (request.source is None or row.source == request.source.hex())
+                and (request.destination is None or row.destination == request.destination.hex())
+            )
+    return ListChannelsAnswer(tuple(rows), shown_scid(more))
+
+
+def _scids(graph: Graph, request: ListChannelsRequest) -> tuple[list[ShortChannelId], ShortChannelId | None]:
+    """Which channels to look at, and the last of them if there are more."""
+    if request.short_channel_id is not None:
+        return [ShortChannelId(request.short_channel_id)], None
+    begin = 0 if request.start is None else request.start + 1
+    end = request.source if request.source is not None else request.destination
+    if end is not None:
+        found = sorted(scid for scid in graph.channels_of(NodeId(end)) if scid >= begin)[: request.limit + 1]
+    else:
+        found = graph.scids_between(begin, 1 << 64, request.limit + 1)
+    page = found[: request.limit]
+    return page, page[-1] if len(found) > len(page) else None
+
+
+def _directions(channel: KnownChannel) -> Iterator[GraphChannel]:
+    ends = (channel.node_id_1.hex(), channel.node_id_2.hex())
+    for direction, policy in enumerate(channel.policies):
+        if policy is not None:
+            yield GraphChannel(
+                source=ends[direction],
+                destination=ends[1 - direction],
+                short_channel_id=scid_text(channel.scid),
+                direction=direction,
+                public=True,
+                amount_msat=None if channel.capacity_sat is None else channel.capacity_sat * 1000,
+                active=policy.enabled,
+                last_update=policy.timestamp,
+                base_fee_millisatoshi=policy.fee_base_msat,
+                fee_per_millionth=policy.fee_proportional_millionths,
+                delay=policy.cltv_expiry_delta,
+                htlc_minimum_msat=policy.htlc_minimum_msat,
+                htlc_maximum_msat=policy.htlc_maximum_msat,
+            )
+
+
+def _graph(node: NodeHandle) -> Graph:
+    if node.graph is None:
+        raise NotBuiltYet("This node does not listen to gossip.")
+    return node.graph

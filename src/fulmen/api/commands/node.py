@@ -8,10 +8,13 @@ import msgspec
 from msgspec import Meta
 
 import fulmen
+from fulmen.api.commands.peers import peers_of
+from fulmen.api.commands.shown import channels_of
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import REGISTRY, Permission, command
 from fulmen.api.schema import schema_of
 from fulmen.core.base.record import Record
+from fulmen.core.channel.state import Phase
 
 
 class GetInfo(Record):
@@ -41,31 +44,28 @@ class Info(Record, kw_only=True):
     version: str
     blockheight: int
     network: str
-    fees_collected_msat: int
     directory: str = msgspec.field(name="lightning-dir")
 
 
 @command("getinfo", permission=Permission.READ, group="node", help="Who this node is and how it stands.")
 async def getinfo(node: NodeHandle, request: GetInfo) -> Info:
     """`color` follows from the node id, as in Core Lightning."""
-    channels = [view for key in node.states("channel") if (view := node.view(f"channel:{key.hex()}")) is not None]
-    active = sum(1 for view in channels if view.usable)
-    pending = sum(1 for view in channels if not view.usable and view.scid is None)
-    bound = tuple(Endpoint(_kind(host), host, port) for host, port in node.addresses)
+    shown = list(channels_of(node))
+    active = sum(1 for _, view in shown if view is not None and view.usable)
+    pending = sum(1 for channel, _ in shown if channel.phase < Phase.NORMAL)
     return Info(
         id=node.node_id.hex(),
         alias=node.alias,
         color=node.node_id[:3].hex(),
-        num_peers=len(node.states("peer")),
+        num_peers=sum(1 for peer in peers_of(node) if peer.ready),
         num_pending_channels=pending,
         num_active_channels=active,
-        num_inactive_channels=len(channels) - active - pending,
+        num_inactive_channels=len(shown) - active - pending,
         address=(),
-        binding=bound,
+        binding=tuple(Endpoint(_kind(host), host, port) for host, port in node.addresses),
         version=f"fulmen-{fulmen.__version__}",
         blockheight=node.tip.height,
-        network=node.network,
-        fees_collected_msat=0,
+        network=node.network.name,
         directory=node.directory,
     )
 

@@ -1,4 +1,4 @@
-"""Money in and out: invoices and payments."""
+"""Payments out, and payments passed on."""
 
 from __future__ import annotations
 
@@ -6,105 +6,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from fulmen.api.commands.invoices import MAX_INVOICE, InvoiceText, Limit, Start
+from fulmen.api.commands.shown import shown_scid
 from fulmen.api.errors import NotBuiltYet
 from fulmen.api.handle import NodeHandle
+from fulmen.api.pages import listed
 from fulmen.api.registry import Permission, command
-from fulmen.api.values import Amount, AmountOrAny, Hash32, Scid
+from fulmen.api.values import Amount, Hash32, Scid
+from fulmen.core.base.ids import ChannelId
 from fulmen.core.base.record import Record
-
-MAX_INVOICE = 16_384
-"""Longer than any invoice that fits a QR code four times over; what is longer is refused unread."""
-InvoiceText = Annotated[str, Meta(description="a BOLT 11 invoice", max_length=MAX_INVOICE)]
-Start = Annotated[int, Meta(description="the first index", ge=0)]
-Limit = Annotated[int, Meta(description="at most so many", ge=1, le=10_000)]
-
-
-class InvoiceRequest(Record):
-    """For how much, and what for."""
-
-    amount_msat: Annotated[AmountOrAny, Meta(description='how much, or "any"')]
-    label: Annotated[str, Meta(description="our own unique name for it", min_length=1, max_length=256)]
-    description: Annotated[str, Meta(description="what it is for, shown to the payer", max_length=639)]
-    expiry: Annotated[int, Meta(description="seconds until it lapses", ge=1, le=31_536_000)] = 604_800
-    preimage: Annotated[Hash32 | None, Meta(description="choose the preimage; a random one without it")] = None
-    cltv: Annotated[Annotated[int, Meta(ge=18, le=2016)] | None, Meta(description="min_final_cltv_expiry_delta")] = None
-    deschashonly: Annotated[bool, Meta(description="put only the hash of the description into it")] = False
-    exposeprivatechannels: Annotated[
-        bool | None, Meta(description="route hints over unannounced channels; where they are needed without it")
-    ] = None
-
-
-class InvoiceAnswer(Record, kw_only=True, omit_defaults=True):
-    """What to give to the payer."""
-
-    bolt11: str
-    payment_hash: str
-    payment_secret: str
-    expires_at: int
-    created_index: int
-    warning_capacity: str | None = None
-    """Said when no channel can receive so much now."""
-
-
-@command("invoice", permission=Permission.INVOICE, group="payments", help="Ask for money.")
-async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
-    """The same label twice is refused."""
-    raise NotBuiltYet("invoice waits for the receiving room.")
-
-
-class ListInvoicesRequest(Record):
-    """All, or those that match."""
-
-    label: Annotated[Annotated[str, Meta(max_length=256)] | None, Meta(description="one label")] = None
-    invstring: Annotated[Annotated[str, Meta(max_length=MAX_INVOICE)] | None, Meta(description="one invoice")] = None
-    payment_hash: Annotated[Hash32 | None, Meta(description="one payment hash")] = None
-    start: Start = 0
-    limit: Limit = 1000
-
-
-class InvoiceRow(Record, kw_only=True, omit_defaults=True):
-    """One invoice and what became of it."""
-
-    label: str
-    payment_hash: str
-    status: str
-    """unpaid, paid, expired."""
-    expires_at: int
-    created_index: int
-    description: str | None = None
-    bolt11: str | None = None
-    amount_msat: int | None = None
-    amount_received_msat: int | None = None
-    paid_at: int | None = None
-    payment_preimage: str | None = None
-    pay_index: int | None = None
-
-
-class ListInvoicesAnswer(Record):
-    """A page of them, oldest first."""
-
-    invoices: tuple[InvoiceRow, ...]
-
-
-@command("listinvoices", permission=Permission.READ, group="payments", help="What we asked for, and what was paid.")
-async def listinvoices(node: NodeHandle, request: ListInvoicesRequest) -> ListInvoicesAnswer:
-    """Pages by `start` and `limit`."""
-    raise NotBuiltYet("listinvoices waits for the receiving room.")
-
-
-class WaitInvoiceRequest(Record):
-    """Which."""
-
-    label: Annotated[str, Meta(description="its label", max_length=256)]
-    timeout: Annotated[
-        Annotated[int, Meta(ge=1, le=31_536_000)] | None, Meta(description="give up after so many seconds")
-    ] = None
-
-
-@command("waitinvoice", permission=Permission.READ, group="payments", help="Wait until an invoice is paid or lapses.")
-async def waitinvoice(node: NodeHandle, request: WaitInvoiceRequest) -> InvoiceRow:
-    """Answers at once when it already is; an expired one is an error (903)."""
-    raise NotBuiltYet("waitinvoice waits for the receiving room.")
+from fulmen.core.channel.state import Channel
+from fulmen.core.switch.circuit import Circuit
+from fulmen.core.switch.records import ForwardRow, forward_row
 
 
 class PayRequest(Record):
@@ -166,29 +79,28 @@ class PayRow(Record, kw_only=True, omit_defaults=True):
     amount_msat: int | None = None
     amount_sent_msat: int | None = None
     completed_at: int | None = None
-    erroronion: str | None = None
     failure: str | None = None
     """Why it failed, in a sentence."""
 
 
 class ListPaysAnswer(Record):
-    """A page of them, oldest first."""
+    """A page of them."""
 
     pays: tuple[PayRow, ...]
+    next: int | None = None
+    """Where the next page begins; null on the last one."""
 
 
 @command("listpays", permission=Permission.READ, group="payments", help="What we paid or tried to pay.")
 async def listpays(node: NodeHandle, request: ListPaysRequest) -> ListPaysAnswer:
-    """Pages by `start` and `limit`."""
+    """Finished ones in the order in which they ended, then those under way."""
     raise NotBuiltYet("listpays waits for the paying room.")
 
 
 class ListForwardsRequest(Record):
     """All, or those that match."""
 
-    status: Annotated[
-        Literal["offered", "settled", "local_failed", "failed"] | None, Meta(description="only these")
-    ] = None
+    status: Annotated[Literal["offered", "settled", "failed", "lost"] | None, Meta(description="only these")] = None
     in_channel: Annotated[Scid | None, Meta(description="only those that came in here")] = None
     out_channel: Annotated[Scid | None, Meta(description="only those that went out here")] = None
     start: Start = 0
@@ -196,18 +108,20 @@ class ListForwardsRequest(Record):
 
 
 class Forward(Record, kw_only=True, omit_defaults=True):
-    """One HTLC that we passed on, or would not."""
+    """One HTLC that we passed on."""
 
     in_channel: str
+    """A short channel id, or the channel id where it has none any more."""
     in_htlc_id: int
+    out_channel: str
     in_msat: int
+    out_msat: int
+    fee_msat: int
     status: str
-    received_time: float
-    out_channel: str | None = None
-    out_htlc_id: int | None = None
-    out_msat: int | None = None
-    fee_msat: int | None = None
-    resolved_time: float | None = None
+    """offered, settled, failed, or lost: paid downstream after it had been failed upstream."""
+    payment_hash: str
+    received_time: int
+    resolved_time: int | None = None
     failreason: str | None = None
 
 
@@ -215,53 +129,55 @@ class ListForwardsAnswer(Record):
     """A page of them."""
 
     forwards: tuple[Forward, ...]
+    next: int | None = None
+    """Where the next page begins; null on the last one."""
 
 
 @command("listforwards", permission=Permission.READ, group="payments", help="What we passed on for others.")
 async def listforwards(node: NodeHandle, request: ListForwardsRequest) -> ListForwardsAnswer:
-    """Pages by `start` and `limit`."""
-    raise NotBuiltYet("listforwards waits for the switch.")
+    """Finished ones in the order in which they ended, then those under way."""
+    names = _ChannelNames(node)
+
+    def row_of(circuit: object) -> Forward | None:
+        row = forward_row(circuit) if isinstance(circuit, Circuit) else None
+        return None if row is None else _forward(row, names)
+
+    def wanted(row: Forward) -> bool:
+        return (
+            request.status in (None, row.status)
+            and (request.in_channel is None or row.in_channel == shown_scid(request.in_channel))
+            and (request.out_channel is None or row.out_channel == shown_scid(request.out_channel))
+        )
+
+    rows, more = await listed(node, "circuit", request.start, request.limit, row_of, wanted)
+    return ListForwardsAnswer(tuple(rows), more)
 
 
-class DecodeRequest(Record):
-    """What to read."""
+class _ChannelNames:
+    """What our channels are called; one that is over keeps its channel id."""
 
-    string: Annotated[str, Meta(description="a BOLT 11 invoice", max_length=MAX_INVOICE)]
+    def __init__(self, node: NodeHandle) -> None:
+        self._scids = {
+            key: scid
+            for key, channel in node.states("channel").items()
+            if isinstance(channel, Channel) and (scid := shown_scid(channel.scid)) is not None
+        }
 
-
-class RouteHintHop(Record, kw_only=True):
-    """One hop of a route hint."""
-
-    pubkey: str
-    short_channel_id: str
-    fee_base_msat: int
-    fee_proportional_millionths: int
-    cltv_expiry_delta: int
+    def __call__(self, channel_id: ChannelId) -> str:
+        return self._scids.get(channel_id, channel_id.hex())
 
 
-class DecodeAnswer(Record, kw_only=True, omit_defaults=True):
-    """What it says, and whether it holds."""
-
-    type: str
-    valid: bool
-    currency: str
-    created_at: int
-    expiry: int
-    payee: str
-    payment_hash: str
-    signature: str
-    min_final_cltv_expiry: int
-    payment_secret: str | None = None
-    amount_msat: int | None = None
-    description: str | None = None
-    description_hash: str | None = None
-    features: str | None = None
-    payment_metadata: str | None = None
-    fallbacks: tuple[dict[str, str], ...] = ()
-    routes: tuple[tuple[RouteHintHop, ...], ...] = ()
-
-
-@command("decode", permission=Permission.READ, group="tools", help="Read an invoice without paying it.")
-async def decode(node: NodeHandle, request: DecodeRequest) -> DecodeAnswer:
-    """A `lightning:` in front is taken, as wallets write it."""
-    raise NotBuiltYet("decode waits for the invoices' room.")
+def _forward(row: ForwardRow, name: _ChannelNames) -> Forward:
+    return Forward(
+        in_channel=name(row.incoming.channel_id),
+        in_htlc_id=row.incoming.id,
+        out_channel=name(row.out_channel),
+        in_msat=row.in_msat,
+        out_msat=row.out_msat,
+        fee_msat=row.fee_msat,
+        status=row.status,
+        payment_hash=row.payment_hash.hex(),
+        received_time=row.received_at,
+        resolved_time=row.resolved_at,
+        failreason=row.failure or None,
+    )

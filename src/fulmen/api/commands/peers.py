@@ -8,15 +8,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fulmen.api.errors import BadParameter, NotBuiltYet, RpcError
+from fulmen.api.errors import BadParameter
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import PubKey
 from fulmen.core.base.ids import NodeId
+from fulmen.core.base.machine import Address
+from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, PeerView
 from fulmen.core.base.record import Record
 
-DEFAULT_PORTS = {"bitcoin": 9735, "mainnet": 9735, "testnet": 19735, "signet": 39735, "regtest": 19846}
-"""Where nodes of a network listen (BOLT 1, "Default Port"); a regtest has no port of its own there."""
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?)*\.?")
 
 
@@ -36,29 +36,21 @@ class ConnectAnswer(Record, kw_only=True):
     id: str
     features: str
     direction: str
-    address: dict[str, str | int]
+    address: str
 
 
-class NoAddress(RpcError):
-    """Nobody said where the node is."""
-
-    code = 400
-
-
-@command("connect", permission=Permission.CHANNELS, group="peers", help="Connect to a node, and stay connected.")
+@command("connect", permission=Permission.CHANNELS, group="peers", help="Connect to a node.")
 async def connect(node: NodeHandle, request: ConnectRequest) -> ConnectAnswer:
-    """The address may stand in `id` or in `host` and `port`."""
+    """The address may stand in `id` or in `host` and `port`; without one, those where the node was found before."""
     identity, host, port = read_target(request)
-    if host is None:
-        raise NoAddress("Where is that node? Write id@host:port.", node_id=identity)
-    port = port or DEFAULT_PORTS.get(node.network, 9735)
-    features = await node.connect(identity, host, port)
-    kind = "ipv6" if ":" in host else "ipv4"
+    wanted = () if host is None else (written(host, port or node.network.lightning_port),)
+    found = await node.submit(_peer(identity), lambda command_id: ConnectPeer(command_id, wanted))
+    assert isinstance(found, PeerView)
     return ConnectAnswer(
         id=identity.hex(),
-        features=features.hex(),
-        direction="out",
-        address={"type": kind, "address": host, "port": port},
+        features=found.remote_features.hex(),
+        direction="in" if found.inbound else "out",
+        address=found.address,
     )
 
 
@@ -73,17 +65,10 @@ class DisconnectAnswer(Record):
     """Done."""
 
 
-class PeerHasChannel(RpcError):
-    """A channel wants this connection."""
-
-
 @command("disconnect", permission=Permission.CHANNELS, group="peers", help="Hang up on a peer.")
 async def disconnect(node: NodeHandle, request: DisconnectRequest) -> DisconnectAnswer:
     """A peer with channels is dialled again, so that needs `force`."""
-    views = (node.view(f"channel:{key.hex()}") for key in node.states("channel"))
-    if not request.force and any(view is not None and view.node_id == request.id for view in views):
-        raise PeerHasChannel("There is a channel with this peer; say force=true to hang up all the same.")
-    await node.disconnect(NodeId(request.id))
+    await node.submit(_peer(NodeId(request.id)), lambda command_id: DisconnectPeer(command_id, request.force))
     return DisconnectAnswer()
 
 
@@ -101,6 +86,7 @@ class Peer(Record, kw_only=True):
     num_channels: int
     netaddr: tuple[str, ...]
     features: str
+    direction: str | None
 
 
 class ListPeersAnswer(Record):
@@ -112,7 +98,26 @@ class ListPeersAnswer(Record):
 @command("listpeers", permission=Permission.READ, group="peers", help="The nodes we are connected to.")
 async def listpeers(node: NodeHandle, request: ListPeersRequest) -> ListPeersAnswer:
     """Those with channels stand here when they are away, too."""
-    raise NotBuiltYet("listpeers waits for the peers' room.")
+    shown = peers_of(node)
+    return ListPeersAnswer(
+        tuple(
+            Peer(
+                id=peer.node_id.hex(),
+                connected=peer.ready,
+                num_channels=len(peer.channels),
+                netaddr=(peer.address,) if peer.address else (),
+                features=peer.remote_features.hex(),
+                direction=("in" if peer.inbound else "out") if peer.connected else None,
+            )
+            for peer in shown
+            if request.id is None or peer.node_id == NodeId(request.id)
+        )
+    )
+
+
+def peers_of(node: NodeHandle) -> list[PeerView]:
+    """All peers that show themselves."""
+    return [view for view in node.views.values() if isinstance(view, PeerView)]
 
 
 def read_target(request: ConnectRequest) -> tuple[NodeId, str | None, int | None]:
@@ -134,6 +139,15 @@ def read_target(request: ConnectRequest) -> tuple[NodeId, str | None, int | None
     if host is not None:
         _check_host(host)
     return identity, host, port
+
+
+def _peer(node_id: NodeId) -> Address:
+    return Address("peer", node_id)
+
+
+def written(host: str, port: int) -> str:
+    """host:port, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:

@@ -80,6 +80,6 @@ def _chain(node: NodeHandle) -> ChainControl:
     control = node.chain_control
     if control is None:
         raise NotARegtest(
-            f"The chain {node.network} cannot be told what to do; this works on the embedded regtest only."
+            f"The chain {node.network.name} cannot be told what to do; this works on the embedded regtest only."
         )
     return control

@@ -15,6 +15,7 @@ from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import PubKey
 from fulmen.core.base.faults import Malformed
+from fulmen.core.base.ids import NodeId
 from fulmen.core.base.record import Record
 from fulmen.core.crypto.hashes import sha256d
 from fulmen.core.crypto.secp256k1 import recover
@@ -89,9 +90,13 @@ async def checkmessage(node: NodeHandle, request: CheckMessageRequest) -> CheckM
         raise BadParameter("The parameter 'zbase' is no valid signature.", parameter="zbase") from None
     if request.pubkey is not None:
         return CheckMessageAnswer(signer == request.pubkey, signer.hex())
-    if signer != node.node_id and signer not in node.states("peer"):
+    if signer != node.node_id and f"peer:{signer.hex()}" not in node.views and not _announced(node, signer):
         raise SignerUnknown("No node that we know made this signature; name the one you expect.", pubkey=signer)
     return CheckMessageAnswer(True, signer.hex())
+
+
+def _announced(node: NodeHandle, node_id: bytes) -> bool:
+    return node.graph is not None and node.graph.node_index(NodeId(node_id)) is not None
 
 
 def message_digest(message: str) -> bytes:

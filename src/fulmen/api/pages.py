@@ -1,0 +1,40 @@
+"""Long lists: what is cold, page by page, and then what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fulmen.api.handle import NodeHandle
+from fulmen.core.base.record import Record
+
+R = TypeVar("R", bound=Record)
+MAX_PAGES = 50
+"""Of the store that one call looks through; a filter that matches little goes on with the next call."""
+PAGE = 1000
+
+
+async def listed(
+    node: NodeHandle, kind: str, start: int, limit: int, row_of: Callable[[Any], R | None], wanted: Callable[[R], bool]
+) -> tuple[list[R], int | None]:
+    """At most `limit` rows of a kind of machine that are wanted, and where to go on; None when all were seen.
+
+    What is over comes first, in the order in which it ended; what is still live stands at the end of the last page.
+    """
+    found: list[R] = []
+    after: int | None = start or None
+    for _ in range(MAX_PAGES):
+        page = await node.cold_page(kind, after, min(PAGE, limit - len(found)))
+        for _key, state in page.rows:
+            row = row_of(state)
+            if row is not None and wanted(row):
+                found.append(row)
+        after = page.after
+        if after is None:
+            break
+        if len(found) >= limit:
+            return found, after
+    if after is not None:
+        return found, after
+    live = (row_of(state) for state in node.states(kind).values())
+    return found + [row for row in live if row is not None and wanted(row)], None

@@ -1,0 +1,281 @@
+"""The commands about money against the real machines."""
+
+import asyncio
+
+import pytest
+from tests.builders.channels import CHANNEL, CHANNEL_ID, born, keys_of
+from tests.builders.handle import RunningNode
+from tests.builders.wallets import ELSEWHERE, a_block, a_payment, told
+
+import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.dispatch import Dispatcher
+from fulmen.api.errors import BadParameter, RpcError, code_of
+from fulmen.core.base.faults import Fault
+from fulmen.core.base.machine import Disconnected
+from fulmen.core.base.outer import Send
+from fulmen.core.bitcoin.address import address_of, script_of
+from fulmen.core.bitcoin.networks import MAINNET, REGTEST
+from fulmen.core.channel.faults import OpeningNotPossible
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.invoices import bolt11
+from fulmen.core.wallet.machine import ADDRESS as WALLET
+from fulmen.core.wire.messages.opening import OpenChannel
+
+ELSEWHERE_ADDRESS = address_of(ELSEWHERE, REGTEST)
+
+
+def ask(node, method, params=None):
+    return asyncio.run(Dispatcher(node).call(method, params))
+
+
+def a_node_with(*amounts_sat):
+    node = RunningNode()
+    for n, amount in enumerate(amounts_sat):
+        node.tell(WALLET, told(a_payment(n + 1, amount), a_block(100)))
+    return node
+
+
+def a_node_with_a_channel():
+    node = RunningNode("alice")
+    bob = keys_of("bob").node_id
+    node.tell(CHANNEL, born("alice", "bob", bob, is_opener=False))
+    return node
+
+
+# -- on chain --
+
+
+def test_every_address_is_a_new_one_of_the_form_asked_for():
+    node = RunningNode()
+    first, second = ask(node, "newaddr")["bech32"], ask(node, "newaddr")["bech32"]
+    assert first != second
+    assert first.startswith("bcrt1q")
+    assert ask(node, "newaddr", ["p2tr"])["p2tr"].startswith("bcrt1p")
+
+
+def test_listfunds_shows_each_coin_and_its_parts():
+    funds = ask(a_node_with(50_000, 70_000), "listfunds")
+    assert sorted(one["amount_msat"] for one in funds["outputs"]) == [50_000_000, 70_000_000]
+    assert {one["status"] for one in funds["outputs"]} == {"confirmed"}
+    assert funds["balances"]["spendable_msat"] == 120_000_000
+
+
+def test_an_unconfirmed_coin_is_pending():
+    node = RunningNode()
+    node.tell(WALLET, told(a_payment(1, 50_000)))
+    funds = ask(node, "listfunds")
+    assert [one["status"] for one in funds["outputs"]] == ["unconfirmed"]
+    assert funds["balances"]["pending_msat"] == 50_000_000
+
+
+def test_withdraw_sends_what_it_says():
+    node = a_node_with(100_000)
+    sent = ask(node, "withdraw", [ELSEWHERE_ADDRESS, "40k"])
+    assert sent["amount_msat"] == 40_000_000
+    left = ask(node, "listfunds")["balances"]
+    assert left["pending_msat"] == 60_000_000 - sent["fee_msat"]
+
+
+def test_withdraw_all_leaves_nothing():
+    node = a_node_with(100_000)
+    sent = ask(node, "withdraw", [ELSEWHERE_ADDRESS, "all"])
+    assert sent["amount_msat"] + sent["fee_msat"] == 100_000_000
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ([ELSEWHERE_ADDRESS, "200k"], 301),
+        ([ELSEWHERE_ADDRESS, 1], 302),
+        ([address_of(ELSEWHERE, MAINNET), 1000], -32602),
+        (["nowhere", 1000], -32602),
+        ([ELSEWHERE_ADDRESS, 1000, "fast"], -32602),
+        ([ELSEWHERE_ADDRESS, 1000, "1perkw"], -1),
+    ],
+)
+def test_withdraw_refuses_with_a_code(params, code):
+    with pytest.raises(Fault) as caught:
+        ask(a_node_with(100_000), "withdraw", params)
+    assert code_of(caught.value) == code
+
+
+# -- peers --
+
+
+def test_a_peer_that_is_met_is_listed():
+    node = RunningNode()
+    bob = node.meet("bob")
+    (shown,) = ask(node, "listpeers")["peers"]
+    assert shown["id"] == bob.hex()
+    assert shown["connected"]
+    assert ask(node, "getinfo")["num_peers"] == 1
+    assert ask(node, "connect", [bob.hex()])["id"] == bob.hex()
+
+
+def test_disconnect_of_nobody_is_refused():
+    with pytest.raises(Fault, match=r"[Nn]o connection|not connected"):
+        ask(RunningNode(), "disconnect", [keys_of("bob").node_id.hex()])
+
+
+def test_connect_without_an_address_is_refused_with_its_code():
+    with pytest.raises(Fault) as caught:
+        ask(RunningNode(), "connect", [keys_of("bob").node_id.hex()])
+    assert code_of(caught.value) == 400
+
+
+# -- channels --
+
+
+def test_fundchannel_begins_with_open_channel():
+    node = a_node_with(1_000_000)
+    bob = node.meet("bob")
+
+    async def begin():
+        call = asyncio.create_task(Dispatcher(node).call("fundchannel", [bob.hex(), "500k", None, False]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        call.cancel()
+
+    asyncio.run(begin())
+    (sent,) = [one.message for one in node.actions if isinstance(one, Send) and isinstance(one.message, OpenChannel)]
+    assert sent.funding_satoshis == 500_000
+    assert sent.channel_flags == 0
+
+
+@pytest.mark.parametrize(("amount", "fault"), [("all", RpcError), (10, OpeningNotPossible)])
+def test_fundchannel_refuses_what_is_no_channel(amount, fault):
+    node = a_node_with(1_000_000)
+    bob = node.meet("bob")
+    with pytest.raises(fault):
+        ask(node, "fundchannel", [bob.hex(), amount])
+
+
+def test_fundchannel_with_a_stranger_says_connect_first():
+    with pytest.raises(RpcError) as caught:
+        ask(a_node_with(1_000_000), "fundchannel", [keys_of("bob").node_id.hex(), 500_000])
+    assert code_of(caught.value) == 306
+
+
+def test_a_channel_is_shown_with_what_it_holds():
+    node = a_node_with_a_channel()
+    (shown,) = ask(node, "listpeerchannels")["channels"]
+    assert shown["channel_id"] == CHANNEL_ID.hex()
+    assert shown["state"] == "CHANNELD_AWAITING_LOCKIN"
+    assert (shown["total_msat"], shown["to_us_msat"]) == (1_000_000_000, 400_000_000)
+    assert shown["opener"] == "remote"
+    (funds,) = ask(node, "listfunds")["channels"]
+    assert funds["our_amount_msat"] == 400_000_000
+    assert ask(node, "getinfo")["num_pending_channels"] == 1
+
+
+def test_a_channel_is_found_by_each_of_its_names():
+    node = a_node_with_a_channel()
+    for name in (CHANNEL_ID.hex(), keys_of("bob").node_id.hex()):
+        (set_,) = ask(node, "setchannel", [name, 7, 70])["channels"]
+        assert (set_["fee_base_msat"], set_["fee_proportional_millionths"]) == (7, 70)
+    assert len(ask(node, "setchannel", ["all", 8])["channels"]) == 1
+    (shown,) = ask(node, "listpeerchannels")["channels"]
+    assert (shown["fee_base_msat"], shown["fee_proportional_millionths"]) == (8, 70)
+
+
+@pytest.mark.parametrize("name", ["00" * 32, "02" + "00" * 32, "1x2x3", "spoon", "1x2", ""])
+def test_a_channel_that_is_not_there_is_refused(name):
+    with pytest.raises(RpcError):
+        ask(a_node_with_a_channel(), "setchannel", [name, 7])
+
+
+def test_limits_that_contradict_each_other_are_refused():
+    with pytest.raises(BadParameter, match="htlcmin"):
+        ask(a_node_with_a_channel(), "setchannel", {"id": CHANNEL_ID.hex(), "htlcmin": 5000, "htlcmax": 4000})
+
+
+def test_a_forced_close_names_its_transaction():
+    closed = ask(a_node_with_a_channel(), "close", {"id": CHANNEL_ID.hex(), "force": True})
+    assert closed["type"] == "unilateral"
+    assert len(closed["txid"]) == 64
+
+
+def test_a_mutual_close_with_an_absent_peer_is_refused():
+    node = a_node_with_a_channel()
+    node.tell(CHANNEL, Disconnected())
+    with pytest.raises(Fault, match="not connected"):
+        ask(node, "close", [CHANNEL_ID.hex()])
+
+
+def test_a_close_that_the_peer_does_not_help_with_is_made_alone_in_the_end():
+    closed = ask(a_node_with_a_channel(), "close", [CHANNEL_ID.hex(), 1])
+    assert closed["type"] == "unilateral"
+
+
+# -- invoices --
+
+
+def test_an_invoice_reads_back_as_it_was_asked_for():
+    node = RunningNode()
+    made = ask(node, "invoice", ["5k", "tea", "a cup of tea", 600])
+    read = ask(node, "decode", [made["bolt11"]])
+    assert read["amount_msat"] == 5_000_000
+    assert read["description"] == "a cup of tea"
+    assert read["expiry"] == 600
+    assert read["payee"] == node.node_id.hex()
+    assert read["payment_hash"] == made["payment_hash"]
+    assert "No channel of ours" in made["warning_capacity"]
+
+
+def test_an_invoice_may_carry_only_the_hash_of_a_long_description():
+    made = ask(
+        RunningNode(), "invoice", {"amount_msat": "any", "label": "a", "description": "x" * 900, "deschashonly": True}
+    )
+    assert bolt11.decode(made["bolt11"]).description_hash == sha256(b"x" * 900)
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        (["5k", "tea", "x"], 900),
+        ([0, "other", "x"], -32602),
+        (["any", "other", "x" * 700], -32602),
+        ({"amount_msat": 1, "label": "other", "description": "x", "preimage": "11" * 32}, 901),
+    ],
+)
+def test_invoice_refuses_with_a_code(params, code):
+    node = RunningNode()
+    ask(node, "invoice", {"amount_msat": 1, "label": "tea", "description": "", "preimage": "11" * 32})
+    with pytest.raises(Fault) as caught:
+        ask(node, "invoice", params)
+    assert code_of(caught.value) == code
+
+
+def test_invoices_are_listed_and_found():
+    node = RunningNode()
+    made = [ask(node, "invoice", [1000 + n, f"label {n}", "x"]) for n in range(3)]
+    assert [row["label"] for row in ask(node, "listinvoices")["invoices"]] == ["label 0", "label 1", "label 2"]
+    for how in (
+        {"label": "label 1"},
+        {"payment_hash": made[1]["payment_hash"]},
+        {"invstring": made[1]["bolt11"]},
+    ):
+        (row,) = ask(node, "listinvoices", how)["invoices"]
+        assert row["bolt11"] == made[1]["bolt11"]
+        assert row["status"] == "unpaid"
+    assert ask(node, "listinvoices", {"label": "none"})["invoices"] == ()
+
+
+def test_waiting_ends_with_a_timeout_or_a_name():
+    node = RunningNode()
+    ask(node, "invoice", [1000, "tea", "x"])
+    for params, code in [(["tea", 1], 904), (["coffee"], 905)]:
+        with pytest.raises(Fault) as caught:
+            ask(node, "waitinvoice", params)
+        assert code_of(caught.value) == code
+
+
+@pytest.mark.parametrize("text", ["", "lnbc", "lightning:", "lnbc1qqq", "x" * 8000, "LNbc1"])
+def test_decode_refuses_what_is_no_invoice(text):
+    with pytest.raises(Fault) as caught:
+        ask(RunningNode(), "decode", [text])
+    assert code_of(caught.value) == -32602
+
+
+def test_script_and_address_agree():
+    assert script_of(ELSEWHERE_ADDRESS, REGTEST) == ELSEWHERE
