@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from tests.builders.regtest import Wallet
 
 from fulmen.core.bitcoin.address import address_of
 from fulmen.core.bitcoin.networks import REGTEST
-from fulmen.regtest.rpc.server import ChainOptions, serve
+from fulmen.regtest.rpc.server import ChainOptions, DirectoryInUse, RunningChain, serve
 
 OPTIONS = ChainOptions(user="alice", password="in wonderland", judge="btclib")
 
@@ -102,3 +105,30 @@ def test_the_cookie_lets_in_and_a_restart_finds_chain_and_mempool(tmp_path):
             assert [pooled.txid[::-1].hex() for pooled in chain.node.pool] == [txid]
 
     asyncio.run(play())
+
+
+def test_a_directory_belongs_to_one_process(tmp_path):
+    async def play() -> None:
+        options = ChainOptions(directory=tmp_path, judge="btclib")
+        async with serve(options):
+            with pytest.raises(DirectoryInUse):
+                RunningChain(options)
+        async with serve(options) as chain:
+            assert chain.node.chain.height == 0
+
+    asyncio.run(play())
+
+
+def test_a_process_stops_gracefully_when_it_is_told_to(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fulmen.regtest", "--datadir", str(tmp_path), "--judge", "btclib"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": "src"},
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert "judged by btclib, listens on http://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert (tmp_path / "mempool.dat").exists()

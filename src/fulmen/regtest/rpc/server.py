@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from fulmen.core.base.faults import Malformed
+from fulmen.core.base.faults import Malformed, Refused
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.judges import open_judge
@@ -43,8 +45,16 @@ class ChainOptions:
     policy: RelayPolicy = field(default_factory=RelayPolicy)
 
 
+class DirectoryInUse(Refused):
+    """Another process runs a chain in this directory."""
+
+
 class RunningChain:
-    """An embedded chain that answers RPC."""
+    """An embedded chain that answers RPC.
+
+    Raises:
+        DirectoryInUse, NoSuchJudge
+    """
 
     def __init__(self, options: ChainOptions) -> None:
         self._options = options
@@ -52,8 +62,10 @@ class RunningChain:
         self.stopped = asyncio.Event()
         """Set when a caller asked it to stop."""
         directory = options.directory
+        self._lock: IO[bytes] | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _locked(directory / ".lock")
         path = None if directory is None else directory / "chain.dat"
         self.node = RegtestNode(open_judge(options.judge), lambda: int(time.time()), path, options.policy)
         self.node.on_stop = self.stopped.set
@@ -88,6 +100,8 @@ class RunningChain:
             for name in (".cookie", "port"):
                 (directory / name).unlink(missing_ok=True)
         self.node.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _answer(self, body: bytes) -> tuple[int, bytes]:
         return dispatch.answer(self.node, body)
@@ -102,6 +116,17 @@ class RunningChain:
             # What is damaged or no longer fits the chain is left out, as any node would.
             with contextlib.suppress(Rejected, Malformed, ValueError):
                 self.node.submit_tx(parse_tx(bytes.fromhex(line)))
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """The lock lasts as long as the file is open; the system lets go of it when the process dies."""
+    lock = path.open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise DirectoryInUse(directory=str(path.parent)) from None
+    return lock
 
 
 @contextlib.asynccontextmanager

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
+from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.builders.chain_source import a_server, an_embedded_chain, http
@@ -194,3 +202,45 @@ def test_an_address_that_is_none_is_refused(url):
 def test_an_address_may_hold_a_name_and_a_password():
     endpoint = Endpoint.from_url("https://al%40ice:p%3Aw@example.com:8332/wallet")
     assert (endpoint.user, endpoint.password, endpoint.tls, endpoint.path) == ("al@ice", "p:w", True, "/wallet")
+
+
+def test_a_server_with_its_own_certificate_is_trusted_by_that_certificate_alone(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "btcd")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2099, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .add_extension(x509.KeyUsage(True, False, False, False, False, True, False, False, False), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "rpc.cert"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret = tmp_path / "rpc.key"
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+
+    async def play():
+        async def serve_one(reader, writer):
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(http(b'{"result":5,"error":null,"id":0}'))
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        trusting = RpcClient(Endpoint("127.0.0.1", port, tls=True, certificate=pem))
+        assert await trusting.call(int, "x") == 5
+        with pytest.raises(SourceUnreachable, match="certificate"):
+            await RpcClient(Endpoint("127.0.0.1", port, tls=True)).call(int, "x")
+        await trusting.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(play())
+    with pytest.raises(EndpointUnreadable):
+        RpcClient(Endpoint("127.0.0.1", 1, tls=True, certificate=tmp_path / "nothing"))

@@ -1,0 +1,58 @@
+"""What is to be mined is handed over until it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.builders.chain_source import an_embedded_chain
+from tests.builders.regtest import Wallet, output_of
+
+from fulmen.adapters.chain import Publisher
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import PublishFailed
+
+WALLET = Address("wallet")
+
+
+def test_a_refusal_is_told_once_and_again_when_its_words_change():
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            [first] = node.mine(1, wallet.script)
+            tx = wallet.pay(output_of(node.chain.block(first).txs[0]), fee=1000)
+            publisher.add(WALLET, "withdrawal", tx.serialize())
+            too_young = "bad-txns-premature-spend-of-coinbase, tried to spend coinbase at depth {}"
+            assert await publisher.publish() == [(WALLET, PublishFailed("withdrawal", tx.txid, too_young.format(1)))]
+            assert await publisher.publish() == []
+            node.mine(1)
+            assert await publisher.publish() == [(WALLET, PublishFailed("withdrawal", tx.txid, too_young.format(2)))]
+            node.mine(98)
+            assert await publisher.publish() == []
+            assert node.pool.get(tx.txid) is not None
+            node.mine(1)
+            assert await publisher.publish() == []
+
+    asyncio.run(play())
+
+
+def test_after_a_reorg_it_is_handed_over_again_until_nobody_wants_it():
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            [first] = node.mine(1, wallet.script)
+            node.mine(100)
+            coin = output_of(node.chain.block(first).txs[0])
+            tx = wallet.pay(coin, fee=1000)
+            publisher.add(WALLET, "close", tx.serialize())
+            await publisher.publish([(WALLET, tx.txid)])
+            assert node.pool.get(tx.txid) is not None
+            node.pool.remove(node.pool.get(tx.txid))
+            await publisher.publish()
+            assert node.pool.get(tx.txid) is not None
+            node.pool.remove(node.pool.get(tx.txid))
+            publisher.drop(WALLET, tx.txid)
+            await publisher.publish()
+            await publisher.publish([(WALLET, tx.txid)])
+            assert node.pool.get(tx.txid) is None
+
+    asyncio.run(play())
