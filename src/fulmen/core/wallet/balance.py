@@ -19,7 +19,7 @@ class Balance(Record):
     pending_sat: Sat
     """Unconfirmed: incoming, and our own change."""
     reserved_sat: Sat
-    """Confirmed, and promised to an opening or kept for the anchors of our channels."""
+    """Confirmed, and promised to a transaction of ours or kept for the anchors of our channels."""
     immature_sat: Sat
     """Mined by us, less than a hundred blocks ago."""
 

@@ -149,13 +149,16 @@ def _txs_settled(wallet: Wallet, fact: TxsSettled) -> Wallet:
     gone = {tx.txid: True for tx in deep}
     spent: dict[OutPoint, bool] = {outpoint: True for tx in deep for outpoint in tx.spends}
     coins: list[Coin] = [*wallet.settled, *(coin for tx in deep for coin in tx.coins)]
-    txs = [
-        tx
-        for tx in wallet.txs
-        if tx.txid not in gone and (tx.block is not None or not any(outpoint in spent for outpoint in tx.spends))
-    ]
+    # What they contradict can never be mined, nor what hangs on it.
+    impossible: dict[Txid, bool] = {}
+    for tx in wallet.txs:
+        if tx.block is None and any(o in spent or o.txid in impossible for o in tx.spends):
+            impossible[tx.txid] = True
+    txs = [tx for tx in wallet.txs if tx.txid not in gone and tx.txid not in impossible]
+    promised = [r for r in wallet.reservations if not any(o in spent or o.txid in impossible for o in r.spends)]
     return wallet.but(
         txs=tuple(txs),
+        reservations=tuple(promised),
         settled=tuple([coin for coin in coins if coin.outpoint not in spent]),
         settled_txids=(*wallet.settled_txids, *gone),
         done=(*wallet.done, *((tx.own.ref, tx.txid) for tx in deep if tx.own is not None))[-REMEMBERED_SPENDS:],

@@ -104,6 +104,8 @@ def _with_change(
             if reached >= goal and total_sat - spent + change >= leave_sat:
                 candidates.append(tuple(order[:count]))
                 break
+        if not candidates:
+            break  # whether it can be paid does not depend on chance
     return candidates
 
 

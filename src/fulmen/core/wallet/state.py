@@ -116,8 +116,14 @@ class Wallet(Record, dict=True):
 
     @cached_property
     def reserved(self) -> dict[OutPoint, bytes]:
-        """Which coins are reserved, and for whom."""
-        return {outpoint: tx.own.ref for tx in self.reservations if tx.own for outpoint in tx.spends}
+        """Which coins are promised, and for whom.
+
+        What a dead transaction of ours would spend stays promised to it until the block that killed it is settled:
+        were that block undone, it could still be mined.
+        """
+        living = dict.fromkeys([tx.txid for tx in self.alive], True)
+        dead = [tx for tx in self.txs if tx.own is not None and tx.txid not in living]
+        return {outpoint: tx.own.ref for tx in (*self.reservations, *dead) if tx.own for outpoint in tx.spends}
 
     def done_as(self, ref: bytes) -> Txid | None:
         """The settled transaction that answered a command, as long as it is remembered."""

@@ -1,0 +1,114 @@
+"""Fees for somebody else's transaction: its own parts keep their places, and ours come back when it will never be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders.judge import verify_spend
+from tests.builders.wallets import ELSEWHERE, SECRET_ACCOUNTS, TAPROOT_ELSEWHERE, a_block, a_wallet, step_of, told
+
+from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused, ForeignInput, Output
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.machine import Address, Step, Tell
+from fulmen.core.base.outer import WantPublished
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
+from fulmen.core.bitcoin.accounts import SignWalletInputs, sign_wallet_inputs
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.wallet.balance import balance
+from fulmen.core.wallet.facts import forget
+from fulmen.core.wallet.machine import wants
+from fulmen.core.wallet.state import Wallet
+
+ONCHAIN = Address("onchain", b"\x01" * 32)
+HTLC = ForeignInput(OutPoint(Txid(b"\x77" * 32), 3), 1, Output(Sat(40_000), TAPROOT_ELSEWHERE), Weight(705))
+ANCHOR = ForeignInput(OutPoint(Txid(b"\x78" * 32), 0), 0, Output(Sat(330), ELSEWHERE), Weight(280))
+
+
+def a_request(*foreign: ForeignInput, outputs: tuple[Output, ...] = (), **changes: Any) -> AttachFee:
+    rate = FeeratePerKw(changes.pop("rate", 2000))
+    return AttachFee(b"ref", ONCHAIN, "htlc-timeout", foreign, outputs, 600_000, 2, rate).but(**changes)
+
+
+def attached(step: Step[Wallet]) -> tuple[Tx, SignWalletInputs]:
+    (tell,) = step.actions
+    assert isinstance(tell, Tell) and tell.to == ONCHAIN
+    assert isinstance(tell.event, FeeAttached) and isinstance(tell.event.sign, SignWalletInputs)
+    return parse_tx(tell.event.tx), tell.event.sign
+
+
+HTLC_REQUEST = a_request(HTLC, outputs=(Output(Sat(40_000), ELSEWHERE),))
+
+
+def test_inputs_and_outputs_keep_their_places_and_ours_come_after() -> None:
+    tx, request = attached(step_of(a_wallet(50_000, 60_000), HTLC_REQUEST))
+    assert (tx.inputs[0].outpoint, tx.inputs[0].sequence) == (HTLC.outpoint, 1)
+    assert (tx.outputs[0].amount_sat, tx.outputs[0].script_pubkey) == (40_000, ELSEWHERE)
+    assert tx.locktime == 600_000
+    signed = sign_wallet_inputs(SECRET_ACCOUNTS, tx, request)
+    assert [wanted.index for wanted in request.inputs] == list(range(1, len(tx.inputs)))
+    for wanted in request.inputs:
+        verify_spend(signed, list(request.spent), wanted.index)
+
+
+@given(st.integers(253, 20_000), st.integers(0, 20_000), st.booleans())
+def test_the_fee_is_what_was_asked_and_never_less(rate: int, extra: int, lifts_a_parent: bool) -> None:
+    parts = a_request(ANCHOR, rate=rate) if lifts_a_parent else HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(rate))
+    tx, request = attached(step_of(a_wallet(300_000, 90_000, 20_000), parts.but(extra_fee_sat=Sat(extra))))
+    signed = sign_wallet_inputs(SECRET_ACCOUNTS, tx, request)
+    foreign = (ANCHOR if lifts_a_parent else HTLC).weight
+    weight = signed.weight - 4 * 41 - 1 + foreign  # the one foreign input has no witness yet
+    fee = sum(o.amount_sat for o in request.spent) - sum(o.amount_sat for o in tx.outputs)
+    assert fee >= extra + rate * weight / 1000
+    assert all(o.amount_sat >= 330 for o in tx.outputs)
+    assert len(tx.outputs) >= 1
+
+
+def test_a_fee_once_given_is_durable_answered_again_and_published_by_the_asker() -> None:
+    step = step_of(a_wallet(50_000, 60_000), HTLC_REQUEST)
+    assert forget(step.state) == step.state
+    again = step_of(step.state, HTLC_REQUEST)
+    assert again.facts == [] and again.actions == step.actions
+    assert not [want for want in wants(step.state) if isinstance(want, WantPublished)]
+
+
+def test_coins_come_back_when_the_transaction_will_never_be() -> None:
+    wallet = a_wallet(50_000, 60_000)
+    lent = step_of(wallet, HTLC_REQUEST).state
+    back = step_of(lent, DetachFee(b"ref"))
+    assert back.state.unspent == wallet.unspent
+    assert step_of(back.state, DetachFee(b"ref")).facts == []
+
+
+def test_nothing_comes_back_from_a_transaction_in_a_block() -> None:
+    step = step_of(a_wallet(50_000, 60_000), HTLC_REQUEST)
+    tx, _request = attached(step)
+    confirmed = step_of(step.state, told(tx, a_block(101))).state
+    assert step_of(confirmed, DetachFee(b"ref")).facts == []
+
+
+def test_a_transaction_that_was_given_up_may_be_mined_all_the_same() -> None:
+    step = step_of(a_wallet(50_000), HTLC_REQUEST)
+    tx, _request = attached(step)
+    given_up = step_of(step.state, DetachFee(b"ref")).state
+    mined = step_of(given_up, told(tx, a_block(101))).state
+    change = tx.outputs[1].amount_sat
+    assert balance(mined, BlockHeight(101), Sat(0)).total_sat == change
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (HTLC_REQUEST.but(extra_fee_sat=Sat(60_000)), "InsufficientFunds"),
+        (HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(10)), "FeerateOutOfRange"),
+        (a_request(ANCHOR, rate=250_000), "InsufficientFunds"),
+    ],
+)
+def test_a_fee_that_cannot_be_paid_is_refused_by_name(event: AttachFee, why: str) -> None:
+    step = step_of(a_wallet(50_000), event)
+    (tell,) = step.actions
+    assert isinstance(tell, Tell) and isinstance(tell.event, FeeRefused)
+    assert tell.event.why == why
+    assert step.facts == []
