@@ -7,6 +7,7 @@
 from fulmen.adapters.chain.core_source import CoreSource
 from fulmen.adapters.chain.dialects import DIALECTS, Dialect
 from fulmen.adapters.chain.faults import (
+    BlockUnreadable,
     ChainSourceFault,
     SourceGarbage,
     SourceLied,
@@ -24,6 +25,7 @@ from fulmen.adapters.chain.watcher import ChainWatcher
 
 __all__ = [
     "DIALECTS",
+    "BlockUnreadable",
     "ChainSource",
     "ChainSourceFault",
     "ChainWatcher",

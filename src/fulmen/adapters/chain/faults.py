@@ -29,6 +29,10 @@ class SourceLied(ChainSourceFault):
     """The chain source answered with what cannot be true: a block that is not the one asked for, or without work."""
 
 
+class BlockUnreadable(ChainSourceFault):
+    """Miners took a block that holds what our parser refuses: what it hides is known by its txid alone."""
+
+
 class SourceWarmingUp(ChainSourceFault):
     """The chain source is still starting."""
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from fulmen.adapters.chain.faults import ChainSourceFault, SourceLied, SourceWarmingUp
+from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault, SourceLied, SourceWarmingUp
 from fulmen.adapters.chain.source import ChainSource, TipStatus
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import OutPoint, Txid
@@ -44,7 +44,8 @@ class ChainWatcher:
             begins at the source's tip.
         deliver: gets events and the tip at which they are true. Also called, without events, for every new tip.
         blocks: gets every block that joins the chain, before its events (gossip looks for spent funding outputs).
-        troubled: gets the fault when the source begins to fail or fails differently, and None when it is well again.
+        troubled: gets the fault when the source begins to fail or fails differently, and None when it is well again;
+            also a block that cannot be read (`BlockUnreadable`), which is watched by its txids.
     """
 
     def __init__(
@@ -178,6 +179,9 @@ class ChainWatcher:
                 continue
             events = matcher.connect(block)
             self._passed.append(matcher.tip)
+            unread = [seen.txid for seen in block.txs if seen.tx is None]
+            if unread:
+                self._troubled(BlockUnreadable(height=height, transactions=len(unread), first=unread[0][::-1]))
             self._blocks(block)
             await self._deliver(events, matcher.tip)
             await self._apply_changes(matcher)

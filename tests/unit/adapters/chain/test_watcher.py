@@ -283,6 +283,31 @@ def test_a_source_whose_blocks_do_not_stand_on_each_other_is_a_liar():
     on_a_chain(play)
 
 
+def test_a_block_that_cannot_be_read_is_an_alarm_and_goes_on_by_names():
+    async def play(node, source, wallet, coins):
+        class Blind:
+            name, asks_spenders = "blind", True
+
+            def __getattr__(self, name):
+                return getattr(source, name)
+
+            async def block(self, height, block_hash):
+                real = await source.block(height, block_hash)
+                return real.but(txs=tuple([seen.but(tx=None) for seen in real.txs]))
+
+        watcher, told = a_watcher(Blind())
+        tx = wallet.pay(coins[0], fee=1000)
+        watcher.wants_changed(wants((CHANNEL, WantTxWatch(tx.txid, wallet.script))))
+        await watcher.step()
+        node.submit_tx(tx)
+        [entry] = node.mine(1)
+        await watcher.step()
+        assert told.troubles == ["BlockUnreadable"]
+        assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(entry), 1)]
+
+    on_a_chain(play)
+
+
 def test_trouble_is_told_once_and_so_is_its_end(tmp_path):
     async def play():
         options = ChainOptions(directory=tmp_path, user="u", password="p", judge="btclib")
