@@ -32,9 +32,8 @@ from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.node import Node
 from fulmen.core.payments import invoice, register
 from fulmen.core.peer import table as peer
-from fulmen.core.routing.feed import edge_channels
-from fulmen.core.routing.finder import Finder
-from fulmen.core.routing.requests import RouteAnswer, RouteRequest
+from fulmen.core.routing.pathfinder import Pathfinder
+from fulmen.core.routing.words import Question, Settings
 from fulmen.core.switch import circuits
 from fulmen.core.wallet import machine as wallet
 from fulmen.core.wire.messages.setup import Init
@@ -77,7 +76,7 @@ class RunningNode:
     def __init__(self, name: str = "me") -> None:
         self.name = name
         self.node_id = NodeId(point_of(SECRET))
-        self.graph: Graph | None = Graph()
+        self.graph = Graph()
         self.chain_control: ControlledChain | None = ControlledChain()
         self.actions: list[Action] = []
         self.news_to_tell: list[dict[str, Any]] = []
@@ -161,9 +160,11 @@ class RunningNode:
         page = [row for row in rows if row[0] > (after or 0)][:limit]
         return Page(tuple((key, row) for _, key, row in page), page[-1][0] if len(page) == limit else None)
 
-    async def find_route(self, request: RouteRequest) -> RouteAnswer:
-        assert self.graph is not None
-        return Finder(edge_channels(self.graph)).find(request, self.now)
+    async def ask_network(self, question: Question, kind: type[Any]) -> Any:
+        settings = Settings(self.node_id, REGTEST.chain_hash, b"")
+        pathfinder = Pathfinder(settings, self.graph)
+        pathfinder.hear(question, self.now)
+        return next(said for said in pathfinder.take() if isinstance(said, kind))
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)

@@ -7,7 +7,7 @@ show what machines show of themselves, and pages of what is cold, read outside t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.ids import CommandId, NodeId
@@ -16,9 +16,10 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import Network
-from fulmen.core.gossip.graph import Graph
 from fulmen.core.invoices.signing import SignInvoice
-from fulmen.core.routing.requests import RouteAnswer, RouteRequest
+from fulmen.core.routing.words import Question, Reply
+
+Q = TypeVar("Q", bound=Reply)
 
 
 class Page(Record):
@@ -90,12 +91,12 @@ class NodeHandle(Protocol):
     async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
         """Cold rows of a kind, the oldest first, beginning behind `after`."""
 
-    @property
-    def graph(self) -> Graph | None:
-        """The public network; None while the node does not listen to gossip."""
+    async def ask_network(self, question: Question, kind: type[Q]) -> Q:
+        """Ask whoever keeps the graph and searches paths, beside the loop; any number in the question is replaced.
 
-    async def find_route(self, request: RouteRequest) -> RouteAnswer:
-        """Search a way, beside the loop."""
+        Raises:
+            Refused: the node is stopping.
+        """
 
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key over a 32-byte digest: r, s, recovery id (65 bytes)."""

@@ -58,7 +58,7 @@ class Value(abc.ABC):
         """Read it. Raises: ValueError with a sentence for the caller."""
 
     def plain(self) -> object:
-        """What the request holds: a plain number or plain bytes where that is all it is, as the rooms below store it."""
+        """What the request holds: a plain number or plain bytes where that is all it is, as rooms below store it."""
         return self
 
 

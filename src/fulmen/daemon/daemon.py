@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ import fulmen
 from fulmen.adapters.chain.source import ChainSource
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
-from fulmen.api.handle import ChainControl
+from fulmen.api.handle import ChainControl, Page
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
@@ -28,20 +28,21 @@ from fulmen.core.base.faults import Fault, Refused
 from fulmen.core.base.ids import CommandId, NodeId, Secret
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
-from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, GossipLink, GossipReceived
+from fulmen.core.base.peers import GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
 from fulmen.core.bitcoin.networks import Network as ChainParameters
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.core.gossip.own import OwnNode
+from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.node import Node, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import Tips
 from fulmen.core.node.watching import ChainBlock
 from fulmen.core.peer.features import offered
 from fulmen.core.routing.requests import FindRoute, Learn
-from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs
+from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs, Question, Reply
 from fulmen.core.routing.words import Settings as PathfinderSettings
 from fulmen.core.wire.features import NODE
 from fulmen.daemon.chain_side import ChainSide
@@ -56,6 +57,7 @@ from fulmen.daemon.own_channels import OwnChannels
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
 
 log = structlog.get_logger("daemon")
+Q = TypeVar("Q", bound=Reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +260,9 @@ class Daemon:
         return self._keys.node_id
 
     @property
-    def network(self) -> str:
-        """The name of our chain."""
-        return self._options.network.name
+    def network(self) -> ChainParameters:
+        """Our chain."""
+        return self._options.network
 
     @property
     def alias(self) -> str:
@@ -316,36 +318,42 @@ class Daemon:
         """All live machines of a kind."""
         return {address.key: self._node.state(address) for address in self._node.addresses(kind)}
 
-    def view(self, name: str) -> Any | None:
-        """What a machine shows of itself."""
-        return self._node.views.get(name)
+    @property
+    def views(self) -> Mapping[str, object]:
+        """What machines show of themselves."""
+        return self._node.views
 
-    async def ended(self, kind: str, *, after: bytes = b"", limit: int = 1000) -> Sequence[tuple[bytes, Any]]:
-        """A page of machines of a kind that are over, read beside the loop."""
-        return await asyncio.to_thread(self._read_ended, kind, after, limit)
+    def frozen(self, address: Address) -> str | None:
+        """Why a machine is frozen, or None."""
+        return self._node.frozen(address)
 
-    def _read_ended(self, kind: str, after: bytes, limit: int) -> Sequence[tuple[bytes, Any]]:
+    async def read_cold(self, address: Address) -> Any | None:
+        """One cold row."""
+        return self._store.read(address)
+
+    async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
+        """Cold rows of a kind, read beside the loop."""
+        return await asyncio.to_thread(self._read_page, kind, after, limit)
+
+    def _read_page(self, kind: str, after: int | None, limit: int) -> Page:
         reader = self._store.reader()
         try:
-            page = reader.page(kind, limit=limit, newest_first=False)
-            return [(address.key, row) for address, row in page.rows]
+            page = reader.page(kind, after, limit, newest_first=False)
+            return Page(tuple((address.key, row) for address, row in page.rows), page.after)
         finally:
             reader.close()
+
+    async def ask_network(self, question: Question, kind: type[Q]) -> Q:
+        """Ask the pathfinder."""
+        return await self.pathfinder.ask(question, kind)
 
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key."""
         return self._keys.sign_message(digest)
 
-    async def connect(self, node_id: NodeId, host: str, port: int) -> bytes:
-        """Dial a peer and wait until both said `init`: its features."""
-        addresses = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}",) if host else ()
-        view = await self.submit(Address("peer", node_id), lambda command: ConnectPeer(command, addresses))
-        features: bytes = view.remote_features
-        return features
-
-    async def disconnect(self, node_id: NodeId) -> None:
-        """Hang up on a peer."""
-        await self.submit(Address("peer", node_id), DisconnectPeer)
+    async def sign_invoice(self, request: SignInvoice) -> str:
+        """The text of an invoice of ours."""
+        return self._keys.sign_invoice(request)
 
     def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
         """What machines say about a topic from now on."""

@@ -45,6 +45,8 @@ class ChainSettings(Record):
     password: str = ""
     cookie_file: str = ""
     """bitcoind's `.cookie`, instead of user and password."""
+    dialect: str = "core"
+    """`core`, `btcd`, `litecoind` or `embedded`: what the server understands."""
     poll_s: float = 1.0
 
 

@@ -93,11 +93,3 @@ def test_a_node_is_shown_as_it_announces_itself(node):
     (silent,) = ask(node, "listnodes", {"id": NODES[1].hex()})["nodes"]
     assert silent == {"nodeid": NODES[1].hex()}
     assert ask(node, "listnodes", {"id": NODES[5].hex()})["nodes"] == ()
-
-
-def test_without_gossip_there_is_no_network():
-    deaf = RunningNode()
-    deaf.graph = None
-    for method in ("listnodes", "listchannels"):
-        with pytest.raises(RpcError, match="gossip"):
-            ask(deaf, method)

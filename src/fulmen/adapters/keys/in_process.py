@@ -105,6 +105,10 @@ class InProcessKeys:
         """A recoverable signature of the node key over a 32-byte digest of text: r 32, s 32, recovery id 1 byte."""
         return sign_recoverable(self._node_secret, digest)
 
+    def sign_invoice(self, request: SignInvoice) -> str:
+        """The text of an invoice of ours, signed by the node key."""
+        return sign_invoice(request, self._node_secret)
+
     def complete(self, want: WantPublished) -> bytes:
         """The transaction of a want with its witnesses, ready for the mempool.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from fulmen.api.commands.shown import shown_scid
-from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, NotBuiltYet, RpcError
+from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, PubKey, Scid
@@ -17,9 +16,10 @@ from fulmen.core.base.ids import NodeId, ShortChannelId, scid_text
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3
-from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.graph import GraphChannel as KnownChannel
+from fulmen.core.gossip.graph import NodeInfo
 from fulmen.core.routing.requests import NoRoute, RouteRequest
+from fulmen.core.routing.words import Channels, Find, Found, ListChannels, ListNodes, Nodes
 
 Limit = Annotated[int, Meta(description="at most so many", ge=1, le=10_000)]
 
@@ -70,7 +70,7 @@ async def getroutes(node: NodeHandle, request: GetRoutesRequest) -> GetRoutesAns
         final_cltv_expiry_delta=CltvDelta(request.final_cltv),
         max_fee_msat=None if request.maxfee_msat is None else Msat(request.maxfee_msat),
     )
-    found = await node.find_route(asked)
+    found = (await node.ask_network(Find(0, asked), Found)).answer
     if isinstance(found, NoRoute):
         raise RpcError(f"There is no way: {found}.", code=PAY_ROUTE_NOT_FOUND, **found.details())
     path = tuple(
@@ -129,23 +129,26 @@ class ListNodesAnswer(Record):
 @command("listnodes", permission=Permission.READ, group="graph", help="Nodes that gossip told us of.")
 async def listnodes(node: NodeHandle, request: ListNodesRequest) -> ListNodesAnswer:
     """A node without an announcement stands here with its id alone."""
-    graph = _graph(node)
     if request.id is not None:
-        known = graph.node_index(NodeId(request.id)) is not None
-        return ListNodesAnswer((_node_row(graph, NodeId(request.id)),) if known else ())
-    ids = graph.node_ids()
-    begin = 0 if request.start is None else bisect_right(ids, NodeId(request.start))
-    page = ids[begin : begin + request.limit]
-    more = page[-1].hex() if begin + len(page) < len(ids) else None
-    return ListNodesAnswer(tuple(_node_row(graph, node_id) for node_id in page), more)
+        return ListNodesAnswer(tuple(map(_node_row, await named_node(node, NodeId(request.id)))))
+    after = NodeId(b"" if request.start is None else request.start)
+    page = (await node.ask_network(ListNodes(0, after, request.limit + 1), Nodes)).nodes
+    more = page[request.limit - 1].node_id.hex() if len(page) > request.limit else None
+    return ListNodesAnswer(tuple(map(_node_row, page[: request.limit])), more)
 
 
-def _node_row(graph: Graph, node_id: NodeId) -> GraphNode:
-    said = graph.node(node_id)
-    if said is None:
-        return GraphNode(nodeid=node_id.hex())
+async def named_node(node: NodeHandle, node_id: NodeId) -> tuple[NodeInfo, ...]:
+    """What gossip knows of one node: one entry, or none."""
+    before = (int.from_bytes(node_id, "big") - 1).to_bytes(len(node_id), "big")
+    page = (await node.ask_network(ListNodes(0, NodeId(before), 1), Nodes)).nodes
+    return tuple(one for one in page if one.node_id == node_id)
+
+
+def _node_row(said: NodeInfo) -> GraphNode:
+    if not said.rgb_color:
+        return GraphNode(nodeid=said.node_id.hex())
     return GraphNode(
-        nodeid=node_id.hex(),
+        nodeid=said.node_id.hex(),
         alias=said.alias,
         color=said.rgb_color.hex(),
         last_timestamp=said.timestamp,
@@ -197,33 +200,31 @@ class ListChannelsAnswer(Record):
 @command("listchannels", permission=Permission.READ, group="graph", help="Channels that gossip told us of.")
 async def listchannels(node: NodeHandle, request: ListChannelsRequest) -> ListChannelsAnswer:
     """Directions that nobody has announced a price for are not there."""
-    graph = _graph(node)
-    scids, more = _scids(graph, request)
-    rows: list[GraphChannel] = []
-    for scid in scids:
-        channel = graph.channel(scid)
-        if channel is not None:
-            rows.extend(
-                row
-                for row in _directions(channel)
-                if (request.source is None or row.source == request.source.hex())
-                and (request.destination is None or row.destination == request.destination.hex())
-            )
+    page, more = await _page(node, request)
+    rows = [
+        row
+        for channel in page
+        for row in _directions(channel)
+        if (request.source is None or row.source == request.source.hex())
+        and (request.destination is None or row.destination == request.destination.hex())
+    ]
     return ListChannelsAnswer(tuple(rows), shown_scid(more))
 
 
-def _scids(graph: Graph, request: ListChannelsRequest) -> tuple[list[ShortChannelId], ShortChannelId | None]:
+async def _page(
+    node: NodeHandle, request: ListChannelsRequest
+) -> tuple[tuple[KnownChannel, ...], ShortChannelId | None]:
     """Which channels to look at, and the last of them if there are more."""
     if request.short_channel_id is not None:
-        return [ShortChannelId(request.short_channel_id)], None
-    begin = 0 if request.start is None else request.start + 1
+        wanted = ShortChannelId(request.short_channel_id)
+        found = (await node.ask_network(ListChannels(0, wanted, 1), Channels)).channels
+        return tuple(one for one in found if one.scid == wanted), None
+    begin = ShortChannelId(0 if request.start is None else request.start + 1)
     end = request.source if request.source is not None else request.destination
-    if end is not None:
-        found = sorted(scid for scid in graph.channels_of(NodeId(end)) if scid >= begin)[: request.limit + 1]
-    else:
-        found = graph.scids_between(begin, 1 << 64, request.limit + 1)
+    question = ListChannels(0, begin, request.limit + 1, None if end is None else NodeId(end))
+    found = (await node.ask_network(question, Channels)).channels
     page = found[: request.limit]
-    return page, page[-1] if len(found) > len(page) else None
+    return page, page[-1].scid if len(found) > len(page) else None
 
 
 def _directions(channel: KnownChannel) -> Iterator[GraphChannel]:
@@ -245,9 +246,3 @@ def _directions(channel: KnownChannel) -> Iterator[GraphChannel]:
                 htlc_minimum_msat=policy.htlc_minimum_msat,
                 htlc_maximum_msat=policy.htlc_maximum_msat,
             )
-
-
-def _graph(node: NodeHandle) -> Graph:
-    if node.graph is None:
-        raise NotBuiltYet("This node does not listen to gossip.")
-    return node.graph

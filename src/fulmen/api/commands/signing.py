@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fulmen.api.commands.graph import named_node
 from fulmen.api.errors import BadParameter, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
@@ -90,13 +91,14 @@ async def checkmessage(node: NodeHandle, request: CheckMessageRequest) -> CheckM
         raise BadParameter("The parameter 'zbase' is no valid signature.", parameter="zbase") from None
     if request.pubkey is not None:
         return CheckMessageAnswer(signer == request.pubkey, signer.hex())
-    if signer != node.node_id and f"peer:{signer.hex()}" not in node.views and not _announced(node, signer):
+    known = signer == node.node_id or f"peer:{signer.hex()}" in node.views
+    if not known and not await _announced(node, signer):
         raise SignerUnknown("No node that we know made this signature; name the one you expect.", pubkey=signer)
     return CheckMessageAnswer(True, signer.hex())
 
 
-def _announced(node: NodeHandle, node_id: bytes) -> bool:
-    return node.graph is not None and node.graph.node_index(NodeId(node_id)) is not None
+async def _announced(node: NodeHandle, node_id: bytes) -> bool:
+    return bool(await named_node(node, NodeId(node_id)))
 
 
 def message_digest(message: str) -> bytes:

@@ -16,7 +16,7 @@ from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.routing.requests import NoRoute, Outcome, Route, RouteRequest
 from fulmen.core.signer.announcing import SignAnnouncement
 
-MAX_PAGE = 1000
+MAX_PAGE = 10_001
 """Channels or nodes in one answer; the next question goes on behind the last."""
 
 

@@ -1,0 +1,102 @@
+"""Run a node until it is told to stop: from settings and a seed to a daemon, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
+from fulmen.adapters.chain.dialects import dialect_named
+from fulmen.adapters.keys.in_process import InProcessKeys
+from fulmen.core.base.faults import Refused
+from fulmen.core.bitcoin.networks import REGTEST, network_named
+from fulmen.daemon import logs, risks
+from fulmen.daemon.chain_control import EmbeddedControl
+from fulmen.daemon.connections import host_and_port
+from fulmen.daemon.daemon import Daemon, DaemonOptions
+from fulmen.daemon.directory import DataDirectory
+from fulmen.daemon.settings import ChainSettings, Settings
+
+log = structlog.get_logger("run")
+
+EMBEDDED_CHAIN = "chain"
+"""Beside the networks' directories: where `fulmen chain` keeps its chain, its port and its cookie."""
+
+
+class NoChain(Refused):
+    """No chain source is named, and no embedded chain runs where one would be looked for."""
+
+
+async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] = lambda _daemon: None) -> None:
+    """Run a node until SIGINT, SIGTERM or the `stop` command; `ready` is called once it serves.
+
+    Raises:
+        Fault: by name, why it cannot start or had to stop.
+    """
+    logs.set_up(settings.log.level, json=settings.log.json)
+    network = network_named(settings.network)
+    risks.check(network, settings.accept_the_risks)
+    directory = DataDirectory(Path(settings.data_dir), settings.network)
+    async with AsyncExitStack() as exits:
+        exits.callback(directory.lock().release)
+        endpoint = chain_endpoint(settings)
+        client = RpcClient(endpoint)
+        source = CoreSource(client, network, dialect_named(settings.chain.dialect), settings.policy.feerates)
+        keys = InProcessKeys(seed, network.coin_type)
+        options = DaemonOptions(
+            directory.path,
+            network,
+            settings.alias or keys.node_id.hex()[:16],
+            settings.policy,
+            tuple(map(host_and_port, settings.listen)),
+            settings.chain.poll_s,
+        )
+        daemon = Daemon(options, keys, source)
+        if network == REGTEST:
+            daemon.chain_control = EmbeddedControl(client)
+        await daemon.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, daemon.stop)
+        try:
+            ready(daemon)
+            await daemon.wait()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            await daemon.close()
+
+
+def chain_endpoint(settings: Settings) -> Endpoint:
+    """Where the chain source listens.
+
+    Raises:
+        NoChain: none is named, and no embedded chain runs.
+        EndpointUnreadable: what is named is no URL.
+    """
+    chain = settings.chain
+    if chain.url:
+        cookie = Path(chain.cookie_file).expanduser() if chain.cookie_file else None
+        return Endpoint.from_url(_with_credentials(chain), cookie)
+    directory = Path(settings.data_dir).expanduser() / EMBEDDED_CHAIN
+    try:
+        port = int((directory / "port").read_text())
+    except (OSError, ValueError) as why:
+        raise NoChain(
+            "no chain: start one with `fulmen chain`, or say where a bitcoind is with `chain.url`",
+            looked_in=str(directory),
+        ) from why
+    return Endpoint("127.0.0.1", port, cookie=directory / ".cookie")
+
+
+def _with_credentials(chain: ChainSettings) -> str:
+    if not chain.user:
+        return chain.url
+    parts = urlsplit(chain.url)
+    return parts._replace(netloc=f"{chain.user}:{chain.password}@{parts.netloc.rpartition('@')[2]}").geturl()
