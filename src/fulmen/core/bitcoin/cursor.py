@@ -12,6 +12,9 @@ MAX_SIZE = 0x02000000
 """No length in Bitcoin's serialisation is larger (MAX_SIZE of Bitcoin Core's serialize.h)."""
 
 
+_SHORT = tuple(bytes((value,)) for value in range(0xFD))
+
+
 class BytesMissing(Malformed):
     """The bytes end before what they announce."""
 
@@ -31,7 +34,7 @@ class LengthTooLarge(Malformed):
 def compact_size(value: int) -> bytes:
     """1, 3, 5 or 9 bytes."""
     if value < 0xFD:
-        return value.to_bytes(1, "little")
+        return _SHORT[value]
     if value <= 0xFFFF:
         return b"\xfd" + value.to_bytes(2, "little")
     if value <= 0xFFFFFFFF:
@@ -41,7 +44,8 @@ def compact_size(value: int) -> bytes:
 
 def with_length(data: bytes) -> bytes:
     """The bytes after their length as a compact size."""
-    return compact_size(len(data)) + data
+    length = len(data)
+    return (_SHORT[length] if length < 0xFD else compact_size(length)) + data
 
 
 class Cursor:

@@ -160,7 +160,7 @@ class Tx(Record, dict=True):
 
     @cached_property
     def _outputs(self) -> bytes:
-        return b"".join([o.serialize() for o in self.outputs])
+        return b"".join([_U64(o.amount_sat) + with_length(o.script_pubkey) for o in self.outputs])
 
     @cached_property
     def _full(self) -> bytes:
