@@ -14,6 +14,7 @@ from tests.builders import toy
 from tests.laws.toy_family import TOY, balance, order, total
 from tests.laws.world import LawBroken, Transport, World, crash_at_every_commit_point, deliver_everything_twice
 
+from fulmen.adapters.store import Codec
 from fulmen.core.base.machine import Lull
 from fulmen.core.base.outer import Send
 from fulmen.core.node import Batch
@@ -60,6 +61,13 @@ def test_whatever_happens_everything_comes_right(seed):
 def test_three_nodes_come_right_as_well():
     for seed in range(10):
         a_walk(seed, names=("anna", "bert", "cleo"))
+
+
+def test_what_comes_back_from_disk_through_the_codec_is_as_good_as_memory():
+    codec = Codec()
+    family = replace(TOY, rewrite=lambda value: codec.unpack(codec.pack(value)))
+    for seed in range(10):
+        a_walk(seed, family=family)
 
 
 def test_being_told_everything_twice_changes_nothing():

@@ -261,6 +261,12 @@ def test_facts_that_nobody_waits_for_reach_the_disk_soon(tmp_path):
         rig.order(2)  # of the second nobody outside hears anything
         await safe.get()
         assert store.syncs == 2
+        rig.driver.post(LINK, toy.Linked())  # an answer without facts, behind facts that nobody waited for
+        rig.order(3)
+        rig.driver.post(LINK, toy.Linked())
+        await safe.get()
+        while len(rig.sent) < 2:
+            await asyncio.sleep(0)
         await rig.driver.stop()
         store.close()
 

@@ -78,7 +78,7 @@ class SqliteStore:
         self._waiting.rows.extend((WRITE_NAME, number, None, None, name) for number, name in self._codec.numbers.new())
         self._waiting.rows.extend(rows)
         self._waiting.done.append(done)
-        if batch.outward or batch.snapshots:
+        if batch.outward:
             self.flush()
 
     def flush(self) -> None:

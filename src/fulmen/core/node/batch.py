@@ -10,7 +10,7 @@ from typing import Any
 
 from fulmen.core.base.faults import InvariantBroken, Refused
 from fulmen.core.base.machine import Action, Address, Event, Fact
-from fulmen.core.base.outer import Want
+from fulmen.core.base.outer import Notify, Want
 from fulmen.core.base.record import Record
 
 
@@ -116,5 +116,5 @@ class Batch(Record):
 
     @property
     def outward(self) -> bool:
-        """True if someone outside waits for it."""
-        return bool(self.actions or self.wants)
+        """True if someone outside waits for it; news can wait, and may be lost."""
+        return bool(self.wants) or any(type(action) is not Notify for action in self.actions)

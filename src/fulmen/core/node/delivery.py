@@ -61,6 +61,8 @@ class Limits:
     """How often one lull may make machines talk again before they are declared broken."""
     tail_rows: int = 4096
     """How many rows of the journal may be needed for a restart before machines are snapshotted."""
+    tail_facts: int = 50_000
+    """How many facts likewise: a busy node has many in a row."""
     snapshots_per_batch: int = 2
     """How many machines at most are snapshotted with one batch, so that no batch is slow."""
 

@@ -79,6 +79,9 @@ class Gate:
         self._fill(waiting)
         if waiting.safe:
             self._let_go()
+            if waiting.batch.outward and self._line:
+                # Somebody waits for this, and with it for facts before it that nobody was waiting for.
+                self._store.flush()
 
     def when_empty(self, call: Callable[[], object]) -> None:
         """Call this once nothing waits here any more."""

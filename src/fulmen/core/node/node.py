@@ -45,6 +45,7 @@ class Node:
         self._env = env
         self._pins = Pins()
         self._position = 0
+        self._facts = 0
         self.views = self._delivery.views
 
     def run(self, events: Iterable[tuple[Address, Event] | Lull]) -> Batch:
@@ -71,7 +72,7 @@ class Node:
         Raises:
             CannotResume: what was stored cannot be folded by these machines.
         """
-        machines, self._position = resume(self._kinds, self._pins, snapshots, rows)
+        machines, self._position, self._facts = resume(self._kinds, self._pins, snapshots, rows)
         gathered = self._delivery.begin(self._now(), self._position + 1)
         for live in machines:
             self._delivery.touch(live)
@@ -139,7 +140,7 @@ class Node:
                 if live.wrote:
                     live.kept = True
                     live.wrote = False
-                    self._pins.wrote(live.address, gathered.position)
+                    self._pins.wrote(live.address, gathered.position, self._facts)
                 if live.awoken:
                     # The journal's older facts ended in its cold row: from here on it starts from a snapshot.
                     awoken.append(live.address)
@@ -150,6 +151,7 @@ class Node:
                 delivery.leave(live)
         if gathered.facts or gathered.cold or gathered.story:
             self._position = gathered.position
+            self._facts += len(gathered.facts)
         snapshots = self._snapshots(awoken, gathered)
         oldest = self._pins.oldest()
         return Batch(
@@ -194,9 +196,13 @@ class Node:
         if gathered.facts:
             for _ in range(self._limits.snapshots_per_batch):
                 oldest = self._pins.oldest()
-                if oldest is None or oldest[1] > self._position - self._limits.tail_rows:
+                if oldest is None:
                     break
-                snapshots.append(self._snapshot(oldest[0]))
+                address, position, facts = oldest
+                rows_behind, facts_behind = self._position - position, self._facts - facts
+                if rows_behind < self._limits.tail_rows and facts_behind < self._limits.tail_facts:
+                    break
+                snapshots.append(self._snapshot(address))
         return tuple(snapshots)
 
     def _snapshot(self, address: Address) -> Snapshot:

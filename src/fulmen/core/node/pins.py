@@ -12,20 +12,20 @@ class Pins:
     """
 
     def __init__(self) -> None:
-        self._first_row: dict[Address, int] = {}
+        self._first_row: dict[Address, tuple[int, int]] = {}
 
-    def wrote(self, address: Address, position: int) -> None:
-        """This machine has facts in this row; positions never go back."""
-        self._first_row.setdefault(address, position)
+    def wrote(self, address: Address, position: int, facts: int) -> None:
+        """This machine has facts in this row; positions never go back. `facts`: how many there were before the row."""
+        self._first_row.setdefault(address, (position, facts))
 
     def covered(self, address: Address) -> None:
         """A snapshot or a cold row holds all facts of this machine so far."""
         self._first_row.pop(address, None)
 
-    def oldest(self) -> tuple[Address, int] | None:
-        """The machine that pins the oldest row, and that row; None when no row is needed."""
-        for address, position in self._first_row.items():
-            return address, position
+    def oldest(self) -> tuple[Address, int, int] | None:
+        """The machine that pins the oldest row, that row, and how many facts were before it; None without a pin."""
+        for address, (position, facts) in self._first_row.items():
+            return address, position, facts
         return None
 
     @property

@@ -17,8 +17,10 @@ class CannotResume(InvariantBroken):
 
 def resume(
     kinds: Mapping[str, Kind], pins: Pins, snapshots: Iterable[Snapshot], rows: Iterable[JournalRow]
-) -> tuple[list[Live], int]:
-    """Put all machines into memory; gives them in the order of their mounts and keys, and the journal's position.
+) -> tuple[list[Live], int, int]:
+    """Put all machines into memory.
+
+    Gives them in the order of their mounts and keys, the journal's position, and how many facts its rows have.
 
     Raises:
         CannotResume: a kind is not mounted, or a fact cannot be folded.
@@ -39,12 +41,15 @@ def resume(
         live.state = snapshot.state
         live.frozen = snapshot.frozen
         covered[snapshot.address] = snapshot.position
+    facts = 0
     for row in rows:
+        before = facts
+        facts += len(row.facts)
         for address, fact in row.facts:
             if row.position <= covered.get(address, 0):
                 continue
             live = _machine(kinds, address)
-            pins.wrote(address, row.position)
+            pins.wrote(address, row.position, before)
             try:
                 if type(fact) is Frozen:
                     live.frozen = fact.reason
@@ -65,7 +70,7 @@ def resume(
     for kind in kinds.values():
         if kind.mount.standing and b"" not in kind.machines:
             kind.machines[b""] = Live(kind, Address(kind.mount.kind), kind.mount.initial(b""))
-    return [kind.machines[key] for kind in kinds.values() for key in sorted(kind.machines)], position
+    return [kind.machines[key] for kind in kinds.values() for key in sorted(kind.machines)], position, facts
 
 
 def _machine(kinds: Mapping[str, Kind], address: Address) -> Live:

@@ -24,13 +24,13 @@ from fulmen.adapters.store import (
 )
 from fulmen.core.base.ids import CommandId, NodeId
 from fulmen.core.base.machine import Address
-from fulmen.core.base.outer import Notify
+from fulmen.core.base.outer import HangUp
 from fulmen.core.node import Batch, ColdRow, Ended, JournalRow, Snapshot, StoryRow
 
 LINK = Address("link", b"\x02" * 33)
 OTHER = Address("link", b"\x03" * 33)
 PAID = toy.BatchPaid(1)
-NEWS = (Notify("news", {}),)
+NEWS = (HangUp(NodeId(b"\x02" * 33), "enough"),)
 
 
 @pytest.fixture

@@ -332,6 +332,16 @@ def test_the_journal_stays_short_because_the_machine_that_pins_it_is_snapshotted
     assert max(kept) <= 5
 
 
+def test_many_facts_in_few_rows_make_a_long_tail_as_well():
+    node = a_node(limits=Limits(tail_facts=20))
+    kept = []
+    for batch_number in range(10):
+        events = [(LINK, signed(batch_number * 10 + number, 1)) for number in range(1, 11)]
+        batch = node.run(events)
+        kept.append(batch.position - batch.keep_from)
+    assert max(kept) <= 2
+
+
 def test_a_cold_machine_that_comes_back_to_life_starts_from_a_snapshot():
     class Reopened(toy.Event):
         pass
