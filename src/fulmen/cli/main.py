@@ -15,6 +15,7 @@ from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of_all
 from fulmen.cli.exits import Exit
 from fulmen.cli.exits import __doc__ as exit_codes
+from fulmen.cli.processes import chain, init, start
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.cli.verbs import as_json, commands_of
 
@@ -90,6 +91,8 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "fulmen", "_FULMEN_COMPLETE").source())
 
 
+for process in (init, start, chain):
+    cli.add_command(process)
 for verb in commands_of(REGISTRY):
     cli.add_command(verb)
 

@@ -275,14 +275,14 @@ class _TurnedAway(_Connection):
         self.drop("too many strangers")
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """The two halves of "host:port" or "[IPv6]:port".
+def host_and_port(address: str, *, listening: bool = False) -> tuple[str, int]:
+    """The two halves of "host:port" or "[IPv6]:port". To listen on, port 0 is any free one.
 
     Raises:
         BadAddress: it does not look like that.
     """
     host, colon, port = address.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+    if not (colon and host and port.isascii() and port.isdigit() and (not listening) <= int(port[:6]) < 65536):
         raise BadAddress(address=address[:80])
     return host, int(port)

@@ -54,7 +54,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
             network,
             settings.alias or keys.node_id.hex()[:16],
             settings.policy,
-            tuple(map(host_and_port, settings.listen)),
+            tuple(host_and_port(address, listening=True) for address in settings.listen),
             settings.chain.poll_s,
         )
         daemon = Daemon(options, keys, source)

@@ -1,0 +1,176 @@
+"""Commands that are a process of their own: make a seed, run a node, run the embedded chain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.panel import Panel
+
+from fulmen.adapters.keys.seedfile import NoPassword, create_seed, open_seed, password_given
+from fulmen.cli.exits import Exit
+from fulmen.cli.settings import Settings
+from fulmen.core.base.faults import Fault
+from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
+from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.daemon import settings as daemon_settings
+from fulmen.daemon.daemon import Daemon
+from fulmen.daemon.directory import DataDirectory
+from fulmen.daemon.run import EMBEDDED_CHAIN, run
+from fulmen.regtest.__main__ import run as run_chain
+from fulmen.regtest.rpc.server import ChainOptions
+
+ENTROPY_BYTES = 32
+"""24 words."""
+REGTEST_PASSWORD = "regtest"
+"""What protects a seed that only ever holds coins out of nothing, when nobody chose a password."""
+
+
+@click.command()
+@click.option("--restore", is_flag=True, help="Read the words of an existing seed from standard input.")
+@click.pass_obj
+def init(settings: Settings, restore: bool) -> None:
+    """Make this node's seed, show its 24 words once, and lock it with a password."""
+    directory = _directory(settings)
+    if directory.seed.exists():
+        raise _refusal(f"There is a seed already: {directory.seed}. Nothing was changed.")
+    entropy = _restored() if restore else os.urandom(ENTROPY_BYTES)
+    password = _password_to_set(settings)
+    try:
+        create_seed(directory.seed, entropy, password)
+    except Fault as fault:
+        raise _refusal(str(fault)) from fault
+    if restore:
+        click.echo(f"The seed is back, in {directory.seed}.")
+        return
+    _show_words(settings, mnemonic_of(entropy))
+
+
+@click.command()
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting, as in settings.toml.")
+@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where peers may connect; port 0 takes a free one.")
+@click.option("--alias", help="What the node calls itself.")
+@click.option("--chain", "chain_url", metavar="URL", help="http://user:password@host:port of a bitcoind.")
+@click.option("--password-file", type=click.Path(dir_okay=False, path_type=Path), help="Unlocks the seed unattended.")
+@click.pass_obj
+def start(
+    settings: Settings,
+    given: tuple[str, ...],
+    listen: tuple[str, ...],
+    alias: str | None,
+    chain_url: str | None,
+    password_file: Path | None,
+) -> None:
+    """Run the node until it is told to stop."""
+    try:
+        directory = _directory(settings)
+        flags: dict[str, Any] = {"data_dir": str(settings.home), "network": settings.network}
+        flags |= {"alias": alias, "chain.url": chain_url, "listen": list(listen) or None}
+        flags |= dict(_pair(one) for one in given)
+        file = daemon_settings.default_file(str(settings.home), settings.network)
+        # `--dir` and `--network` were read by the command line already.
+        environ = {name: value for name, value in os.environ.items() if name not in ("FULMEN_DIR", "FULMEN_NETWORK")}
+        wanted = daemon_settings.load(flags, environ, file if file.exists() else None)
+        seed = _unlocked(settings, directory, password_file)
+        asyncio.run(run(wanted, seed, ready=_say_ready))
+    except Fault as fault:
+        raise _refusal(f"{fault.name}: {fault}") from fault
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option("--judge", default="", help="kernel or btclib; the best that is installed without it.")
+@click.option("--forget", is_flag=True, help="Keep nothing on disk.")
+@click.option("--rpcuser", default="", help="A user for other programs, besides the cookie.")
+@click.option("--rpcpassword", default="")
+@click.pass_obj
+def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rpcuser: str, rpcpassword: str) -> None:
+    """Run the embedded regtest chain: a bitcoind of one's own that needs nothing installed."""
+    directory = None if forget else settings.home / EMBEDDED_CHAIN
+    if directory is not None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options = ChainOptions(directory, host, port, rpcuser, rpcpassword, judge)
+    try:
+        asyncio.run(run_chain(options))
+    except Fault as fault:
+        raise _refusal(f"{fault.name}: {fault}") from fault
+    except OSError as error:
+        raise _refusal(f"The chain cannot run: {error}") from error
+
+
+def _say_ready(daemon: Daemon) -> None:
+    listens = ", ".join(f"{host}:{port}" for host, port in daemon.addresses)
+    click.echo(f"{daemon.node_id.hex()} is up, listens on {listens}, data in {daemon.directory}")
+    sys.stdout.flush()
+
+
+def _directory(settings: Settings) -> DataDirectory:
+    try:
+        return DataDirectory(settings.home, settings.network)
+    except Fault as fault:
+        raise _refusal(str(fault)) from fault
+
+
+def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path | None) -> bytes:
+    """The BIP 32 seed behind the words. A regtest node without a seed gets one: its coins are worth nothing."""
+    password = password_given(os.environ, password_file)
+    if not directory.seed.exists() and settings.network == REGTEST.name:
+        create_seed(directory.seed, os.urandom(ENTROPY_BYTES), password or REGTEST_PASSWORD)
+        click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
+    if password is None and settings.network == REGTEST.name and not sys.stdin.isatty():
+        password = REGTEST_PASSWORD
+    if password is None and directory.seed.exists():
+        password = click.prompt("Password", hide_input=True, default=REGTEST_PASSWORD if _plain(settings) else None)
+    return seed_of(mnemonic_of(open_seed(directory.seed, password or "")))
+
+
+def _plain(settings: Settings) -> bool:
+    return settings.network == REGTEST.name
+
+
+def _password_to_set(settings: Settings) -> str:
+    password = password_given(os.environ)
+    if password is not None:
+        return password
+    if not sys.stdin.isatty():
+        if _plain(settings):
+            return REGTEST_PASSWORD
+        raise _refusal(str(NoPassword("give a password: FULMEN_PASSWORD_FILE, or ask on a terminal")))
+    chosen: str = click.prompt("Password for the seed", hide_input=True, confirmation_prompt=True)
+    return chosen
+
+
+def _restored() -> bytes:
+    try:
+        return entropy_of(" ".join(sys.stdin.read().split()))
+    except Fault as fault:
+        raise _refusal(str(fault)) from fault
+
+
+def _show_words(settings: Settings, words: str) -> None:
+    numbered = "\n".join(
+        "  ".join(f"{place + 1:2} {word:<10}" for place, word in enumerate(words.split()) if place // 4 == row)
+        for row in range(6)
+    )
+    settings.console.print(Panel(numbered, title="Write these words down; they are shown once", expand=False))
+    click.echo("They bring back the coins of the wallet. Channels need the data directory as well.")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set takes NAME=VALUE, not {text!r}")
+    return name, value
+
+
+class _Refusal(click.ClickException):
+    exit_code = int(Exit.REFUSED)
+
+
+def _refusal(sentence: str) -> click.ClickException:
+    return _Refusal(sentence)
