@@ -8,10 +8,11 @@ from typing import Any
 from tests.builders.env import an_env
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.funds import AttachFee, ForeignInput, Output
 from fulmen.core.base.ids import BlockHash, CommandId, OutPoint, Txid
-from fulmen.core.base.machine import Event, Step
+from fulmen.core.base.machine import Address, Event, Step
 from fulmen.core.base.outer import Block, ScriptPaid
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
 from fulmen.core.bitcoin.accounts import Accounts, KeyPath, accounts_of, public_accounts, script_at
 from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.bitcoin.script import p2tr, p2wpkh
@@ -67,3 +68,15 @@ def a_wallet(*amounts_sat: int, height: int = 100, path: KeyPath = NEW) -> Walle
 
 def step_of(wallet: Wallet, event: Event, env: Env | None = None, **changes: Any) -> Step[Wallet]:
     return decide(wallet, event, env or an_env(**changes))
+
+
+ONCHAIN = Address("onchain", b"\x01" * 32)
+HTLC = ForeignInput(OutPoint(Txid(b"\x77" * 32), 3), 1, Output(Sat(40_000), TAPROOT_ELSEWHERE), Weight(705))
+"""An input of an HTLC transaction, which pays its fee with somebody else's coins."""
+
+
+def a_fee_request(*foreign: ForeignInput, outputs: tuple[Output, ...] = (), rate: int = 2000) -> AttachFee:
+    return AttachFee(b"ref", ONCHAIN, "htlc-timeout", foreign, outputs, 600_000, 2, FeeratePerKw(rate))
+
+
+HTLC_REQUEST = a_fee_request(HTLC, outputs=(Output(Sat(40_000), ELSEWHERE),))

@@ -7,7 +7,7 @@ from fulmen.core.base.faults import Refused
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.machine import Address, CallerGone, Event, Lull, Step, Topic
 from fulmen.core.base.mount import Mount
-from fulmen.core.base.outer import Want, WantPublished
+from fulmen.core.base.outer import Want, WantPublished, WantSpendWatch
 from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, Accounts, script_at
 from fulmen.core.wallet.chain import chain
 from fulmen.core.wallet.commands import commands
@@ -57,13 +57,17 @@ def decide(wallet: Wallet, event: Event, env: Env) -> Step[Wallet]:
 
 
 def wants(wallet: Wallet) -> tuple[Want, ...]:
-    """Every script watched, and every transaction of ours published that waits for a block and can still get one."""
+    """Every script and coin watched, and every transaction of ours published that can still get a block.
+
+    A spend of a taproot coin does not show whose it was, so whoever watches scripts alone may miss it.
+    """
     published = [
         WantPublished(tx.own.name, tx.own.tx, (tx.own.sign,))
         for tx in wallet.alive
         if tx.block is None and tx.own is not None and not tx.own.lent
     ]
-    return (*watches(wallet), *published)
+    coins = [WantSpendWatch(coin.outpoint, coin.script_pubkey) for coin in wallet.at_stake]
+    return (*watches(wallet), *coins, *published)
 
 
 def view(wallet: Wallet) -> WalletView:

@@ -115,6 +115,12 @@ class Wallet(Record, dict=True):
         return tuple([coin for coin in self._coins() if coin.outpoint not in spent])
 
     @cached_property
+    def at_stake(self) -> tuple[Coin, ...]:
+        """Confirmed coins that no confirmed transaction spends: somebody with the same words could still do it."""
+        spent = {outpoint: True for tx in self.txs if tx.block is not None for outpoint in tx.spends}
+        return tuple([c for c in self._coins() if c.block is not None and c.outpoint not in spent])
+
+    @cached_property
     def reserved(self) -> dict[OutPoint, bytes]:
         """Which coins are promised, and for whom.
 

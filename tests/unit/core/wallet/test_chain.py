@@ -27,6 +27,7 @@ from fulmen.core.base.outer import (
     ScriptPaid,
     TxConfirmed,
     WantPublished,
+    WantSpendWatch,
 )
 from fulmen.core.base.policy import Policy, WalletPolicy
 from fulmen.core.base.units import BlockHeight, Sat
@@ -85,6 +86,18 @@ def test_the_same_fact_may_come_as_any_of_the_three_events() -> None:
     coin = wallet.unspent[0].outpoint
     spend = Tx(2, (TxIn(coin),), (TxOut(Sat(39_000), ELSEWHERE),))
     assert parts(after(wallet, OutputSpent(coin, spend.serialize(), block))).total_sat == 0
+
+
+def test_every_confirmed_coin_is_watched_until_a_block_spends_it() -> None:
+    wallet = a_wallet(40_000)
+    coin = wallet.unspent[0]
+    watch = WantSpendWatch(coin.outpoint, coin.script_pubkey)
+    assert watch in wants(wallet)
+    assert watch not in wants(after(wallet, rewound(99)))
+    step = step_of(wallet, WITHDRAWAL)
+    assert watch in wants(step.state)
+    tx = parse_tx(step.actions[0].result.tx)
+    assert watch not in wants(after(step.state, OutputSpent(coin.outpoint, tx.serialize(), a_block(101))))
 
 
 def test_what_is_not_ours_leaves_no_trace() -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders.judge import verify_spend
-from tests.builders.wallets import ELSEWHERE, SECRET_ACCOUNTS, TAPROOT_ELSEWHERE, a_block, a_wallet, step_of, told
+from tests.builders.wallets import (
+    ELSEWHERE,
+    HTLC,
+    HTLC_REQUEST,
+    ONCHAIN,
+    SECRET_ACCOUNTS,
+    a_block,
+    a_fee_request,
+    a_wallet,
+    step_of,
+    told,
+)
 
 from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused, ForeignInput, Output
 from fulmen.core.base.ids import OutPoint, Txid
-from fulmen.core.base.machine import Address, Step, Tell
+from fulmen.core.base.machine import Step, Tell
 from fulmen.core.base.outer import WantPublished
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
 from fulmen.core.bitcoin.accounts import SignWalletInputs, sign_wallet_inputs
@@ -22,14 +31,7 @@ from fulmen.core.wallet.facts import forget
 from fulmen.core.wallet.machine import wants
 from fulmen.core.wallet.state import Wallet
 
-ONCHAIN = Address("onchain", b"\x01" * 32)
-HTLC = ForeignInput(OutPoint(Txid(b"\x77" * 32), 3), 1, Output(Sat(40_000), TAPROOT_ELSEWHERE), Weight(705))
 ANCHOR = ForeignInput(OutPoint(Txid(b"\x78" * 32), 0), 0, Output(Sat(330), ELSEWHERE), Weight(280))
-
-
-def a_request(*foreign: ForeignInput, outputs: tuple[Output, ...] = (), **changes: Any) -> AttachFee:
-    rate = FeeratePerKw(changes.pop("rate", 2000))
-    return AttachFee(b"ref", ONCHAIN, "htlc-timeout", foreign, outputs, 600_000, 2, rate).but(**changes)
 
 
 def attached(step: Step[Wallet]) -> tuple[Tx, SignWalletInputs]:
@@ -37,9 +39,6 @@ def attached(step: Step[Wallet]) -> tuple[Tx, SignWalletInputs]:
     assert isinstance(tell, Tell) and tell.to == ONCHAIN
     assert isinstance(tell.event, FeeAttached) and isinstance(tell.event.sign, SignWalletInputs)
     return parse_tx(tell.event.tx), tell.event.sign
-
-
-HTLC_REQUEST = a_request(HTLC, outputs=(Output(Sat(40_000), ELSEWHERE),))
 
 
 def test_inputs_and_outputs_keep_their_places_and_ours_come_after() -> None:
@@ -55,7 +54,7 @@ def test_inputs_and_outputs_keep_their_places_and_ours_come_after() -> None:
 
 @given(st.integers(253, 20_000), st.integers(0, 20_000), st.booleans())
 def test_the_fee_is_what_was_asked_and_never_less(rate: int, extra: int, lifts_a_parent: bool) -> None:
-    parts = a_request(ANCHOR, rate=rate) if lifts_a_parent else HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(rate))
+    parts = a_fee_request(ANCHOR, rate=rate) if lifts_a_parent else HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(rate))
     tx, request = attached(step_of(a_wallet(300_000, 90_000, 20_000), parts.but(extra_fee_sat=Sat(extra))))
     signed = sign_wallet_inputs(SECRET_ACCOUNTS, tx, request)
     foreign = (ANCHOR if lifts_a_parent else HTLC).weight
@@ -103,7 +102,7 @@ def test_a_transaction_that_was_given_up_may_be_mined_all_the_same() -> None:
     [
         (HTLC_REQUEST.but(extra_fee_sat=Sat(60_000)), "InsufficientFunds"),
         (HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(10)), "FeerateOutOfRange"),
-        (a_request(ANCHOR, rate=250_000), "InsufficientFunds"),
+        (a_fee_request(ANCHOR, rate=250_000), "InsufficientFunds"),
     ],
 )
 def test_a_fee_that_cannot_be_paid_is_refused_by_name(event: AttachFee, why: str) -> None:
