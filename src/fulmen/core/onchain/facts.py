@@ -1,0 +1,163 @@
+"""What can become true of a channel's end on the chain. Facts about blocks name them, and are undone with them."""
+
+from __future__ import annotations
+
+from fulmen.core.base.ids import RECEIVED, HtlcKey, OutPoint, Preimage
+from fulmen.core.base.machine import Fact, evolves
+from fulmen.core.base.outer import Block
+from fulmen.core.base.units import BlockHeight
+from fulmen.core.commitments.close import ChannelAtClose, KnownPreimage
+from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.onchain.classify import Kind
+from fulmen.core.onchain.state import Claim, Ending, GivenUp, Onchain, Taken
+
+
+class OursPublished(Fact):
+    """The channel publishes this commitment of ours."""
+
+    commitment: CommitmentView
+
+
+class CloseSeen(Fact):
+    """The funding is spent in a block."""
+
+    close: ChannelAtClose
+    tx: bytes
+    block: Block
+    kind: Kind
+
+
+class CloseUndone(Fact):
+    """The block with that spend left the chain."""
+
+
+class DestinationSet(Fact):
+    """Everything is swept to this script of our wallet."""
+
+    script_pubkey: bytes
+
+
+class OutputTaken(Fact):
+    """An output that matters is spent in a block."""
+
+    taken: Taken
+
+
+class BlocksUndone(Fact):
+    """Blocks above this height left the chain."""
+
+    above: BlockHeight
+
+
+class ClaimDecided(Fact):
+    """This transaction of ours takes an output."""
+
+    claim: Claim
+
+
+class OutputGivenUp(Fact):
+    """An output costs more than it brings."""
+
+    outpoint: OutPoint
+    why: str
+
+
+class ReceivedPreimageKnown(Fact):
+    """The preimage of an HTLC that we received became known after the close."""
+
+    key: HtlcKey
+    preimage: Preimage
+
+
+class OfferedPreimageSeen(Fact):
+    """The chain showed the preimage of an HTLC that we offered. It stays known whatever becomes of the block."""
+
+    key: HtlcKey
+    preimage: Preimage
+
+
+class OfferedHtlcDead(Fact):
+    """An HTLC that we offered can no longer be paid downstream, as deep as we ask for."""
+
+    key: HtlcKey
+
+
+class AllResolved(Fact):
+    """Nothing is left to do."""
+
+
+@evolves(OursPublished)
+def _ours_published(state: Onchain, fact: OursPublished) -> Onchain:
+    return state.but(publishing=fact.commitment)
+
+
+@evolves(CloseSeen)
+def _close_seen(state: Onchain, fact: CloseSeen) -> Onchain:
+    ending = Ending(fact.close, fact.tx, fact.block, fact.kind)
+    known = fact.close.preimages
+    received = [*state.preimages, *(one for one in known if one.key.direction is RECEIVED)]
+    fulfilled = [*state.fulfilled, *(one.key for one in known if one.key.direction is not RECEIVED)]
+    return state.but(
+        ending=ending,
+        preimages=tuple({one.key: one for one in received}.values()),
+        fulfilled=tuple(dict.fromkeys(fulfilled)),
+        taken=(),
+        claims=tuple([claim for claim in state.claims if claim.root == ending.txid]),
+        given_up=(),
+    )
+
+
+@evolves(CloseUndone)
+def _close_undone(state: Onchain, _: CloseUndone) -> Onchain:
+    # Our transactions stay: the same spend will most likely be in another block, and they fit it.
+    return state.but(ending=None, taken=(), given_up=())
+
+
+@evolves(DestinationSet)
+def _destination_set(state: Onchain, fact: DestinationSet) -> Onchain:
+    return state.but(destination=fact.script_pubkey)
+
+
+@evolves(OutputTaken)
+def _output_taken(state: Onchain, fact: OutputTaken) -> Onchain:
+    taken = fact.taken
+    return state.but(
+        taken=(*(other for other in state.taken if other.outpoint != taken.outpoint), taken),
+        claims=tuple([c for c in state.claims if c.outpoint != taken.outpoint or c.txid == taken.txid]),
+    )
+
+
+@evolves(BlocksUndone)
+def _blocks_undone(state: Onchain, fact: BlocksUndone) -> Onchain:
+    return state.but(taken=tuple([taken for taken in state.taken if taken.block.height <= fact.above]))
+
+
+@evolves(ClaimDecided)
+def _claim_decided(state: Onchain, fact: ClaimDecided) -> Onchain:
+    others = [claim for claim in state.claims if claim.outpoint != fact.claim.outpoint]
+    return state.but(claims=(*others, fact.claim))
+
+
+@evolves(OutputGivenUp)
+def _output_given_up(state: Onchain, fact: OutputGivenUp) -> Onchain:
+    return state.but(given_up=(*state.given_up, GivenUp(fact.outpoint, fact.why)))
+
+
+@evolves(ReceivedPreimageKnown)
+def _received_preimage_known(state: Onchain, fact: ReceivedPreimageKnown) -> Onchain:
+    return state.but(preimages=(*state.preimages, KnownPreimage(fact.key, fact.preimage)))
+
+
+@evolves(OfferedPreimageSeen)
+def _offered_preimage_seen(state: Onchain, fact: OfferedPreimageSeen) -> Onchain:
+    return state.but(fulfilled=(*state.fulfilled, fact.key))
+
+
+@evolves(OfferedHtlcDead)
+def _offered_htlc_dead(state: Onchain, fact: OfferedHtlcDead) -> Onchain:
+    return state.but(failed=(*state.failed, fact.key))
+
+
+@evolves(AllResolved)
+def _all_resolved(state: Onchain, _: AllResolved) -> Onchain:
+    return state.but(resolved=True)

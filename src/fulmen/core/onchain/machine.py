@@ -1,0 +1,282 @@
+"""The machine of one channel's end on the chain: who tells it what, and what it wants to be in place."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Malformed, Refused
+from fulmen.core.base.funds import FeeAttached, FeeRefused
+from fulmen.core.base.machine import Address, Event, Faulted, Lull, Step, Story, Topic, Undelivered
+from fulmen.core.base.mount import Mount
+from fulmen.core.base.outer import (
+    ChainRewound,
+    HeightReached,
+    Notify,
+    OutputSpent,
+    PublishFailed,
+    TxConfirmed,
+    Want,
+    WantHeight,
+    WantPublished,
+    WantSpendWatch,
+)
+from fulmen.core.base.units import BlockHeight
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.close import ChannelSpent, ChannelUnspent, ClaimHtlc, CommitmentPublished
+from fulmen.core.onchain.claims import claim_all, detach, outpoint_of, voided, with_fee
+from fulmen.core.onchain.classify import Kind, kind_of
+from fulmen.core.onchain.facts import (
+    BlocksUndone,
+    ClaimDecided,
+    CloseSeen,
+    CloseUndone,
+    OursPublished,
+    OutputTaken,
+    ReceivedPreimageKnown,
+)
+from fulmen.core.onchain.fates import learn_preimages, tell_dead
+from fulmen.core.onchain.lifting import child_of, lift
+from fulmen.core.onchain.local_close import second_stage_in
+from fulmen.core.onchain.matters import Purpose
+from fulmen.core.onchain.resolution import resolve
+from fulmen.core.onchain.state import Claim, Onchain, SecondStage, Taken, initial
+
+KIND = "onchain"
+
+onchain = Topic()
+
+_ALARMS = {
+    Kind.REVOKED: "the peer published a commitment that it had revoked",
+    Kind.BEYOND: "the peer published a commitment newer than any we know: HTLCs are lost, our balance is taken",
+    Kind.UNKNOWN: "the funding was spent in a way that we do not know: keys may have leaked, and funds may be lost",
+}
+
+
+class ChainSaidNonsense(Refused):
+    """The chain source gave a transaction that cannot be read."""
+
+
+class NotForOnchain(Refused):
+    """There is no handler for this event."""
+
+
+# -- from the channel -------------------------------------------------------------------------------------------------
+
+
+@onchain.on(CommitmentPublished)
+def on_commitment_published(state: Onchain, event: CommitmentPublished, env: Env) -> Step[Onchain]:
+    """Our commitment is on its way: see that its fee is enough."""
+    step = Step(state)
+    if state.publishing != event.commitment:
+        step.fact(OursPublished(event.commitment))
+    return step.then(partial(_go_on, env=env))
+
+
+@onchain.on(ChannelSpent)
+def on_channel_spent(state: Onchain, event: ChannelSpent, env: Env) -> Step[Onchain]:
+    """The funding is spent in a block: find out by what, and take what is ours."""
+    step = Step(state)
+    before = state.ending
+    if before is not None and (before.tx, before.block) == (event.tx, event.block):
+        return step
+    tx = _parsed(event.tx)
+    kind = kind_of(event.close, tx)
+    step.fact(CloseSeen(event.close, event.tx, event.block, kind))
+    about = {"channel_id": state.channel_id.hex(), "txid": tx.txid[::-1].hex(), "kind": kind.value}
+    step.act(*voided(state, step.state), Story(Address("channel", state.channel_id), "closed on the chain", about))
+    if kind in _ALARMS:
+        # BOLT 5: "MUST inform the user of potentially lost funds"; "MUST warn the user of potentially lost funds."
+        step.act(Notify("alarm", about | {"text": _ALARMS[kind]}))
+    return step.then(partial(_go_on, env=env))
+
+
+@onchain.on(ChannelUnspent)
+def on_channel_unspent(state: Onchain, _event: ChannelUnspent, _env: Env) -> Step[Onchain]:
+    """The block with the spend left the chain: begin again with the next."""
+    return Step(state) if state.ending is None else Step(state).fact(CloseUndone())
+
+
+@onchain.on(ClaimHtlc)
+def on_claim_htlc(state: Onchain, event: ClaimHtlc, env: Env) -> Step[Onchain]:
+    """The preimage of an HTLC that we received is known now."""
+    step = Step(state)
+    if event.key in state.preimage_of or state.ending is None:
+        return step
+    return step.fact(ReceivedPreimageKnown(event.key, event.preimage)).then(partial(_go_on, env=env))
+
+
+# -- from the chain ---------------------------------------------------------------------------------------------------
+
+
+@onchain.on(OutputSpent)
+def on_output_spent(state: Onchain, event: OutputSpent, env: Env) -> Step[Onchain]:
+    """An output that matters is spent. Preimages count from the mempool on, all else from a block.
+
+    Raises:
+        ChainSaidNonsense: the transaction cannot be read.
+    """
+    matter = state.matters.get(event.outpoint)
+    if matter is None:
+        return Step(state)
+    tx = _parsed(event.tx)
+    step = learn_preimages(state, tx)
+    if event.block is None:
+        return step
+    found = second_stage_in(matter, tx)
+    taken = Taken(event.outpoint, tx.txid, event.block, None if found is None else SecondStage(*found))
+    if state.taken_by.get(event.outpoint) != taken:
+        step.fact(OutputTaken(taken))
+        step.act(*voided(state, step.state))
+    return step.then(partial(_go_on, env=env))
+
+
+@onchain.on(TxConfirmed)
+def on_tx_confirmed(state: Onchain, _event: TxConfirmed, _env: Env) -> Step[Onchain]:
+    """A transaction of ours is in a block: what it took says so itself."""
+    return Step(state)
+
+
+@onchain.on(HeightReached)
+def on_height_reached(state: Onchain, _event: HeightReached, env: Env) -> Step[Onchain]:
+    """A block: some outputs are ripe now, some spends deep enough."""
+    return _go_on(state, env)
+
+
+@onchain.on(ChainRewound)
+def on_chain_rewound(state: Onchain, event: ChainRewound, _env: Env) -> Step[Onchain]:
+    """Blocks left the chain: what was spent in them waits again, and our transactions with it.
+
+    BOLT 5: "MUST be prepared to resolve outputs multiple times, in case of blockchain reorganizations."
+    """
+    if all(taken.block.height <= event.to for taken in state.taken):
+        return Step(state)
+    return Step(state).fact(BlocksUndone(event.to))
+
+
+@onchain.on(PublishFailed)
+def on_publish_failed(state: Onchain, event: PublishFailed, _env: Env) -> Step[Onchain]:
+    """A transaction was refused: it is tried again with the next block; the operator hears why."""
+    about = {"channel_id": state.channel_id.hex(), "publish_failed": event.name, "reason": event.reason}
+    return Step(state).act(Notify("onchain", about | {"txid": event.txid[::-1].hex()}))
+
+
+# -- from the wallet --------------------------------------------------------------------------------------------------
+
+
+@onchain.on(FeeAttached)
+def on_fee_attached(state: Onchain, event: FeeAttached, _env: Env) -> Step[Onchain]:
+    """The wallet pays for a transaction of ours; if it is not needed any more, the coins go back."""
+    step = Step(state)
+    if any(claim.wallet_ref == event.ref for claim in state.claims):
+        return step
+    claim = _claim_of(state, event)
+    return step.act(detach(event.ref)) if claim is None else step.fact(ClaimDecided(claim))
+
+
+@onchain.on(FeeRefused)
+def on_fee_refused(state: Onchain, event: FeeRefused, _env: Env) -> Step[Onchain]:
+    """The wallet cannot pay: it is asked again with the next block; the operator hears what is missing."""
+    outpoint = outpoint_of(event.ref)
+    about = {"channel_id": state.channel_id.hex(), "output": str(outpoint), "why": event.why, "text": event.text}
+    return Step(state).act(Notify("alarm", about))
+
+
+def _claim_of(state: Onchain, event: FeeAttached) -> Claim | None:
+    outpoint = outpoint_of(event.ref)
+    if state.ending is None:
+        commitment = state.publishing
+        return None if commitment is None else child_of(commitment, outpoint, event.tx, event.sign, event.ref)
+    matter = state.matters.get(outpoint)
+    if matter is None or matter.htlc_tx is None or outpoint in state.taken_by:
+        return None
+    return with_fee(state, state.ending, matter, event.tx, event.sign, event.ref)
+
+
+# -- what went wrong --------------------------------------------------------------------------------------------------
+
+
+@onchain.on(Faulted)
+def on_faulted(state: Onchain, event: Faulted, _env: Env) -> Step[Onchain]:
+    """An event was refused: the log has it."""
+    about = {"channel_id": state.channel_id.hex(), "event": type(event.event).__name__, "fault": str(event.why)}
+    return Step(state).act(Notify("onchain", about))
+
+
+@onchain.on(Undelivered)
+def on_undelivered(state: Onchain, event: Undelivered, _env: Env) -> Step[Onchain]:
+    """Somebody did not take what we said: the wallet is asked again, an owner may be gone; the log has it."""
+    told = type(event.action.event).__name__
+    about = {"channel_id": state.channel_id.hex(), "undelivered": told, "to": str(event.action.to)}
+    return Step(state).act(Notify("onchain", about))
+
+
+# -- the machine ------------------------------------------------------------------------------------------------------
+
+
+def decide(state: Onchain, event: Event, env: Env) -> Step[Onchain]:
+    """Hand an event to its handler; what is over hears nothing any more.
+
+    Raises:
+        NotForOnchain: it has none.
+    """
+    if state.resolved or isinstance(event, Lull):
+        return Step(state)
+    handler = onchain.get(type(event))
+    if handler is None:
+        raise NotForOnchain(event=type(event).__name__)
+    step: Step[Onchain] = handler(state, event, env)
+    return step
+
+
+def wants(state: Onchain) -> tuple[Want, ...]:
+    """Every output that matters watched, every transaction of ours published that can still take one, every block."""
+    ending = state.ending
+    if state.resolved or (ending is None and state.publishing is None):
+        return ()
+    if ending is None:
+        assert state.publishing is not None
+        root = build(state.publishing).txid
+        children = [_published(claim) for claim in state.claims if claim.root == root]
+        return (WantHeight(BlockHeight(0)), *children)
+    watches = [
+        WantSpendWatch(matter.outpoint, matter.script_pubkey, matter.height)
+        for matter in state.matters.values()
+        if matter.purpose is not Purpose.ANCHOR or matter.outpoint in state.claim_on
+    ]
+    published = [
+        _published(claim)
+        for claim in state.claims
+        if claim.outpoint in state.matters and claim.outpoint not in state.taken_by
+    ]
+    return (WantHeight(ending.block.height), *watches, *published)
+
+
+def _published(claim: Claim) -> WantPublished:
+    return WantPublished(claim.name, claim.tx, claim.sign)
+
+
+def _go_on(state: Onchain, env: Env) -> Step[Onchain]:
+    """Whatever time and news have made possible: take outputs, tell owners, be done."""
+    if state.ending is None:
+        return lift(state, env)
+    step = claim_all(state, env)
+    return step.then(partial(tell_dead, env=env)).then(partial(resolve, env=env))
+
+
+def _parsed(raw: bytes) -> Tx:
+    try:
+        return parse_tx(raw)
+    except Malformed as fault:
+        raise ChainSaidNonsense(str(fault)) from None
+
+
+MOUNT = Mount(
+    kind=KIND,
+    initial=initial,
+    decide=decide,
+    wants=wants,
+    ended=lambda state: state.resolved,
+    takes_frozen=lambda _state, _event: True,
+)

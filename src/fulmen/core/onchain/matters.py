@@ -1,0 +1,116 @@
+"""The outputs that matter to us, and how we take each: what the kinds of close have in common."""
+
+from __future__ import annotations
+
+import enum
+
+from fulmen.core.base.ids import OutPoint, Point, Preimage, Signature
+from fulmen.core.base.outer import Block
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.bitcoin.transaction import Tx
+from fulmen.core.commitments.close import ChannelAtClose
+from fulmen.core.commitments.htlcs import Htlc
+from fulmen.core.transactions.commitment import CommitmentOutput
+from fulmen.core.transactions.spending import Spend, claim_offered_htlc
+
+LONGEST_RELATIVE_LOCK = 0xFFFF
+"""BIP 68: a larger nSequence is no number of blocks to wait."""
+
+
+class Purpose(enum.Enum):
+    """Why an output matters."""
+
+    TO_LOCAL = "to_local"
+    """Our balance on our commitment, after a delay."""
+    TO_REMOTE = "to_remote"
+    """Our balance on the peer's commitment."""
+    HTLC_TIMEOUT = "HTLC-timeout"
+    """We offered it, on our commitment: ours after its expiry, by a transaction that the peer signed in advance."""
+    HTLC_SUCCESS = "HTLC-success"
+    """We received it, on our commitment: ours with the preimage, by a transaction that the peer signed in advance."""
+    TAKE_BACK = "offered HTLC"
+    """We offered it, on the peer's commitment: ours after its expiry."""
+    CLAIM = "received HTLC"
+    """We received it, on the peer's commitment: ours with the preimage."""
+    SECOND_STAGE = "second stage"
+    """The output of an HTLC transaction of ours, after a delay."""
+    ANCHOR = "anchor"
+    """Ours, by which we lift the fee of our commitment."""
+    WATCH = "watched"
+    """Not ours to take, or we do not know what it is; its spender may show a preimage."""
+
+    @property
+    def needs_preimage(self) -> bool:
+        """Whether it is ours only with a preimage."""
+        return self in (Purpose.HTLC_SUCCESS, Purpose.CLAIM)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether it is an HTLC that we offered."""
+        return self in (Purpose.HTLC_TIMEOUT, Purpose.TAKE_BACK)
+
+
+class HtlcTx(Record):
+    """An HTLC transaction of our own commitment."""
+
+    tx: Tx
+    peer_signature: Signature
+    second_stage_script: bytes
+    to_self_delay: int
+
+
+class Matter(Record):
+    """An output that matters."""
+
+    purpose: Purpose
+    outpoint: OutPoint
+    amount_sat: Sat
+    script_pubkey: bytes
+    height: BlockHeight
+    """Of the block in which it stands."""
+    per_commitment_point: Point = Point(b"")
+    """What the key that takes it is derived with; empty where none is needed."""
+    output: CommitmentOutput | None = None
+    """Where it is one of a commitment that we can read."""
+    spend: Spend | None = None
+    """How one signature of ours takes it; with a preimage, see `spend_with`."""
+    csv: int = 0
+    """For `CLAIM`: how many blocks it waits."""
+    htlc_tx: HtlcTx | None = None
+
+    def spend_with(self, preimage: Preimage | None) -> Spend | None:
+        """How one signature of ours takes it, now that we know this preimage; None if that is not the way."""
+        if self.purpose is Purpose.CLAIM:
+            assert self.output is not None
+            return None if preimage is None else claim_offered_htlc(self.output, preimage, self.csv)
+        return self.spend
+
+    @property
+    def ripe_at(self) -> BlockHeight:
+        """The height of the tip at which the next block may hold our transaction."""
+        if self.htlc_tx is not None:
+            tx = self.htlc_tx.tx
+            return self._ripe(tx.inputs[0].sequence, tx.locktime)
+        if self.spend is not None:
+            return self._ripe(self.spend.sequence, self.spend.locktime)
+        return self._ripe(self.csv, 0)
+
+    def _ripe(self, sequence: int, locktime: int) -> BlockHeight:
+        # BIP 68: n blocks after the one it stands in. BIP 65 and nLockTime: in a block above that height.
+        waits = sequence if sequence <= LONGEST_RELATIVE_LOCK else 0
+        return BlockHeight(max(self.height + waits - 1, locktime))
+
+
+class Spent(Record):
+    """The funding output as a block shows it spent."""
+
+    close: ChannelAtClose
+    tx: Tx
+    block: Block
+
+
+def htlcs_of(close: ChannelAtClose) -> tuple[Htlc, ...]:
+    """Every HTLC of the commitments that are not revoked, each once."""
+    views = [view for view in (close.local, close.remote, close.remote_next) if view is not None]
+    return tuple({htlc.key: htlc for view in views for htlc in view.htlcs}.values())

@@ -1,0 +1,626 @@
+"""Two ends of a channel that closes on an embedded chain: each a node with its wallet, its keys and its disk.
+
+Commitments are written down as a test needs them, and signed by the real keys of the other end; whatever the machines
+publish has to pass the chain's mempool and its judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from tests.builders.channels import CAPACITY_SAT, KEY_INDEX, env_of, keys_of, terms_of
+from tests.builders.env import FEERATES
+from tests.builders.regtest import a_node
+from tests.laws.audits import audit
+
+from fulmen.adapters.store.codec import Codec
+from fulmen.core.base.env import Env, Feerates
+from fulmen.core.base.ids import (
+    OFFERED,
+    RECEIVED,
+    ChannelId,
+    HtlcKey,
+    NodeId,
+    OutPoint,
+    PaymentHash,
+    Preimage,
+    Txid,
+    channel_id_of,
+)
+from fulmen.core.base.machine import Action, Address, Event, Fact, Lull, Step, evolves
+from fulmen.core.base.mount import Mount
+from fulmen.core.base.outer import Block, HeightReached, Notify, PublishFailed, WantPublished
+from fulmen.core.base.policy import DeadlinePolicy, Policy
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat
+from fulmen.core.bitcoin.accounts import KeyPath, script_at
+from fulmen.core.bitcoin.transaction import Tx, TxOut, parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.close import (
+    ChannelAtClose,
+    ChannelResolved,
+    ChannelSpent,
+    ChannelUnspent,
+    ClaimHtlc,
+    CommitmentPublished,
+    KnownPreimage,
+    OfferOwner,
+)
+from fulmen.core.commitments.commitment import LOCAL, REMOTE, Side
+from fulmen.core.commitments.htlcs import Failed, Fulfilled, Htlc, HtlcRemoved
+from fulmen.core.commitments.params import ChannelParams, Funding
+from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.crypto.shachain import Shachain, index_of
+from fulmen.core.node import Batch, Gate, Limits, Node, WantsChanged
+from fulmen.core.node.watching import Rescan, WatchMatcher, chain_block, chain_tx
+from fulmen.core.onchain.machine import MOUNT
+from fulmen.core.onchain.state import Onchain, initial
+from fulmen.core.signer.requests import SignFundingSpend
+from fulmen.core.signer.signing import sign_commitment
+from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
+from fulmen.core.transactions.funding import funding_output
+from fulmen.core.wallet.balance import balance
+from fulmen.core.wallet.machine import mount as wallet_mount
+from fulmen.core.wallet.state import Wallet
+from fulmen.regtest.consensus import Rejected
+from fulmen.regtest.node import RegtestNode
+from fulmen.sim.disk import SimulatedDisk
+
+NAMES = ("alice", "bob")
+DELAY = 6
+DEADLINES = DeadlinePolicy(resolved_depth=CltvDelta(12), reorg_safe_depth=CltvDelta(3))
+ALICE_MSAT = Msat(600_000_000)
+COIN_SAT = Sat(200_000)
+"""What each wallet has in the beginning."""
+_MATURE = 101
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An HTLC of a test. `within` says which commitments hold it: alice's, bob's, bob's next, or bob's last one."""
+
+    id: int
+    by: str
+    amount_msat: int = 50_000_000
+    expires_in: int = 10
+    within: tuple[str, ...] = ("alice", "bob", "bob_next")
+    same_hash_as: int | None = None
+
+    @property
+    def preimage(self) -> Preimage:
+        """What redeems it."""
+        number = self.id if self.same_hash_as is None else self.same_hash_as
+        return Preimage(sha256(b"planned %s %d" % (self.by.encode(), number)))
+
+    def key(self, name: str, channel_id: ChannelId) -> HtlcKey:
+        """Its name, seen from this end."""
+        return HtlcKey(channel_id, OFFERED if self.by == name else RECEIVED, self.id)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A channel at the moment of its close."""
+
+    format: str = ANCHORS_ZERO_FEE_HTLC.name
+    htlcs: tuple[Planned, ...] = ()
+    feerate: int = 1000
+    feerates: Feerates = FEERATES
+    bob_has_next: bool = False
+    """Whether alice has signed a next commitment of bob, and bob got it."""
+    known: tuple[tuple[str, int], ...] = ()
+    """(end, HTLC id): who knows which preimage from the beginning."""
+    coin_sat: Sat = COIN_SAT
+    outdated: bool = False
+    """Alice has lost state: she knows no commitment of bob's after number 4."""
+
+
+# -- a toy owner, circuit and channel: they write down what they are told ----------------------------------------------
+
+
+class Told(Record):
+    """What was said to a listener, each once."""
+
+    events: tuple[Event, ...] = ()
+
+
+class ToldNews(Fact):
+    """Something was said."""
+
+    event: Any
+
+
+@evolves(ToldNews)
+def _told(state: Told, fact: ToldNews) -> Told:
+    return state.but(events=(*state.events, fact.event))
+
+
+def _listen(state: Told, event: Event, _env: Env) -> Step[Told]:
+    if isinstance(event, Lull) or event in state.events:
+        return Step(state)
+    return Step(state).fact(ToldNews(event))
+
+
+def _listener(kind: str) -> Mount:
+    return Mount(kind=kind, initial=lambda _key: Told(), decide=_listen)
+
+
+# -- one end -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Host:
+    """One end: a node with wallet and keys."""
+
+    court: Court
+    name: str
+    codec: Codec = field(default_factory=Codec)
+    node: Node | None = None
+    gate: Gate | None = None
+    matcher: WatchMatcher | None = None
+    notices: list[Notify] = field(default_factory=list)
+    published: dict[Txid, str] = field(default_factory=dict)
+    publishes_commitment: bool = False
+    failures: list[PublishFailed] = field(default_factory=list)
+    crash_at: Callable[[Batch], None] = lambda _batch: None
+
+    def __post_init__(self) -> None:
+        self.disk = SimulatedDisk(lambda value: self.codec.unpack(self.codec.pack(value)))
+        self.keys = keys_of(self.name)
+        self.inbox: list[tuple[Address, Event]] = []
+        self.rescans: list[Rescan] = []
+        self.changed: list[WantsChanged] = []
+
+    def start(self) -> None:
+        tip = self.court.tip
+        node = Node(
+            (MOUNT, wallet_mount(self.keys.accounts), _listener("channel"), _listener("circuit"), _listener("owner")),
+            lambda: self.court.env(self.name),
+            verify=lambda _checks: None,
+            cold=self.disk,
+            limits=Limits(tail_rows=8, snapshots_per_batch=1),
+            audit=audit,
+        )
+        self.node = node
+        self.matcher = WatchMatcher(tip)
+        self.inbox, self.changed = [], []
+        self.gate = Gate(
+            node,
+            self.disk,
+            self.keys,
+            perform=self._perform,
+            wanted=self.changed.append,
+            refused=self._refused,
+        )
+        stored = self.disk.load()
+        self._submit(node.resume(stored.snapshots, stored.rows))
+        # A shell looks at the blocks that a wallet may have missed; here that is all of them.
+        for height in range(1, tip.height + 1):
+            block = self.court.block(height)
+            events = self.matcher.scan(block, [want for want in self.node.wants() if want[0].kind == "wallet"])
+            self.inbox += events
+
+    def crash(self) -> None:
+        """Memory is gone."""
+        if self.gate is not None:
+            self.gate.shut()
+        self.disk.crash()
+        self.node = self.gate = self.matcher = None
+        self.inbox, self.changed = [], []
+
+    def run(self, events: Iterable[tuple[Address, Event]]) -> None:
+        if self.node is not None:
+            self._submit(self.node.run(events))
+
+    def pump(self) -> bool:
+        """Hand in what waits, follow what is wanted; True if anything happened."""
+        if self.node is None:
+            self.start()
+            self.court.tell_of_the_funding(self)
+            return True
+        assert self.matcher is not None
+        moved = bool(self.disk.sync())
+        while self.changed and self.matcher is not None:
+            moved = True
+            change = self.changed.pop(0)
+            events, rescans = self.matcher.change(change.added, change.removed)
+            self.inbox += events
+            for rescan in rescans:
+                for height in range(rescan.first, rescan.last + 1):
+                    self.inbox += self.matcher.scan(self.court.block(height), rescan.wants)
+        if self.inbox:
+            events, self.inbox = self.inbox, []
+            self.run(events)
+            moved = True
+        return moved
+
+    def publish(self) -> None:
+        """Send what is wanted to the mempool, as a shell does with every block."""
+        if self.node is None:
+            return
+        wants = [(address, want) for address, want in self.node.wants() if isinstance(want, WantPublished)]
+        if self.publishes_commitment:
+            view = self.court.view(self.name, LOCAL)
+            raw = self.keys.complete(
+                WantPublished("our commitment", build(view).tx.serialize(), (SignFundingSpend(view),))
+            )
+            self._to_mempool(None, "our commitment", raw)
+        for address, want in wants:
+            self._to_mempool(address, want.name, self.keys.complete(want))
+
+    def _to_mempool(self, address: Address | None, name: str, raw: bytes) -> None:
+        tx = parse_tx(raw)
+        try:
+            self.court.regtest.submit_tx(tx)
+        except Rejected as why:
+            if "already" in str(why) or self.court.regtest.txs.get(tx.txid) is not None:
+                return
+            failure = PublishFailed(name, tx.txid, str(why))
+            self.failures.append(failure)
+            if address is not None:
+                self.inbox.append((address, failure))
+            return
+        self.published[tx.txid] = name
+
+    # -- what it knows --
+
+    @property
+    def onchain(self) -> Onchain:
+        state = None if self.node is None else self.node.state(self.court.address)
+        if state is None:
+            state = self.disk.read(self.court.address)
+        return state if isinstance(state, Onchain) else initial(self.court.address.key)
+
+    @property
+    def is_resolved(self) -> bool:
+        return any(isinstance(event, ChannelResolved) for event in self.told(Address("channel", self.court.channel_id)))
+
+    def told(self, address: Address) -> tuple[Event, ...]:
+        state = None if self.node is None else self.node.state(address)
+        return () if state is None else state.events
+
+    def owner_of(self, planned: Planned) -> Address:
+        return Address("owner", b"%s %d" % (self.name.encode(), planned.id))
+
+    def fate_of(self, planned: Planned) -> list[str]:
+        """What the owner of an offered HTLC was told, in order."""
+        said = []
+        for event in self.told(self.owner_of(planned)):
+            if isinstance(event, Fulfilled):
+                assert event.preimage == planned.preimage
+                said.append("fulfilled")
+            if isinstance(event, Failed):
+                assert event.on_chain
+                said.append("failed")
+        return said
+
+    @property
+    def coins_sat(self) -> int:
+        assert self.node is not None
+        state = self.node.state(Address("wallet"))
+        assert isinstance(state, Wallet)
+        return balance(state, self.court.tip.height, Sat(0)).total_sat
+
+    @property
+    def names(self) -> list[str]:
+        """Of the transactions it published, sorted."""
+        return sorted(self.published.values())
+
+    def _submit(self, batch: Batch) -> None:
+        assert self.gate is not None
+        self.gate.submit(batch)
+
+    def _perform(self, _sender: Address, action: Action) -> None:
+        if isinstance(action, Notify):
+            assert action.topic != "frozen", action
+            self.notices.append(action)
+
+    def _refused(self, address: Address, fault: Any) -> None:
+        raise AssertionError(f"{address} was refused a signature: {fault}")
+
+
+# -- both ends and the chain -------------------------------------------------------------------------------------------
+
+
+class Court:
+    """The chain and both ends."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.regtest: RegtestNode = a_node()
+        self.regtest.mine(_MATURE)
+        self.keys = {name: keys_of(name) for name in NAMES}
+        self.policy = Policy(deadlines=DEADLINES)
+        self.hosts = {name: Host(self, name) for name in NAMES}
+        for name in NAMES:
+            script = script_at(self.keys[name].accounts, KeyPath(86, 0, 0))
+            for _ in range(4):
+                self.regtest.give(script, Sat(plan.coin_sat // 4))
+        points = [self.keys[name].basepoints(KEY_INDEX).funding_pubkey for name in NAMES]
+        output = funding_output(points[0], points[1], CAPACITY_SAT)
+        txid = self.regtest.give(output.script_pubkey, CAPACITY_SAT)
+        self.regtest.mine(1)
+        entry, index = self.regtest.txs.get(txid) or (None, 0)
+        assert entry is not None
+        funding_tx = self.regtest.chain.block(entry).txs[index]
+        vout = funding_tx.find(output)
+        assert vout is not None
+        self.funding = OutPoint(txid, vout)
+        self.channel_id = channel_id_of(self.funding)
+        self.address = Address("onchain", self.channel_id)
+        self.start_height = self.tip.height
+        for host in self.hosts.values():
+            host.start()
+        self.settle()
+
+    @property
+    def alice(self) -> Host:
+        return self.hosts["alice"]
+
+    @property
+    def bob(self) -> Host:
+        return self.hosts["bob"]
+
+    def other(self, name: str) -> str:
+        return "bob" if name == "alice" else "alice"
+
+    @property
+    def tip(self) -> Block:
+        entry = self.regtest.chain.tip
+        return Block(BlockHeight(entry.height), entry.hash)
+
+    def block(self, height: int) -> Any:
+        entry = self.regtest.chain.at(height)
+        assert entry is not None
+        return chain_block(BlockHeight(height), self.regtest.chain.block(entry))
+
+    def env(self, name: str) -> Env:
+        env = _env_of(name)
+        return replace(env, tip=self.tip, policy=self.policy, feerates=self.plan.feerates)
+
+    # -- commitments --
+
+    def params(self, name: str) -> ChannelParams:
+        delays = {"to_self_delay": CltvDelta(DELAY)}
+        return ChannelParams(
+            self.channel_id,
+            NodeId(self.keys[self.other(name)].node_id),
+            KEY_INDEX,
+            name == "alice",
+            False,
+            b"",
+            self.plan.format,
+            0,
+            terms_of(name, **delays),
+            terms_of(self.other(name), **delays),
+        )
+
+    def _funding(self) -> Funding:
+        return Funding(self.funding, CAPACITY_SAT, self.plan.format)
+
+    def _commitment(self, seen_by: str, which: str, number: int) -> CommitmentView:
+        """One of the four commitments, spelled out from one end; its owner is `alice` or `bob`."""
+        owner = "alice" if which == "alice" else "bob"
+        held = [planned for planned in self.plan.htlcs if which in planned.within]
+        alice = ALICE_MSAT - sum(planned.amount_msat for planned in held if planned.by == "alice")
+        bob = CAPACITY_SAT * 1000 - ALICE_MSAT - sum(planned.amount_msat for planned in held if planned.by == "bob")
+        ours, theirs = (alice, bob) if seen_by == "alice" else (bob, alice)
+        return CommitmentView(
+            self.params(seen_by),
+            self._funding(),
+            LOCAL if owner == seen_by else REMOTE,
+            number,
+            self.keys[owner].per_commitment_point(KEY_INDEX, number),
+            FeeratePerKw(self.plan.feerate),
+            Msat(ours),
+            Msat(theirs),
+            tuple(
+                Htlc(
+                    planned.key(seen_by, self.channel_id),
+                    Msat(planned.amount_msat),
+                    PaymentHash(sha256(planned.preimage)),
+                    self.expiry(planned),
+                )
+                for planned in held
+            ),
+        )
+
+    def expiry(self, planned: Planned) -> BlockHeight:
+        return BlockHeight(self.start_height + planned.expires_in)
+
+    def view(self, name: str, side: Side) -> CommitmentView:
+        """A commitment as one end has it, with the other end's signatures where it is its own."""
+        if side is REMOTE:
+            return self._commitment(name, self.other(name), 5)
+        which, number = (name, 5) if name == "alice" or not self.plan.bob_has_next else ("bob_next", 6)
+        view = self._commitment(name, which, number)
+        return view.but(funding=self._signed(name, which, number))
+
+    def _signed(self, name: str, which: str, number: int) -> Funding:
+        other = self.other(name)
+        secrets = self.keys[other]._of(KEY_INDEX)
+        signature, htlcs = sign_commitment(self._commitment(other, which, number), secrets)
+        return self._funding().but(peer_signature=signature, peer_htlc_signatures=htlcs)
+
+    def revoked(self, number: int = 4) -> Tx:
+        """A commitment that bob has revoked, signed by both all the same."""
+        view = self._commitment("bob", "bob_last", number)
+        signed = view.but(funding=self._signed("bob", "bob_last", number))
+        want = WantPublished("revoked", build(view).tx.serialize(), (SignFundingSpend(signed),))
+        return parse_tx(self.keys["bob"].complete(want))
+
+    def at_close(self, name: str) -> ChannelAtClose:
+        """What a channel would hand over."""
+        local = self.view(name, LOCAL)
+        other = self.other(name)
+        number = 3 if self.plan.outdated and name == "alice" else 5
+        remote_next = None
+        if name == "alice" and self.plan.bob_has_next:
+            remote_next = self._commitment("alice", "bob_next", 6)
+        return ChannelAtClose(
+            self.params(name),
+            local.funding,
+            local,
+            self._commitment(name, other, number),
+            remote_next,
+            _secrets_of(other, number),
+            self.plan.outdated and name == "alice",
+            tuple(
+                KnownPreimage(planned.key(name, self.channel_id), planned.preimage)
+                for planned in self.plan.htlcs
+                if planned.by != name and (name, planned.id) in self.plan.known
+            ),
+            tuple(
+                OfferOwner(planned.key(name, self.channel_id), self.hosts[name].owner_of(planned), planned.id)
+                for planned in self.plan.htlcs
+                if planned.by == name
+            ),
+        )
+
+    # -- time --
+
+    def close_by(self, name: str) -> None:
+        """An end fails the channel: it publishes its commitment until the funding is spent."""
+        host = self.hosts[name]
+        host.publishes_commitment = True
+        host.inbox.append((self.address, CommitmentPublished(self.view(name, LOCAL))))
+        self.settle()
+
+    def settle(self) -> None:
+        """Until nobody has anything to say."""
+        for _ in range(200):
+            moved = [host.pump() for host in self.hosts.values()]
+            if not any(moved):
+                return
+        raise AssertionError("the hosts do not come to rest")
+
+    def publish(self) -> None:
+        """Everybody publishes what it wants; everybody sees the mempool."""
+        for host in self.hosts.values():
+            host.publish()
+        self.see_mempool()
+
+    def see_mempool(self) -> None:
+        found = [chain_tx(pooled.tx) for pooled in self.regtest.pool]
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.unconfirmed(found)
+        self.settle()
+
+    def mine(self, count: int = 1) -> None:
+        """Blocks, each after everybody has published."""
+        for _ in range(count):
+            self.publish()
+            self.regtest.mine(1)
+            self._connect()
+            self.settle()
+
+    def mine_empty(self, count: int = 1) -> None:
+        """Blocks without anything of the mempool."""
+        for _ in range(count):
+            pooled = [one.tx for one in self.regtest.pool]
+            for one in list(self.regtest.pool):
+                if self.regtest.pool.get(one.txid) is not None:
+                    self.regtest.pool.remove_with_descendants(one)
+            self.regtest.mine(1)
+            for tx in pooled:
+                self.regtest.submit_tx(tx)
+            self._connect()
+            self.settle()
+
+    def _connect(self) -> None:
+        block = self.block(self.tip.height)
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.connect(block)
+            self.tell_of_the_funding(host)
+
+    def tell_of_the_funding(self, host: Host) -> None:
+        """What the channel would say: the funding is spent in a block."""
+        txid = self.regtest.txs.spender(self.funding)
+        if txid is None:
+            return
+        host.publishes_commitment = False
+        entry, index = self.regtest.txs.get(txid) or (None, 0)
+        assert entry is not None
+        tx = self.regtest.chain.block(entry).txs[index]
+        block = Block(BlockHeight(entry.height), entry.hash)
+        host.inbox.append((self.address, ChannelSpent(self.at_close(host.name), tx.serialize(), block)))
+
+    def rewind(self, count: int) -> None:
+        """Take blocks back; their transactions are in the mempool again."""
+        height = self.tip.height - count
+        entry = self.regtest.chain.at(height + 1)
+        assert entry is not None
+        self.regtest.invalidate(entry.hash)
+        unspent = self.regtest.txs.spender(self.funding) is None
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.rewind(self.tip)
+            if unspent:
+                host.inbox.append((self.address, ChannelUnspent()))
+        self.settle()
+
+    def empty_mempool(self) -> None:
+        """The mempool forgets everything."""
+        for one in list(self.regtest.pool):
+            if self.regtest.pool.get(one.txid) is not None:
+                self.regtest.pool.remove_with_descendants(one)
+
+    def claim(self, name: str, planned: Planned) -> None:
+        """The preimage of a received HTLC becomes known to an end."""
+        host = self.hosts[name]
+        host.inbox.append((self.address, ClaimHtlc(planned.key(name, self.channel_id), planned.preimage)))
+        self.settle()
+
+    def mine_until_resolved(self, most: int = 80) -> None:
+        for _ in range(most):
+            if all(host.is_resolved for host in self.hosts.values()):
+                return
+            self.mine()
+        states = {host.name: host.onchain for host in self.hosts.values()}
+        raise AssertionError(f"not resolved after {most} blocks: {states}")
+
+    # -- money --
+
+    def fees_of(self, name: str) -> int:
+        """What the transactions of an end in blocks have paid for the whole of them."""
+        total = 0
+        for txid in self.hosts[name].published:
+            found = self.regtest.txs.get(txid)
+            if found is None:
+                continue
+            tx = self.regtest.chain.block(found[0]).txs[found[1]]
+            if tx.inputs[0].outpoint == self.funding:
+                continue
+            total += sum(self._output(i.outpoint).amount_sat for i in tx.inputs)
+            total -= sum(out.amount_sat for out in tx.outputs)
+        return total
+
+    def _output(self, outpoint: OutPoint) -> TxOut:
+        found = self.regtest.txs.get(outpoint.txid)
+        assert found is not None
+        return self.regtest.chain.block(found[0]).txs[found[1]].outputs[outpoint.vout]
+
+    def gain_of(self, name: str) -> int:
+        """What an end has more in its wallet than in the beginning, its own fees added again."""
+        return self.hosts[name].coins_sat - self.plan.coin_sat + self.fees_of(name)
+
+
+@lru_cache(maxsize=8)
+def _env_of(name: str) -> Env:
+    return env_of(name)
+
+
+@lru_cache(maxsize=8)
+def _secrets_of(name: str, upto: int) -> Shachain:
+    chain = Shachain()
+    for number in range(upto):
+        chain = chain.insert(index_of(number), keys_of(name)._per_commitment_secret(KEY_INDEX, number))
+    return chain
+
+
+__all__ = ["DELAY", "NAMES", "Court", "HeightReached", "Host", "HtlcRemoved", "Plan", "Planned"]

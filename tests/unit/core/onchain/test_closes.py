@@ -1,0 +1,165 @@
+"""Either end closes, and each HTLC ends where BOLT 5 says: on a real chain, with the money counted to the satoshi."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.onchain import NAMES, Court, Plan, Planned
+
+from fulmen.core.base.ids import RECEIVED
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.commitment import LOCAL
+from fulmen.core.commitments.htlcs import HtlcRemoved, circuit_address
+from fulmen.core.transactions.commitment import Role
+from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
+
+FORMATS = (ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name)
+either = pytest.mark.parametrize("closer", NAMES)
+both_formats = pytest.mark.parametrize("format", FORMATS)
+
+
+def check_money(court: Court, closer: str, taken_by: dict[int, str]) -> None:
+    """Each end has what the commitment gave it and the HTLCs that it took, less the fees that it paid itself."""
+    commitment = build(court.view(closer, LOCAL))
+    other = court.other(closer)
+    expected = {closer: 0, other: 0, "nobody": 0}
+    for output in commitment.outputs:
+        if output.role is Role.TO_LOCAL:
+            expected[closer] += output.amount_sat
+        elif output.role is Role.TO_REMOTE:
+            expected[other] += output.amount_sat
+        elif output.role is Role.LOCAL_ANCHOR and "anchor child" in court.hosts[closer].names:
+            expected[closer] += output.amount_sat
+        elif output.key is not None:
+            expected[taken_by[output.key.id]] += output.amount_sat
+    del expected["nobody"]
+    assert {name: court.gain_of(name) for name in NAMES} == expected
+
+
+def closed(closer: str, plan: Plan) -> Court:
+    """The commitment of one end is in a block."""
+    court = Court(plan)
+    court.close_by(closer)
+    court.mine()
+    return court
+
+
+@both_formats
+@either
+def test_balances_come_home(closer: str, format: str) -> None:
+    court = closed(closer, Plan(format))
+    court.mine_until_resolved()
+    check_money(court, closer, {})
+    assert court.hosts[closer].names == ["our commitment", "to_local"]
+    assert court.hosts[court.other(closer)].names == ["to_remote"]
+
+
+@both_formats
+@either
+def test_an_offered_htlc_is_taken_back_after_its_expiry(closer: str, format: str) -> None:
+    offer = Planned(0, "alice")
+    court = closed(closer, Plan(format, (offer,)))
+    court.mine(8)
+    assert court.alice.fate_of(offer) == [] and court.tip.height == court.expiry(offer) - 1
+    assert {name for name in court.alice.names if "HTLC" in name} == set()
+    court.mine(2)
+    assert any("HTLC" in name for name in court.alice.names)
+    assert court.alice.fate_of(offer) == []
+    court.mine(2)
+    assert court.alice.fate_of(offer) == ["failed"]
+    court.mine_until_resolved()
+    check_money(court, closer, {0: "alice"})
+
+
+@both_formats
+@either
+def test_an_offered_htlc_that_the_peer_claims_is_paid_at_once(closer: str, format: str) -> None:
+    offer = Planned(0, "alice")
+    court = closed(closer, Plan(format, (offer,), known=(("bob", 0),)))
+    court.publish()
+    assert court.alice.fate_of(offer) == ["fulfilled"], "from the mempool on"
+    court.mine_until_resolved()
+    assert court.alice.fate_of(offer) == ["fulfilled"]
+    check_money(court, closer, {0: "bob"})
+
+
+@both_formats
+@either
+def test_a_preimage_that_comes_after_the_close_still_claims(closer: str, format: str) -> None:
+    offer = Planned(0, "bob")
+    court = closed(closer, Plan(format, (offer,)))
+    court.mine(3)
+    court.claim("alice", offer)
+    court.mine()
+    assert court.bob.fate_of(offer) == ["fulfilled"]
+    court.mine_until_resolved()
+    check_money(court, closer, {0: "alice"})
+    key = offer.key("alice", court.channel_id)
+    assert court.alice.told(circuit_address(key)) == (HtlcRemoved(key),)
+    assert key.direction is RECEIVED
+
+
+@both_formats
+@either
+def test_a_received_htlc_without_preimage_goes_back(closer: str, format: str) -> None:
+    offer = Planned(0, "bob")
+    court = closed(closer, Plan(format, (offer,)))
+    court.mine_until_resolved()
+    assert court.bob.fate_of(offer) == ["failed"]
+    check_money(court, closer, {0: "bob"})
+
+
+@both_formats
+@either
+def test_trimmed_htlcs_fail_when_the_close_is_deep(closer: str, format: str) -> None:
+    small = (Planned(0, "alice", 300_000), Planned(1, "bob", 300_000), Planned(2, "bob", 353_999))
+    court = closed(closer, Plan(format, small))
+    court.mine(1)
+    assert court.alice.fate_of(small[0]) == []
+    court.mine(1)
+    assert court.alice.fate_of(small[0]) == ["failed"]
+    assert court.bob.fate_of(small[1]) == court.bob.fate_of(small[2]) == ["failed"]
+    court.mine_until_resolved()
+    check_money(court, closer, {})
+
+
+@both_formats
+def test_an_htlc_that_the_confirmed_commitment_lacks_fails_when_the_close_is_deep(format: str) -> None:
+    offer = Planned(0, "alice", within=("bob_next",))
+    court = closed("alice", Plan(format, (offer,), bob_has_next=True))
+    court.mine(2)
+    assert court.alice.fate_of(offer) == ["failed"]
+    court.mine_until_resolved()
+    check_money(court, "alice", {})
+
+
+@both_formats
+@pytest.mark.parametrize("bob_knows", [True, False])
+def test_an_htlc_that_only_the_peers_next_commitment_has_is_resolved_there(format: str, bob_knows: bool) -> None:
+    offer = Planned(0, "alice", within=("bob_next",))
+    known = (("bob", 0),) if bob_knows else ()
+    court = closed("bob", Plan(format, (offer,), bob_has_next=True, known=known))
+    court.mine_until_resolved()
+    assert court.alice.fate_of(offer) == (["fulfilled"] if bob_knows else ["failed"])
+    check_money(court, "bob", {0: "bob" if bob_knows else "alice"})
+
+
+@both_formats
+@either
+def test_many_htlcs_at_once_each_find_their_end(closer: str, format: str) -> None:
+    htlcs = (
+        Planned(0, "alice", 40_000_000, expires_in=6),
+        Planned(1, "alice", 40_000_000, expires_in=9),
+        Planned(2, "alice", 40_000_000, expires_in=9, same_hash_as=1),
+        Planned(3, "alice", 400_000, expires_in=9),
+        Planned(10, "bob", 30_000_000, expires_in=7),
+        Planned(11, "bob", 30_000_123, expires_in=8),
+        Planned(12, "bob", 353_000, expires_in=8),
+    )
+    court = closed(closer, Plan(format, htlcs, known=(("bob", 1), ("alice", 10))))
+    court.mine_until_resolved()
+    fates = {planned.id: court.hosts[planned.by].fate_of(planned) for planned in htlcs}
+    # 1 and 2 have one hash: what pays one of them pays the other.
+    expected = {0: ["failed"], 1: ["fulfilled"], 2: ["fulfilled"], 3: ["failed"]}
+    assert fates == expected | {10: ["fulfilled"], 11: ["failed"], 12: ["failed"]}
+    # The fourth has an output in one format, and that costs more than it brings.
+    check_money(court, closer, {0: "alice", 1: "bob", 2: "alice", 10: "alice", 11: "bob", 3: "nobody"})
