@@ -80,7 +80,7 @@ def env_of(name: str, **changes: Any) -> Env:
     )
 
 
-def terms_of(name: str, **changes: Any) -> PartyParams:
+def terms_of(name: str, key_index: int = KEY_INDEX, **changes: Any) -> PartyParams:
     """What a side announces."""
     fields: dict[str, Any] = {
         "dust_limit_sat": Sat(354),
@@ -89,7 +89,7 @@ def terms_of(name: str, **changes: Any) -> PartyParams:
         "htlc_minimum_msat": Msat(1),
         "to_self_delay": CltvDelta(144),
         "max_accepted_htlcs": 483,
-        "basepoints": keys_of(name).basepoints(KEY_INDEX),
+        "basepoints": keys_of(name).basepoints(key_index),
     }
     return PartyParams(**(fields | changes))
 
@@ -104,6 +104,8 @@ def born(
     feerate: int = 1000,
     opener_msat: int = 600_000_000,
     minimum_depth: int = 0,
+    point: OutPoint = FUNDING,
+    key_index: int = KEY_INDEX,
 ) -> ChannelBorn:
     """How one end begins; the other end's signature on its first commitment is real."""
     kind = Features.of(OPTION_STATIC_REMOTEKEY)
@@ -112,33 +114,33 @@ def born(
 
     def opened(here: str, there: str, there_id: NodeId, opens: bool) -> Opened:
         params = ChannelParams(
-            CHANNEL_ID,
+            channel_id_of(point),
             there_id,
-            KEY_INDEX,
+            key_index,
             opens,
             False,
             kind.to_bytes(),
             format,
             minimum_depth,
-            terms_of(here),
-            terms_of(there),
+            terms_of(here, key_index),
+            terms_of(there, key_index),
         )
         ours = opener_msat if opens else CAPACITY_SAT * 1000 - opener_msat
         return Opened(
             params,
-            Funding(FUNDING, CAPACITY_SAT, format),
+            Funding(point, CAPACITY_SAT, format),
             FeeratePerKw(feerate),
             Msat(ours),
             Msat(CAPACITY_SAT * 1000 - ours),
-            keys_of(there).per_commitment_point(KEY_INDEX, 0),
+            keys_of(there).per_commitment_point(key_index, 0),
             BlockHeight(100),
         )
 
     here = opened(name, other, other_id, is_opener)
     theirs = first_view(opened(other, name, other_id, not is_opener), env_of(other))
     # The peer signs our commitment: to it, that is the remote one.
-    ours_seen_from_peer = theirs.but(side=REMOTE, per_commitment_point=keys_of(name).per_commitment_point(KEY_INDEX, 0))
-    secrets = keys_of(other)._of(KEY_INDEX)
+    ours_seen_from_peer = theirs.but(side=REMOTE, per_commitment_point=keys_of(name).per_commitment_point(key_index, 0))
+    secrets = keys_of(other)._of(key_index)
     signature, _ = sign_commitment(ours_seen_from_peer, secrets)
     return ChannelBorn(here.but(funding=here.funding.but(peer_signature=signature)), FEATURES, FEATURES)
 

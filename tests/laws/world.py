@@ -22,6 +22,7 @@ from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Action, Address, Event, Lull, Step, Tell
 from fulmen.core.base.mount import Mount
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
+from fulmen.core.base.units import Timestamp
 from fulmen.core.node import Batch, Freeze, Gate, KeyHolder, Limits, Node, Verifier, WantsChanged
 from fulmen.sim.disk import SimulatedDisk
 
@@ -41,6 +42,9 @@ class Family:
     env: Callable[[str], Env] = lambda name: an_env(name.encode())
     rewrite: Callable[[Any], Any] | None = None
     """How a value comes back from disk (a codec's round trip)."""
+    node_id: Callable[[str], NodeId] = lambda name: NodeId(name.encode().rjust(33, b"\x02"))
+    asked: Callable[[Host, Action], None] = lambda _host, _action: None
+    """What becomes of an outer action that this world does not know."""
 
 
 class LawBroken(AssertionError):
@@ -88,7 +92,7 @@ class Host:
 
     @property
     def node_id(self) -> NodeId:
-        return NodeId(self.name.encode().rjust(33, b"\x02"))
+        return self.world.family.node_id(self.name)
 
     def start(self) -> None:
         family = self.world.family
@@ -96,7 +100,7 @@ class Host:
         limits = Limits(tail_rows=8, snapshots_per_batch=1)
         self.node = Node(
             family.mounts,
-            lambda: env,
+            lambda: replace(env, wall=Timestamp(env.wall + self.world.seconds)),
             verify=family.verify(self.name),
             cold=self.disk,
             limits=limits,
@@ -145,6 +149,8 @@ class Host:
                 self.world.answers[action.command_id].append(action)
             case Notify(topic="frozen"):
                 self.frozen.append(action)
+            case _:
+                self.world.family.asked(self, action)
 
     def _wanted(self, _wants: WantsChanged) -> None:
         pass
@@ -159,6 +165,8 @@ class World:
     def __init__(self, family: Family, names: Sequence[str], seed: int = 0) -> None:
         self.family = family
         self.random = random.Random(seed)
+        self.seconds = 0
+        """How far the clocks have come."""
         self.answers: dict[bytes, list[Answer]] = defaultdict(list)
         self.links: dict[tuple[str, str], deque[Any]] = {}
         self.hosts = {name: Host(self, name, SimulatedDisk(family.rewrite)) for name in names}

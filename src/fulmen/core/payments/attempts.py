@@ -19,6 +19,7 @@ from fulmen.core.payments.payment import (
     Attempt,
     AttemptFailed,
     AttemptMade,
+    ChannelAway,
     OfferGiven,
     Payment,
     PaymentCompleted,
@@ -46,6 +47,8 @@ from fulmen.core.routing.requests import (
 
 RETRY_AFTER_S = 1
 FROZEN_RETRY_S = 30
+OFFLINE = "ChannelOffline"
+"""What a channel says whose peer is not there."""
 
 attempts = Topic()
 
@@ -67,8 +70,8 @@ def _no_route(step: Step[Payment], answer: NoRoute, env: Env) -> Step[Payment]:
     assert limits is not None
     if answer.reason is NoRouteReason.CLTV_LIMIT and payment.shadow:
         return ask(step, CltvDelta(0), env)
-    if payment.resumed and env.wall < limits.give_up_at:
-        # After a crash the channels need a moment to come back.
+    if payment.patient and env.wall < limits.give_up_at:
+        # After a crash, or when a peer has left, a channel needs a moment to come back.
         return step.fact(RetryLater(Timestamp(env.wall + RETRY_AFTER_S)))
     why = str(answer)
     if payment.last_failure:
@@ -136,7 +139,9 @@ def on_offer_refused(payment: Payment, event: OfferRefused, env: Env) -> Step[Pa
     if attempt is None or attempt.number != event.ref or not payment.offered:
         return step
     why = f"{event.why} at our own channel"
-    excluded = () if payment.resumed else (ExcludedChannel(attempt.route.hops[0].scid),)
+    if event.why == OFFLINE:
+        step.fact(ChannelAway())
+    excluded = () if payment.resumed or event.why == OFFLINE else (ExcludedChannel(attempt.route.hops[0].scid),)
     return next_try(step.fact(AttemptFailed(attempt.number, why, excluded)), env)
 
 
@@ -147,7 +152,7 @@ def on_offer_forgotten(payment: Payment, event: OfferForgotten, env: Env) -> Ste
     attempt = payment.attempt
     if attempt is None or attempt.number != event.ref:
         return step
-    return next_try(step.fact(AttemptFailed(attempt.number, "our peer went away")), env)
+    return next_try(step.fact(ChannelAway()).fact(AttemptFailed(attempt.number, "our peer went away")), env)
 
 
 @attempts.on(Undelivered)

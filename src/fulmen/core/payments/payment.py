@@ -83,6 +83,8 @@ class Payment(Record):
     """Passing: the channel has the offer and will tell."""
     resumed: bool = False
     """Passing: there was a crash since the attempt was made, so a channel may hold what we do not know of."""
+    patient: bool = False
+    """Passing: a channel went away, by a crash or with its peer, and may be back in a moment."""
     retry_at: Timestamp = NEVER
     """Passing: when to ask or offer again."""
 
@@ -152,6 +154,12 @@ class Resumed(Fact):
     passing: ClassVar[bool] = True
 
 
+class ChannelAway(Fact):
+    """The peer of a channel that was to carry the payment is not there now."""
+
+    passing: ClassVar[bool] = True
+
+
 class RetryLater(Fact):
     """Nothing can be done before this time."""
 
@@ -162,7 +170,14 @@ class RetryLater(Fact):
 def forget(payment: Payment) -> Payment:
     """The state less its passing facts."""
     return payment.but(
-        callers=(), asks=0, asking=False, shadow=CltvDelta(0), offered=False, resumed=False, retry_at=NEVER
+        callers=(),
+        asks=0,
+        asking=False,
+        shadow=CltvDelta(0),
+        offered=False,
+        resumed=False,
+        patient=False,
+        retry_at=NEVER,
     )
 
 
@@ -196,6 +211,7 @@ def _attempt_made(payment: Payment, fact: AttemptMade) -> Payment:
         asking=False,
         offered=False,
         resumed=False,
+        patient=False,
         retry_at=NEVER,
     )
 
@@ -245,7 +261,12 @@ def _offer_given(payment: Payment, _fact: OfferGiven) -> Payment:
 
 @evolves(Resumed)
 def _resumed(payment: Payment, _fact: Resumed) -> Payment:
-    return payment.but(resumed=True)
+    return payment.but(resumed=True, patient=True)
+
+
+@evolves(ChannelAway)
+def _channel_away(payment: Payment, _fact: ChannelAway) -> Payment:
+    return payment.but(patient=True)
 
 
 @evolves(RetryLater)

@@ -453,9 +453,15 @@ def test_a_channel_that_refuses_is_left_out():
     assert "InsufficientBalance" in step.state.last_failure
 
 
-def test_a_forgotten_offer_is_tried_again_anywhere():
-    step = run(on_its_way(), OfferForgotten(1, TO_BOB))
+@pytest.mark.parametrize("event", [OfferForgotten(1, TO_BOB), OfferRefused(1, TO_BOB, "ChannelOffline")])
+def test_a_peer_that_went_away_may_come_back_in_time(event):
+    step = run(on_its_way(), event)
     assert asked(step).request.excluded_channels == ()
+    waiting = answered(step.state, NoRoute(NoRouteReason.NO_CHANNEL)).state
+    assert WantTime(NOW + 1) in wants(waiting)
+    again = run(waiting, TimeReached(NOW + 1), at=env(wall=NOW + 1)).state
+    late = answered(again, NoRoute(NoRouteReason.NO_CHANNEL), at=env(wall=NOW + 60))
+    assert isinstance(answers(late)[0].refused, words.NoRouteFound)
 
 
 def test_a_frozen_channel_is_left_out():
