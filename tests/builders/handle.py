@@ -15,7 +15,8 @@ from tests.builders.channels import env_of, keys_of
 from tests.builders.env import FEERATES
 from tests.builders.wallets import ACCOUNTS
 
-from fulmen.api.handle import Page
+from fulmen.api.handle import Page, Q
+from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import BlockHash, CommandId, NodeId
 from fulmen.core.base.machine import Action, Address, Event, Lull
 from fulmen.core.base.outer import Answer, Block
@@ -30,10 +31,11 @@ from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.node import Node
-from fulmen.core.payments import invoice, register
+from fulmen.core.payments import invoice, payments, register
 from fulmen.core.peer import table as peer
 from fulmen.core.routing.pathfinder import Pathfinder
-from fulmen.core.routing.words import Question, Settings
+from fulmen.core.routing.requests import FindRoute, RouteAnswered
+from fulmen.core.routing.words import Find, Found, Question, Settings
 from fulmen.core.switch import circuits
 from fulmen.core.wallet import machine as wallet
 from fulmen.core.wire.messages.setup import Init
@@ -73,14 +75,16 @@ class RunningNode:
     tip = Block(BlockHeight(101), BlockHash(bytes(32)))
     now = 1_700_000_000
 
-    def __init__(self, name: str = "me") -> None:
+    def __init__(self, name: str = "me", graph: Graph | None = None) -> None:
         self.name = name
         self.node_id = NodeId(point_of(SECRET))
-        self.graph = Graph()
+        settings = Settings(self.node_id, REGTEST.chain_hash, b"")
+        self.pathfinder = Pathfinder(settings, graph)
         self.chain_control: ControlledChain | None = ControlledChain()
         self.actions: list[Action] = []
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
+        self._refusal: Fault | None = None
         self._numbers = itertools.count(1)
         self._answers: dict[CommandId, asyncio.Future[Any]] = {}
         self._cold: dict[Address, Any] = {}
@@ -89,6 +93,7 @@ class RunningNode:
             register.MOUNT,
             invoice.MOUNT,
             circuits.MOUNT,
+            payments.MOUNT,
             channel.MOUNT,
             opening.MOUNT,
             peer.MOUNT,
@@ -109,6 +114,11 @@ class RunningNode:
             if waiting is not None and not waiting.done():
                 self._answer(waiting, action)
         self.actions.extend(batch.actions)
+        for action in batch.actions:
+            if isinstance(action, FindRoute):
+                self.pathfinder.hear(Find(1, action.request), self.now)
+                (found,) = [one for one in self.pathfinder.take() if isinstance(one, Found)]
+                self.tell(action.reply_to, RouteAnswered(action.ref, found.answer))
         return list(batch.actions)
 
     def meet(self, name: str, *, inbound: bool = False) -> NodeId:
@@ -120,6 +130,10 @@ class RunningNode:
         said = next(action.message for action in features if isinstance(getattr(action, "message", None), Init))
         self.tell(address, MessageReceived(Init(b"", said.features)))
         return keys.node_id
+
+    def refuse_all(self, fault: Fault) -> None:
+        """Every command is answered with this."""
+        self._refusal = fault
 
     def _answer(self, waiting: asyncio.Future[Any], answer: Answer) -> None:
         if answer.refused is not None:
@@ -134,6 +148,8 @@ class RunningNode:
     # -- NodeHandle --
 
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
+        if self._refusal is not None:
+            raise self._refusal
         command_id = CommandId(sha256(next(self._numbers).to_bytes(4, "big"))[:16])
         self._answers[command_id] = asyncio.get_running_loop().create_future()
         self.tell(to, event_of(command_id))
@@ -160,11 +176,10 @@ class RunningNode:
         page = [row for row in rows if row[0] > (after or 0)][:limit]
         return Page(tuple((key, row) for _, key, row in page), page[-1][0] if len(page) == limit else None)
 
-    async def ask_network(self, question: Question, kind: type[Any]) -> Any:
-        settings = Settings(self.node_id, REGTEST.chain_hash, b"")
-        pathfinder = Pathfinder(settings, self.graph)
-        pathfinder.hear(question, self.now)
-        return next(said for said in pathfinder.take() if isinstance(said, kind))
+    async def ask_network(self, question: Question, kind: type[Q]) -> Q:
+        self.pathfinder.hear(question.but(number=1), self.now)
+        (found,) = [one for one in self.pathfinder.take() if isinstance(one, kind)]
+        return found
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)

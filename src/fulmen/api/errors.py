@@ -101,19 +101,29 @@ class TooBusy(RpcError):
 
 
 CODES: dict[str, int] = {
+    "AmountNeeded": INVALID_PARAMS,
+    "AmountNotAsked": INVALID_PARAMS,
     "AmountTooLarge": FUND_MAX_EXCEEDED,
     "CouldNotConnect": CONNECT_ALL_ADDRESSES_FAILED,
     "DustOutput": FUND_OUTPUT_IS_DUST,
     "InsufficientFunds": FUND_CANNOT_AFFORD,
     "InvoiceCanceled": INVOICE_EXPIRED_DURING_WAIT,
     "InvoiceExists": INVOICE_PREIMAGE_ALREADY_EXISTS,
+    "InvoiceExpired": PAY_INVOICE_EXPIRED,
     "InvoiceLapsed": INVOICE_EXPIRED_DURING_WAIT,
     "InvoiceUnfit": INVALID_PARAMS,
     "InvoiceUnknown": INVOICE_NOT_FOUND,
     "LabelTaken": INVOICE_LABEL_ALREADY_EXISTS,
     "NoAddress": CONNECT_NO_KNOWN_ADDRESS,
+    "NoRouteFound": PAY_ROUTE_NOT_FOUND,
     "NothingToPay": INVALID_PARAMS,
+    "PayeeRefused": PAY_DESTINATION_PERM_FAIL,
+    "PaymentStillPending": PAY_IN_PROGRESS,
+    "PaymentUnsuccessful": PAY_UNSPECIFIED_ERROR,
+    "RetriesUsedUp": PAY_STOPPED_RETRYING,
+    "RouteTooExpensive": PAY_ROUTE_TOO_EXPENSIVE,
     "TransactionTooHeavy": FUND_MAX_EXCEEDED,
+    "WrongChain": INVALID_PARAMS,
 }
 """Fault name -> code, for the faults of the rooms below that callers know by a number."""
 

@@ -22,7 +22,7 @@ from fulmen.core.base.faults import Fault
 MAX_CONNECTIONS = 128
 MAX_CALLS = 64
 """Calls of one connection that may be under way; beyond it we read on when one is answered."""
-NEWS = ("payment",)
+NEWS = ("payment attempt", "payment attempt failed", "payment complete", "payment failed", "invoice paid")
 """What a caller who enabled notifications is told."""
 
 log = structlog.get_logger(__name__)

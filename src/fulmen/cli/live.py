@@ -24,11 +24,12 @@ class Attempts:
 
     def hear(self, topic: str, about: dict[str, Any]) -> None:
         """Take news in; what is not about this payment is not ours."""
-        if topic != "payment" or "attempt" not in about:
+        if about.get("payment_hash") != self._payment_hash:
             return
-        if self._payment_hash is not None and about.get("payment_hash") not in (None, self._payment_hash):
-            return
-        self._rows.setdefault(about["attempt"], {}).update(about)
+        if topic in ("payment attempt", "payment attempt failed"):
+            self._rows.setdefault(about["attempt"], {}).update(about)
+        elif topic == "payment complete" and self._rows:
+            next(reversed(self._rows.values()))["done"] = True
 
     def table(self) -> Table:
         """All so far."""
@@ -40,7 +41,7 @@ class Attempts:
                 Text(" → ".join(map(str, route)), overflow="fold"),
                 amount_text(row["amount_msat"]) if "amount_msat" in row else "",
                 amount_text(row["fee_msat"]) if "fee_msat" in row else "",
-                Text(str(row.get("failure") or row.get("state") or "under way")),
+                Text("paid" if row.get("done") else str(row.get("why") or "under way")),
             )
         return table
 

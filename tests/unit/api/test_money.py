@@ -18,7 +18,10 @@ from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.invoices import bolt11
+from fulmen.core.invoices.invoice import InvoiceFields
+from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.wallet.machine import ADDRESS as WALLET
+from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.opening import OpenChannel
 
 ELSEWHERE_ADDRESS = address_of(ELSEWHERE, REGTEST)
@@ -279,3 +282,62 @@ def test_decode_refuses_what_is_no_invoice(text):
 
 def test_script_and_address_agree():
     assert script_of(ELSEWHERE_ADDRESS, REGTEST) == ELSEWHERE
+
+
+# -- payments --
+
+
+def an_invoice_of_bob(**asked):
+    request = {"amount_msat": 5000, "label": "tea", "description": "tea"} | asked
+    bob = RunningNode("bob")
+    bob.node_id = keys_of("bob").node_id
+    fields = {"expiry_s": request.get("expiry", 3600)}
+    unsigned = bolt11.unsigned(
+        InvoiceFields(
+            REGTEST.bolt11_prefix,
+            bob.now,
+            sha256(b"p"),
+            bytes(32),
+            request["amount_msat"],
+            "tea",
+            features=Features.of(VAR_ONION_OPTIN, PAYMENT_SECRET),
+            **fields,
+        )
+    )
+    return keys_of("bob").sign_invoice(SignInvoice(unsigned.hrp, unsigned.words))
+
+
+def test_a_payment_that_finds_no_way_fails_with_a_reason_and_stays_in_the_list():
+    node = RunningNode()
+    text = an_invoice_of_bob()
+    with pytest.raises(Fault) as caught:
+        ask(node, "pay", [text])
+    assert code_of(caught.value) == 205
+    (row,) = ask(node, "listpays")["pays"]
+    assert (row["status"], row["bolt11"], row["amount_msat"]) == ("failed", text, 5000)
+    assert row["failure"]
+    assert ask(node, "listpays", {"bolt11": text})["pays"] == (row,)
+    assert ask(node, "listpays", {"status": "complete"})["pays"] == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "params", "code"),
+    [
+        ({"amount_msat": None}, {}, -32602),
+        ({}, {"amount_msat": 4000}, -32602),
+        ({"expiry": 0}, {}, 207),
+        ({}, {"maxfee": 1, "maxfeepercent": 1}, -32602),
+    ],
+)
+def test_pay_refuses_with_a_code(asked, params, code):
+    with pytest.raises(Fault) as caught:
+        ask(RunningNode(), "pay", {"bolt11": an_invoice_of_bob(**asked), **params})
+    assert code_of(caught.value) == code
+
+
+def test_nobody_pays_himself():
+    node = RunningNode()
+    node.node_id = keys_of("me").node_id
+    made = ask(node, "invoice", [1000, "tea", "x"])
+    with pytest.raises(Fault):
+        ask(node, "pay", [made["bolt11"]])

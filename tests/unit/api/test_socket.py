@@ -106,8 +106,8 @@ def test_news_comes_to_who_asked_for_it(tmp_path):
     node = RunningNode()
     node.news_to_tell = [{"payment_hash": "00", "attempt": 1}]
     request = b'{"id":1,"method":"notifications","params":{"enable":true}}'
-    answers = with_server(tmp_path, lambda path: raw_lines(path, request, 2), node)
-    assert {"jsonrpc": "2.0", "method": "payment", "params": node.news_to_tell[0]} in answers
+    answers = with_server(tmp_path, lambda path: raw_lines(path, request, 6), node)
+    assert {"jsonrpc": "2.0", "method": "payment attempt", "params": node.news_to_tell[0]} in answers
 
 
 def test_who_leaves_in_the_middle_harms_nobody(tmp_path):

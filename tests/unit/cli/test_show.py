@@ -50,10 +50,17 @@ def test_a_qr_code_is_square_half_blocks():
     assert len(qr_of("X").splitlines()) > 5
 
 
-def test_attempts_of_other_payments_are_not_shown():
+def test_each_attempt_is_one_line_that_says_how_it_ended():
     attempts = Attempts("aa")
-    attempts.hear("payment", {"payment_hash": "bb", "attempt": 1})
-    attempts.hear("payment", {"payment_hash": "aa", "attempt": 1, "route": ["x", "y"], "fee_msat": 1})
-    attempts.hear("payment", {"payment_hash": "aa", "attempt": 1, "failure": "TemporaryChannelFailure"})
-    attempts.hear("peer", {"attempt": 2})
-    assert attempts.table().row_count == 1
+    route = {"route": ["1x2x3", "4x5x6"], "amount_msat": 5000, "fee_msat": 1}
+    attempts.hear("payment attempt", {"payment_hash": "bb", "attempt": 9})
+    attempts.hear("payment attempt", {"payment_hash": "aa", "attempt": 1, **route})
+    attempts.hear("payment attempt failed", {"payment_hash": "aa", "attempt": 1, "why": "no liquidity"})
+    attempts.hear("payment attempt", {"payment_hash": "aa", "attempt": 2, **route})
+    attempts.hear("payment complete", {"payment_hash": "aa"})
+    out = io.StringIO()
+    Console(file=out, width=120).print(attempts.table())
+    assert attempts.table().row_count == 2
+    assert "no liquidity" in out.getvalue()
+    assert "1x2x3 → 4x5x6" in out.getvalue()
+    assert out.getvalue().count("paid") == 1

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from tests.builders.handle import RunningNode
 from tests.builders.served import served
 
-from fulmen.api.errors import RpcError
+from fulmen.api.errors import NotBuiltYet, RpcError
 from fulmen.api.registry import REGISTRY
 from fulmen.cli import settings
 from fulmen.cli.exits import Exit
@@ -103,8 +103,8 @@ def test_what_is_written_wrongly_is_told_without_a_node(fulmen, words):
 
 
 def test_what_cannot_be_done_yet_has_a_code_of_its_own(node, fulmen):
-    node.graph = None
-    ran = fulmen("listnodes")
+    node.refuse_all(NotBuiltYet("Later."))
+    ran = fulmen("newaddr")
     assert ran.exit_code == Exit.NOT_BUILT_YET
 
 

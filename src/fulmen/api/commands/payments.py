@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from fulmen.api.commands.invoices import MAX_INVOICE, InvoiceText, Limit, Start
 from fulmen.api.commands.shown import shown_scid
-from fulmen.api.errors import NotBuiltYet
+from fulmen.api.errors import BadParameter
 from fulmen.api.handle import NodeHandle
 from fulmen.api.pages import listed
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, Hash32, Scid
-from fulmen.core.base.ids import ChannelId
+from fulmen.core.base.ids import ChannelId, CommandId, PaymentHash
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.channel.state import Channel
+from fulmen.core.invoices import bolt11
+from fulmen.core.payments.payment import Payment
+from fulmen.core.payments.results import payment_row
+from fulmen.core.payments.sending import DEFAULT_MAX_CLTV_EXPIRY_DELTA, Pay, PaymentDone, payment_address, terms_of
 from fulmen.core.switch.circuit import Circuit
 from fulmen.core.switch.records import ForwardRow, forward_row
 
@@ -27,9 +33,9 @@ class PayRequest(Record):
     amount_msat: Annotated[Amount | None, Meta(description="only for an invoice that names no amount")] = None
     label: Annotated[Annotated[str, Meta(max_length=256)] | None, Meta(description="our own name for it")] = None
     maxfeepercent: Annotated[
-        Annotated[float, Meta(ge=0, le=100)] | None, Meta(description="the fee limit in percent; 1 without it")
+        Annotated[float, Meta(ge=0, le=100)] | None, Meta(description="the fee limit in percent")
     ] = None
-    maxfee: Annotated[Amount | None, Meta(description="the fee limit as an amount, instead of a percentage")] = None
+    maxfee: Annotated[Amount | None, Meta(description="the fee limit; 1 % and 5 sat by default")] = None
     maxdelay: Annotated[
         Annotated[int, Meta(ge=1, le=2016)] | None, Meta(description="blocks that the money may be locked")
     ] = None
@@ -43,7 +49,9 @@ class PayAnswer(Record, kw_only=True):
     payment_hash: str
     destination: str
     created_at: int
+    completed_at: int
     parts: int
+    attempts: int
     amount_msat: int
     amount_sent_msat: int
     status: str
@@ -52,7 +60,38 @@ class PayAnswer(Record, kw_only=True):
 @command("pay", permission=Permission.PAY, group="payments", help="Pay an invoice.")
 async def pay(node: NodeHandle, request: PayRequest) -> PayAnswer:
     """Paying the same invoice twice pays once and answers twice."""
-    raise NotBuiltYet("pay waits for the paying room.")
+    amount = None if request.amount_msat is None else Msat(request.amount_msat)
+    terms = terms_of(request.bolt11, amount)
+    max_fee = _fee_limit(request, terms.amount_msat)
+    max_delay = DEFAULT_MAX_CLTV_EXPIRY_DELTA if request.maxdelay is None else CltvDelta(request.maxdelay)
+
+    def begin(command_id: CommandId) -> Pay:
+        return Pay(command_id, terms, max_fee, max_delay, request.retry_for, request.label or "")
+
+    done = await node.submit(payment_address(terms.payment_hash), begin)
+    assert isinstance(done, PaymentDone)
+    return PayAnswer(
+        payment_preimage=done.preimage.hex(),
+        payment_hash=done.payment_hash.hex(),
+        destination=done.destination.hex(),
+        created_at=done.created_at,
+        completed_at=done.completed_at,
+        parts=1,
+        attempts=done.attempts,
+        amount_msat=done.amount_msat,
+        amount_sent_msat=done.sent_msat,
+        status="complete",
+    )
+
+
+def _fee_limit(request: PayRequest, amount_msat: Msat) -> Msat | None:
+    if request.maxfee is not None:
+        if request.maxfeepercent is not None:
+            raise BadParameter("Say the fee limit once: maxfee or maxfeepercent.", parameter="maxfee")
+        return Msat(request.maxfee)
+    if request.maxfeepercent is not None:
+        return Msat(int(amount_msat * Fraction(request.maxfeepercent) / 100))
+    return None
 
 
 class ListPaysRequest(Record):
@@ -72,11 +111,13 @@ class PayRow(Record, kw_only=True, omit_defaults=True):
     status: str
     """pending, complete, failed."""
     created_at: int
-    destination: str | None = None
+    destination: str
+    amount_msat: int
+    attempts: int
     bolt11: str | None = None
     label: str | None = None
+    description: str | None = None
     preimage: str | None = None
-    amount_msat: int | None = None
     amount_sent_msat: int | None = None
     completed_at: int | None = None
     failure: str | None = None
@@ -94,7 +135,40 @@ class ListPaysAnswer(Record):
 @command("listpays", permission=Permission.READ, group="payments", help="What we paid or tried to pay.")
 async def listpays(node: NodeHandle, request: ListPaysRequest) -> ListPaysAnswer:
     """Finished ones in the order in which they ended, then those under way."""
-    raise NotBuiltYet("listpays waits for the paying room.")
+    if request.bolt11 is not None and request.payment_hash is not None:
+        raise BadParameter("Name a payment once: by bolt11 or payment_hash.")
+    payment_hash: bytes | None = request.payment_hash
+    if request.bolt11 is not None:
+        payment_hash = bolt11.decode(request.bolt11).payment_hash
+    if payment_hash is not None:
+        address = payment_address(PaymentHash(payment_hash))
+        one = _pay_row(node.state(address) or await node.read_cold(address))
+        return ListPaysAnswer(() if one is None or request.status not in (None, one.status) else (one,))
+    rows, more = await listed(
+        node, "payment", request.start, request.limit, _pay_row, lambda row: request.status in (None, row.status)
+    )
+    return ListPaysAnswer(tuple(rows), more)
+
+
+def _pay_row(state: object) -> PayRow | None:
+    row = payment_row(state) if isinstance(state, Payment) else None
+    if row is None:
+        return None
+    return PayRow(
+        payment_hash=row.payment_hash.hex(),
+        status=row.status,
+        created_at=row.created_at,
+        destination=row.destination.hex(),
+        amount_msat=row.amount_msat,
+        attempts=row.attempts,
+        bolt11=row.bolt11 or None,
+        label=row.label or None,
+        description=row.description or None,
+        preimage=None if row.preimage is None else row.preimage.hex(),
+        amount_sent_msat=row.sent_msat,
+        completed_at=row.completed_at,
+        failure=row.failure or None,
+    )
 
 
 class ListForwardsRequest(Record):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import InvariantBroken
-from fulmen.core.base.ids import ShortChannelId
+from fulmen.core.base.ids import ShortChannelId, scid_text
 from fulmen.core.base.machine import Step, Topic, Undelivered, to_channel
 from fulmen.core.base.outer import Notify
 from fulmen.core.base.units import CltvDelta, Timestamp
@@ -96,7 +96,8 @@ def attempt_on(step: Step[Payment], route: Route, repriced_at: tuple[ShortChanne
     about = {
         "payment_hash": payment.payment_hash.hex(),
         "attempt": attempt.number,
-        "hops": len(route.hops),
+        "route": [scid_text(hop.scid) for hop in route.hops],
+        "amount_msat": route.amount_msat,
         "fee_msat": route.fee_msat,
     }
     return _offer(step.act(Notify("payment attempt", about)), onion)
