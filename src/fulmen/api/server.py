@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,8 @@ class RpcServer:
         self._node = node
         self._dispatcher = Dispatcher(node)
         self._path = path
-        self._server: asyncio.Server | None = None
-        self._open = 0
-        self._connections: set[asyncio.Task[None]] = set()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def path(self) -> Path:
@@ -49,38 +50,50 @@ class RpcServer:
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._accept, self._path)
+            self._socket.bind(str(self._path))
         finally:
             os.umask(before)
+        self._socket.listen(MAX_CONNECTIONS)
+        self._socket.setblocking(False)
+        self._spawn(self._listen())
 
     async def close(self) -> None:
         """Stop listening and let go of all callers."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._server.wait_closed()
+        while self._tasks:
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._socket.close()
         self._path.unlink(missing_ok=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        self._open += 1
-        try:
-            if self._open > MAX_CONNECTIONS:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _listen(self) -> None:
+        # Not asyncio's own server: until Python 3.12 it loses callers who come while it closes.
+        loop = asyncio.get_running_loop()
+        while True:
+            caller, _ = await loop.sock_accept(self._socket)
+            try:
+                reader, writer = await asyncio.open_unix_connection(sock=caller)
+            except OSError:
+                caller.close()
+                continue
+            if len(self._tasks) > MAX_CONNECTIONS:
                 writer.write(error_text(None, TooBusy(f"At most {MAX_CONNECTIONS} callers at once; try again.")))
+                writer.close()
             else:
-                await _Connection(self._node, self._dispatcher, reader, writer).serve()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
+                self._spawn(self._serve(reader, writer))
+                await asyncio.sleep(0)  # it begins at once, so that a cancelled one closes its connection
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await _Connection(self._node, self._dispatcher, reader, writer).serve()
         finally:
-            self._open -= 1
-            self._connections.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
 
@@ -103,19 +116,25 @@ class _Connection:
 
     async def serve(self) -> None:
         """Until the caller leaves."""
-        objects = Objects()
-        async with asyncio.TaskGroup() as calls:
-            while data := await self._reader.read(65536):
-                try:
-                    for text in objects.feed(data):
-                        await self._places.acquire()
-                        calls.create_task(self._answer(text))
-                except Fault as unreadable:
-                    await self._send(error_text(None, unreadable))
-                    break
+        try:
+            async with asyncio.TaskGroup() as calls:
+                with contextlib.suppress(ConnectionError):  # the caller is gone
+                    await self._read(calls)
+        finally:
             for task in self._news:
                 task.cancel()
-        await asyncio.gather(*self._news, return_exceptions=True)
+            await asyncio.gather(*self._news, return_exceptions=True)
+
+    async def _read(self, calls: asyncio.TaskGroup) -> None:
+        objects = Objects()
+        while data := await self._reader.read(65536):
+            try:
+                for text in objects.feed(data):
+                    await self._places.acquire()
+                    calls.create_task(self._answer(text))
+            except Fault as unreadable:
+                await self._send(error_text(None, unreadable))
+                return
 
     async def _answer(self, text: bytes) -> None:
         identity: Any = None

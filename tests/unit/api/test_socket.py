@@ -122,6 +122,19 @@ def test_who_leaves_in_the_middle_harms_nobody(tmp_path):
     assert with_server(tmp_path, work) == "told"
 
 
+def test_who_never_reads_his_answers_harms_nobody(tmp_path):
+    def work(path):
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as one:
+                one.connect(str(path))
+                one.sendall(b'{"id":1,"method":"help"}' * 20)
+                one.recv(1)
+        with RpcClient(path) as node:
+            return node.call("getinfo")["alias"]
+
+    assert with_server(tmp_path, work) == "told"
+
+
 def test_nobody_at_the_socket_is_said_in_a_sentence(tmp_path):
     with pytest.raises(NodeUnreachable, match="No node answers"):
         RpcClient.of(tmp_path)
