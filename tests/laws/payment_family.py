@@ -9,6 +9,7 @@ from tests.builders.channels import CAPACITY_SAT, FEATURES, TOYS, born, env_of, 
 from tests.laws.channel_family import check_commitments, check_mirror, verify
 from tests.laws.world import Family, Host, World, deliver_everything_twice
 
+from fulmen.adapters.store.codec import Codec
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId, NodeId, OutPoint, PaymentHash, Txid, channel_id_of
 from fulmen.core.base.machine import Action, Address, Disconnected, Event
@@ -51,6 +52,7 @@ class Row(World):
         self.questions: deque[tuple[Host, FindRoute]] = deque()
         self.starts = self.commands = 0
         self.paid: list[tuple[str, PaymentHash]] = []
+        codec = Codec()  # what comes back from disk is what the store can read
         mounts: tuple[Mount, ...] = (CHANNEL, CIRCUIT, INVOICES, INVOICE, PAYMENT, *TOYS[2:])
         if twice:
             mounts = tuple(map(deliver_everything_twice, mounts))
@@ -64,6 +66,7 @@ class Row(World):
             env=self._env,
             node_id=lambda name: keys_of(name).node_id,
             asked=self._asked,
+            rewrite=lambda value: codec.unpack(codec.pack(value)),
         )
         super().__init__(family, NAMES, seed)
         for (name, other), (point, index) in PAIRS.items():

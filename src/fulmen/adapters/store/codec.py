@@ -11,6 +11,7 @@ import enum
 import types
 import typing
 from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,6 +42,8 @@ class Shape(NamedTuple):
     to_disk: tuple[tuple[int, Convert], ...]
     from_disk: tuple[tuple[int, Convert], ...]
     fields: int
+    keywords: tuple[str, ...] | None
+    """The fields' names where the class takes them by name only; None where their order is enough."""
 
 
 class Codec:
@@ -118,6 +121,8 @@ class Codec:
         for index, convert in shape.from_disk:
             if index <= len(fields):
                 fields[index - 1] = convert(fields[index - 1])
+        if shape.keywords is not None:
+            return shape.cls(**dict(zip(shape.keywords, fields, strict=False)))
         return shape.cls(*fields)
 
     def compiled(self, cls: type) -> Shape:
@@ -166,7 +171,9 @@ class Codec:
                 to_disk.append((index, form.to_disk))
             if form.from_disk is not None:
                 from_disk.append((index, form.from_disk))
-        return Shape(number, cls, tuple(to_disk), tuple(from_disk), len(cls.__struct_fields__))
+        by_name = any(parameter.kind is Parameter.KEYWORD_ONLY for parameter in signature(cls).parameters.values())
+        names = cls.__struct_fields__
+        return Shape(number, cls, tuple(to_disk), tuple(from_disk), len(names), names if by_name else None)
 
     def _form(self, declared: Any) -> Form:
         while hasattr(declared, "__supertype__"):  # NewType

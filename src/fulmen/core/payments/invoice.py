@@ -105,7 +105,7 @@ class InvoiceClosed(Fact):
     at: Timestamp
 
 
-class CallersChanged(Fact):
+class WaitersChanged(Fact):
     """Who waits for it now."""
 
     passing: ClassVar[bool] = True
@@ -127,8 +127,8 @@ def _closed(invoice: Invoice, fact: InvoiceClosed) -> Invoice:
     return invoice.but(status=fact.status, resolved_at=fact.at)
 
 
-@evolves(CallersChanged)
-def _callers_changed(invoice: Invoice, fact: CallersChanged) -> Invoice:
+@evolves(WaitersChanged)
+def _waiters_changed(invoice: Invoice, fact: WaitersChanged) -> Invoice:
     return invoice.but(waiters=fact.waiters)
 
 
@@ -230,7 +230,7 @@ def on_await_paid(invoice: Invoice, event: AwaitPaid, _env: Env) -> Step[Invoice
     waiters = (*invoice.waiters, event.command_id)
     for command_id in waiters[:-MAX_WAITERS]:
         step.act(Answer(command_id, refused=WaitedTooLong()))
-    return step.fact(CallersChanged(waiters[-MAX_WAITERS:]))
+    return step.fact(WaitersChanged(waiters[-MAX_WAITERS:]))
 
 
 @invoices.on(Cancel)
@@ -269,7 +269,7 @@ def _answer_waiters(step: Step[Invoice]) -> Step[Invoice]:
     if not invoice.waiters:
         return step
     step.act(*(_answer_to(invoice, command_id) for command_id in invoice.waiters))
-    return step.fact(CallersChanged(()))
+    return step.fact(WaitersChanged(()))
 
 
 def _answer_to(invoice: Invoice, command_id: CommandId) -> Answer:

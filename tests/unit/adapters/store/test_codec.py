@@ -48,6 +48,13 @@ class Leaf(Record):
     key: HtlcKey | None = None
 
 
+class Bush(Fruit, kw_only=True):
+    """It takes its fields by name only."""
+
+    thorns: int
+    berries: tuple[Leaf, ...] = ()
+
+
 class Tree(Record):
     name: str
     leaves: tuple[Leaf, ...]
@@ -107,6 +114,12 @@ def test_every_value_is_read_back_equal(tree):
     again = Codec(Numbers(numbers.new())).unpack(packed)
     assert again == tree
     assert isinstance(again.shade, Shade)
+
+
+def test_a_record_that_takes_its_fields_by_name_is_read_back():
+    codec = Codec()
+    for bush in (Bush(thorns=3), Bush(thorns=4, berries=(Leaf(Msat(5)),))):
+        assert codec.unpack(codec.pack(bush)) == bush
 
 
 def test_golden_files_of_every_version_are_read():
