@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.builders.switch import (
     ALSO_TO_CAROL,
+    BOB,
+    CAROL,
     CAROL_KEY,
     FROM_ALICE,
     HASH,
@@ -15,6 +19,7 @@ from tests.builders.switch import (
     OUTGOING,
     PREIMAGE,
     SCID,
+    SESSION_KEY,
     TO_CAROL,
     a_link,
     an_htlc,
@@ -47,8 +52,8 @@ from fulmen.core.crypto.secp256k1 import ecdh
 from fulmen.core.onion import failures as f
 from fulmen.core.onion.errors import fail, unwrap
 from fulmen.core.onion.failures import Failure, decode_failure, encode_failure
-from fulmen.core.onion.payload import Payload, PaymentData
-from fulmen.core.onion.sphinx import peel
+from fulmen.core.onion.payload import Payload, PaymentData, encode_payload
+from fulmen.core.onion.sphinx import OnionHop, build_onion, peel
 from fulmen.core.switch.arrivals import OnionSeen, needs
 from fulmen.core.switch.circuit import Circuit, CircuitFulfilled, CircuitOpened, Phase, ended, forget, initial
 from fulmen.core.switch.circuits import MOUNT, NotForACircuit, decide, wants
@@ -442,6 +447,34 @@ def test_events_for_a_circuit_that_knows_nothing_leave_no_trace():
 def test_a_frozen_circuit_still_takes_preimages():
     assert MOUNT.takes_frozen(a_circuit(), Fulfilled(0, OUTGOING, PREIMAGE))
     assert not MOUNT.takes_frozen(a_circuit(), OfferForgotten(0, TO_CAROL))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=1400) | st.binary(min_size=1366, max_size=1366))
+def test_any_bytes_for_an_onion_are_given_back_as_malformed(packet):
+    (event,) = told(run(a_circuit(), locked_in(packet)))
+    assert isinstance(event, FailMalformedHtlc) and event.sha256_of_onion == sha256(packet)
+
+
+u64 = st.integers(0, (1 << 64) - 1)
+any_payload = st.builds(
+    Payload,
+    st.none() | u64 | st.just(100_000),
+    st.none() | st.integers(0, (1 << 32) - 1) | st.just(HEIGHT + 30),
+    st.none() | u64 | st.just(SCID),
+    st.none() | st.builds(PaymentData, st.binary(min_size=32, max_size=32), u64),
+    st.none() | st.binary(max_size=5),
+    st.none() | st.just(b"\x02" * 33),
+).map(encode_payload)
+
+
+@settings(deadline=None)
+@given(any_payload | st.binary(max_size=200), st.booleans(), u64, st.integers(0, 500_000_000))
+def test_any_payload_is_offered_received_or_given_back(payload, final, amount_msat, cltv_expiry):
+    hops = [OnionHop(BOB, payload)] if final else [OnionHop(BOB, payload), OnionHop(CAROL, b"xx")]
+    onion = build_onion(SESSION_KEY, hops, HASH)
+    (event,) = told(run(a_circuit(), locked_in(onion, an_htlc(amount_msat, cltv_expiry))))
+    assert isinstance(event, FailHtlc | (HtlcArrived if final else OfferHtlc))
 
 
 def test_the_next_node_reads_what_alice_wrote_for_it():
