@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from fulmen.core.base.faults import Fault
 MAX_CONNECTIONS = 128
 MAX_CALLS = 64
 """Calls of one connection that may be under way; beyond it we read on when one is answered."""
+PAUSE_S = 1.0
+"""When no file descriptor is left."""
 NEWS = ("payment attempt", "payment attempt failed", "payment complete", "payment failed", "invoice paid")
 """What a caller who enabled notifications is told."""
 
@@ -55,10 +56,11 @@ class RpcServer:
             os.umask(before)
         self._socket.listen(MAX_CONNECTIONS)
         self._socket.setblocking(False)
-        self._spawn(self._listen())
+        self._listen()
 
     async def close(self) -> None:
         """Stop listening and let go of all callers."""
+        asyncio.get_running_loop().remove_reader(self._socket)
         while self._tasks:
             for task in tuple(self._tasks):
                 task.cancel()
@@ -66,31 +68,38 @@ class RpcServer:
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _listen(self) -> None:
+    def _listen(self) -> None:
         # Not asyncio's own server: until Python 3.12 it loses callers who come while it closes.
-        loop = asyncio.get_running_loop()
-        while True:
-            caller, _ = await loop.sock_accept(self._socket)
-            try:
-                reader, writer = await asyncio.open_unix_connection(sock=caller)
-            except OSError:
-                caller.close()
-                continue
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            caller, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # gone before we looked
+        except OSError as full:
+            log.error("no more callers can be taken for a moment", why=full.strerror)
+            asyncio.get_running_loop().remove_reader(self._socket)
+            asyncio.get_running_loop().call_later(PAUSE_S, self._listen)
+            return
+        caller.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(caller))
+        self._tasks.add(task)
+
+        def gone(_task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            caller.close()  # closed already, unless the task was cancelled before it began
+
+        task.add_done_callback(gone)
+
+    async def _serve(self, caller: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=caller)
+        try:
             if len(self._tasks) > MAX_CONNECTIONS:
                 writer.write(error_text(None, TooBusy(f"At most {MAX_CONNECTIONS} callers at once; try again.")))
-                writer.close()
             else:
-                self._spawn(self._serve(reader, writer))
-                await asyncio.sleep(0)  # it begins at once, so that a cancelled one closes its connection
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await _Connection(self._node, self._dispatcher, reader, writer).serve()
+                await _Connection(self._node, self._dispatcher, reader, writer).serve()
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
