@@ -6,7 +6,8 @@ publish has to pass the chain's mempool and its judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -165,11 +166,10 @@ class Host:
     published: dict[Txid, str] = field(default_factory=dict)
     publishes_commitment: bool = False
     failures: list[PublishFailed] = field(default_factory=list)
-    crash_at: Callable[[Batch], None] = lambda _batch: None
 
     def __post_init__(self) -> None:
         self.disk = SimulatedDisk(lambda value: self.codec.unpack(self.codec.pack(value)))
-        self.keys = keys_of(self.name)
+        self.keys = _keys_of(self.name)
         self.inbox: list[tuple[Address, Event]] = []
         self.rescans: list[Rescan] = []
         self.changed: list[WantsChanged] = []
@@ -219,10 +219,15 @@ class Host:
         """Hand in what waits, follow what is wanted; True if anything happened."""
         if self.node is None:
             self.start()
+            # What the channel had not on disk it says again.
+            if self.publishes_commitment:
+                self.tell_published()
             self.court.tell_of_the_funding(self)
             return True
         assert self.matcher is not None
         moved = bool(self.disk.sync())
+        if self.node is None:
+            return True
         while self.changed and self.matcher is not None:
             moved = True
             change = self.changed.pop(0)
@@ -236,6 +241,10 @@ class Host:
             self.run(events)
             moved = True
         return moved
+
+    def tell_published(self) -> None:
+        """The channel failed and publishes our commitment."""
+        self.inbox.append((self.court.address, CommitmentPublished(self.court.view(self.name, LOCAL))))
 
     def publish(self) -> None:
         """Send what is wanted to the mempool, as a shell does with every block."""
@@ -299,10 +308,12 @@ class Host:
 
     @property
     def coins_sat(self) -> int:
+        """What the wallet has in blocks."""
         assert self.node is not None
         state = self.node.state(Address("wallet"))
         assert isinstance(state, Wallet)
-        return balance(state, self.court.tip.height, Sat(0)).total_sat
+        all_of_it = balance(state, self.court.tip.height, Sat(0))
+        return all_of_it.total_sat - all_of_it.pending_sat
 
     @property
     def names(self) -> list[str]:
@@ -330,25 +341,13 @@ class Court:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.regtest: RegtestNode = a_node()
-        self.regtest.mine(_MATURE)
-        self.keys = {name: keys_of(name) for name in NAMES}
+        self.feerates = plan.feerates
+        prepared, self.funding = _prepared(plan.coin_sat)
+        self.regtest: RegtestNode = deepcopy(prepared)
+        self.keys = {name: _keys_of(name) for name in NAMES}
         self.policy = Policy(deadlines=DEADLINES)
         self.hosts = {name: Host(self, name) for name in NAMES}
-        for name in NAMES:
-            script = script_at(self.keys[name].accounts, KeyPath(86, 0, 0))
-            for _ in range(4):
-                self.regtest.give(script, Sat(plan.coin_sat // 4))
-        points = [self.keys[name].basepoints(KEY_INDEX).funding_pubkey for name in NAMES]
-        output = funding_output(points[0], points[1], CAPACITY_SAT)
-        txid = self.regtest.give(output.script_pubkey, CAPACITY_SAT)
-        self.regtest.mine(1)
-        entry, index = self.regtest.txs.get(txid) or (None, 0)
-        assert entry is not None
-        funding_tx = self.regtest.chain.block(entry).txs[index]
-        vout = funding_tx.find(output)
-        assert vout is not None
-        self.funding = OutPoint(txid, vout)
+        self._closes: dict[str, ChannelAtClose] = {}
         self.channel_id = channel_id_of(self.funding)
         self.address = Address("onchain", self.channel_id)
         self.start_height = self.tip.height
@@ -379,7 +378,7 @@ class Court:
 
     def env(self, name: str) -> Env:
         env = _env_of(name)
-        return replace(env, tip=self.tip, policy=self.policy, feerates=self.plan.feerates)
+        return replace(env, tip=self.tip, policy=self.policy, feerates=self.feerates)
 
     # -- commitments --
 
@@ -454,6 +453,11 @@ class Court:
 
     def at_close(self, name: str) -> ChannelAtClose:
         """What a channel would hand over."""
+        if name not in self._closes:
+            self._closes[name] = self._at_close(name)
+        return self._closes[name]
+
+    def _at_close(self, name: str) -> ChannelAtClose:
         local = self.view(name, LOCAL)
         other = self.other(name)
         number = 3 if self.plan.outdated and name == "alice" else 5
@@ -486,7 +490,7 @@ class Court:
         """An end fails the channel: it publishes its commitment until the funding is spent."""
         host = self.hosts[name]
         host.publishes_commitment = True
-        host.inbox.append((self.address, CommitmentPublished(self.view(name, LOCAL))))
+        host.tell_published()
         self.settle()
 
     def settle(self) -> None:
@@ -608,6 +612,30 @@ class Court:
     def gain_of(self, name: str) -> int:
         """What an end has more in its wallet than in the beginning, its own fees added again."""
         return self.hosts[name].coins_sat - self.plan.coin_sat + self.fees_of(name)
+
+
+_keys_of = lru_cache(maxsize=8)(keys_of)
+
+
+@lru_cache(maxsize=8)
+def _prepared(coin_sat: Sat) -> tuple[RegtestNode, OutPoint]:
+    """A chain on which both wallets have coins and the channel its funding output."""
+    regtest = a_node()
+    regtest.mine(_MATURE)
+    for name in NAMES:
+        script = script_at(_keys_of(name).accounts, KeyPath(86, 0, 0))
+        for _ in range(4):
+            if coin_sat:
+                regtest.give(script, Sat(coin_sat // 4))
+    points = [_keys_of(name).basepoints(KEY_INDEX).funding_pubkey for name in NAMES]
+    output = funding_output(points[0], points[1], CAPACITY_SAT)
+    txid = regtest.give(output.script_pubkey, CAPACITY_SAT)
+    regtest.mine(1)
+    entry, index = regtest.txs.get(txid) or (None, 0)
+    assert entry is not None
+    vout = regtest.chain.block(entry).txs[index].find(output)
+    assert vout is not None
+    return regtest, OutPoint(txid, vout)
 
 
 @lru_cache(maxsize=8)

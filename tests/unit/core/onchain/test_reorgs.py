@@ -1,0 +1,107 @@
+"""Blocks that leave the chain take their facts with them: what was resolved is resolved again.
+
+BOLT 5: "MUST be prepared to resolve outputs multiple times, in case of blockchain reorganizations."
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.closes import both_formats, check_money, closed, either
+from tests.builders.onchain import NAMES, Court, Plan, Planned
+
+from fulmen.core.onchain.classify import Kind
+from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
+
+
+@both_formats
+@either
+def test_the_same_close_in_another_block_is_resolved_by_the_same_transactions(closer: str, format: str) -> None:
+    offer = Planned(0, "bob")
+    court = closed(closer, Plan(format, (offer,), known=(("alice", 0),)))
+    court.publish()
+    before = {name: [claim.tx for claim in court.hosts[name].onchain.claims] for name in NAMES}
+    court.rewind(1)
+    assert all(host.onchain.ending is None for host in court.hosts.values())
+    court.mine()
+    assert all(host.onchain.ending is not None for host in court.hosts.values())
+    court.publish()
+    after = {name: [claim.tx for claim in court.hosts[name].onchain.claims] for name in NAMES}
+    assert all(tx in after[name] for name in NAMES for tx in before[name])
+    court.mine_until_resolved()
+    assert court.bob.fate_of(offer) == ["fulfilled"]
+    check_money(court, closer, {0: "alice"})
+
+
+@pytest.mark.parametrize("format", [ANCHORS_ZERO_FEE_HTLC.name])
+@pytest.mark.parametrize("first", NAMES)
+def test_a_rival_close_takes_the_place_of_the_first(first: str, format: str) -> None:
+    offer = Planned(0, "alice")
+    court = closed(first, Plan(format, (offer,)))
+    court.mine()
+    court.rewind(2)
+    court.empty_mempool()
+    court.hosts[first].publishes_commitment = False
+    second = court.other(first)
+    court.close_by(second)
+    court.mine()
+    kinds = {name: court.hosts[name].onchain.ending for name in NAMES}
+    ending, other = kinds[second], kinds[first]
+    assert ending is not None and ending.kind is Kind.LOCAL
+    assert other is not None and other.kind is Kind.REMOTE
+    court.mine_until_resolved()
+    assert court.alice.fate_of(offer) == ["failed"]
+    check_money(court, second, {0: "alice"})
+
+
+@both_formats
+@either
+def test_a_claim_in_a_block_that_is_undone_is_published_again(closer: str, format: str) -> None:
+    offer = Planned(0, "alice", expires_in=5)
+    court = closed(closer, Plan(format, (offer,)))
+    court.mine(5)
+    assert any(court.regtest.txs.get(txid) for txid, name in court.alice.published.items() if "HTLC" in name)
+    assert court.alice.onchain.taken
+    court.rewind(2)
+    court.empty_mempool()
+    assert not [t for t in court.alice.onchain.taken if t.block.height > court.tip.height]
+    assert court.alice.fate_of(offer) == []
+    court.mine_until_resolved()
+    assert court.alice.fate_of(offer) == ["failed"]
+    check_money(court, closer, {0: "alice"})
+
+
+@both_formats
+@either
+def test_a_preimage_stays_known_when_its_block_is_undone(closer: str, format: str) -> None:
+    offer = Planned(0, "alice", expires_in=8)
+    court = closed(closer, Plan(format, (offer,), known=(("bob", 0),)))
+    court.mine(2)
+    assert court.alice.fate_of(offer) == ["fulfilled"]
+    court.rewind(2)
+    court.empty_mempool()
+    court.bob.crash()
+    # The peer's claim is gone for good and it sleeps past the expiry: we take the HTLC back, and it stays paid.
+    for _ in range(12):
+        court.alice.publish()
+        court.regtest.mine(1)
+        block = court.block(court.tip.height)
+        assert court.alice.matcher is not None
+        court.alice.inbox += court.alice.matcher.connect(block)
+        while court.alice.pump():
+            pass
+    assert court.alice.fate_of(offer) == ["fulfilled"]
+    assert any("HTLC" in name for name in court.alice.names)
+
+
+def test_a_close_undone_gives_the_wallet_its_coins_back_when_a_rival_confirms() -> None:
+    offer = Planned(0, "alice", expires_in=2)
+    court: Court = closed("alice", Plan(ANCHORS_ZERO_FEE_HTLC.name, (offer,)))
+    court.mine(1)
+    assert any(claim.wallet_ref for claim in court.alice.onchain.claims)
+    court.rewind(2)
+    court.empty_mempool()
+    court.alice.publishes_commitment = False
+    court.close_by("bob")
+    court.mine_until_resolved()
+    assert not any(claim.wallet_ref for claim in court.alice.onchain.claims)
+    check_money(court, "bob", {0: "alice"})
