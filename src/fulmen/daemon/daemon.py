@@ -185,7 +185,8 @@ class Daemon:
         self.pathfinder: Pathfinding = kind(settings, self._errands, self._driver.post, options.directory / "graph")
         await self.pathfinder.start()
         self._exits.push_async_callback(self.pathfinder.stop)
-        self.pathfinder.tell(OwnNodeIs(OwnNode(options.alias, self._keys.node_id[:3], features.within(NODE))))
+        announced = features.within(NODE).to_bytes()
+        self.pathfinder.tell(OwnNodeIs(OwnNode(options.alias, self._keys.node_id[:3], announced)))
         self._own_channels = OwnChannels(self._channels, self._outlook, self.pathfinder.tell)
 
     def _listen_to_driver(self) -> None:

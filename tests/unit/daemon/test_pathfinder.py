@@ -20,7 +20,7 @@ from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.intake import FundingOutput, funding_script
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.routing.requests import FindRoute, FirstHop, Learn, Outcome, Route, RouteAnswered, RouteRequest
-from fulmen.core.routing.words import BlockConnected, Find, Found, HowMuch, Known, Settings
+from fulmen.core.routing.words import BlockConnected, Find, Found, HowMuch, Known, ListNodes, Nodes, Settings
 from fulmen.core.signer.announcing import SignAnnouncement
 from fulmen.core.wire import decode
 from fulmen.core.wire.features import GOSSIP_QUERIES, optional
@@ -159,6 +159,23 @@ def test_gossip_in_and_routes_out(make: Made) -> None:
         found = await pathfinding.ask(Find(0, a_request()), Found)
         assert found.route is None
         assert any(to == PEER for to, _ in world.frames), "the peer is asked for what it knows"
+        await pathfinding.stop()
+
+    live(test)
+
+
+@both
+def test_a_node_may_have_any_feature_bits(make: Made) -> None:
+    """LND sets bit 2023: more than the 64 bits that a number may have on its way out of the process."""
+
+    async def test() -> None:
+        pathfinding = make(World(), None)
+        await begun(pathfinding)
+        features = optional(2022).to_bytes()
+        hear(pathfinding, *a_line()[:-1], a_node(1, features=features))
+        while not (shown := [node for node in (await pathfinding.ask(ListNodes(0), Nodes)).nodes if node.alias]):
+            await asyncio.sleep(0.01)
+        assert [node.features for node in shown] == [features]
         await pathfinding.stop()
 
     live(test)

@@ -152,7 +152,7 @@ def _node_row(said: NodeInfo) -> GraphNode:
         alias=said.alias,
         color=said.rgb_color.hex(),
         last_timestamp=said.timestamp,
-        features=said.features.to_bytes().hex(),
+        features=said.features.hex(),
         addresses=tuple(
             GraphAddress(type=_KINDS.get(one.type, "unknown"), address=one.host, port=one.port)
             for one in said.addresses

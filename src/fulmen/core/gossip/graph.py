@@ -60,7 +60,8 @@ class NodeInfo(Record):
     alias: str
     """Made safe to look at."""
     rgb_color: bytes
-    features: Features
+    features: bytes
+    """As they came: as a number they may have more bits than a pipe carries."""
     addresses: tuple[NodeAddress, ...]
     timestamp: Timestamp
     channels: int
@@ -187,7 +188,7 @@ class Graph:
             node_id,
             display_alias(message.alias),
             message.rgb_color,
-            Features.from_bytes(message.features),
+            message.features,
             parse_addresses(message.addresses),
             message.timestamp,
             len(self._node_channels[row]),

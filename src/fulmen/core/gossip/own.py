@@ -36,7 +36,7 @@ class OwnNode(Record):
 
     alias: str = ""
     rgb_color: bytes = b"\0\0\0"
-    features: Features = Features()
+    features: bytes = b""
     addresses: tuple[NodeAddress, ...] = ()
 
 
@@ -148,7 +148,7 @@ def node_announcement(node: OwnNode, node_id: NodeId, timestamp: Timestamp) -> N
     """
     return NodeAnnouncement(
         NO_SIGNATURE,
-        node.features.within(NODE).to_bytes(),
+        Features.from_bytes(node.features).within(NODE).to_bytes(),
         timestamp,
         node_id,
         node.rgb_color,

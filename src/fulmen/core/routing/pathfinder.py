@@ -157,7 +157,7 @@ class Pathfinder:
         for node_id in page:
             said = graph.node(node_id)
             channels = len(graph.channels_of(node_id))
-            nodes.append(said or NodeInfo(node_id, "", b"", Features(), (), Timestamp(0), channels))
+            nodes.append(said or NodeInfo(node_id, "", b"", b"", (), Timestamp(0), channels))
         return Nodes(asked.number, tuple(nodes))
 
     # -- words
