@@ -118,11 +118,9 @@ class Driver:
             self._scheduled = True
             self._loop.call_soon(self._turn)
         try:
-            batch = self.node.run(events)
+            self._submit(self.node.run(events))
         except Exception as error:  # nothing of this run is on disk: stopping here is a crash at a good point
             self._fail(error)
-            return
-        self._submit(batch)
 
     def _submit(self, batch: Batch) -> None:
         self._gate.submit(batch)

@@ -60,16 +60,16 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
         daemon = Daemon(options, keys, source)
         if network == REGTEST:
             daemon.chain_control = EmbeddedControl(client)
-        await daemon.start()
+        # Until all is closed: who presses Ctrl-C twice gets one graceful stop, not a torn one.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stop)
+            exits.callback(loop.remove_signal_handler, number)
+        await daemon.start()
         try:
             ready(daemon)
             await daemon.wait()
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
             await daemon.close()
 
 

@@ -62,6 +62,7 @@ def test_connect_takes_an_address_however_it_is_written(params, where):
     request = read_params(REGISTRY.get("connect"), [params[0].format(id=point_of(OTHER).hex()), *params[1:]])
     identity, host, port = read_target(request)
     assert identity == point_of(OTHER)
+    assert type(identity) is bytes, "the store takes no other"
     assert written(host, port or 19846) == where
 
 

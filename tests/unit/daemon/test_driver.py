@@ -202,6 +202,21 @@ async def test_a_bug_outside_every_machine_stops_the_node_by_name():
 
 
 @on_a_loop
+async def test_a_batch_that_cannot_be_written_down_stops_the_node_by_name():
+    rig = Rig()
+
+    def refuse(*_batch: Any) -> None:
+        raise TypeError("no such thing in a journal")
+
+    rig.disk.submit = refuse
+    with capture_logs():
+        rig.order(1)
+        with pytest.raises(InvariantBroken, match="no such thing"):
+            await rig.driver.wait()
+    assert not rig.answers
+
+
+@on_a_loop
 async def test_a_performer_that_fails_loses_its_action_and_nothing_else():
     rig = Rig()
 

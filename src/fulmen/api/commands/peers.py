@@ -128,7 +128,7 @@ def read_target(request: ConnectRequest) -> tuple[NodeId, str | None, int | None
     """
     text, _, rest = request.id.partition("@")
     try:
-        identity = NodeId(PubKey.from_json(text))
+        identity = NodeId(PubKey.from_json(text).plain())
     except ValueError as wrong:
         raise BadParameter(f"The parameter 'id' of connect is wrong: {wrong}.", parameter="id") from None
     host, port = request.host, request.port
