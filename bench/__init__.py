@@ -5,5 +5,5 @@
     python -m bench --write          the table goes to docs/benchmarks.md as well
 
 A figure is only worth something beside the floor measured in the same run: ratios travel between machines, times do
-not. Times are the fastest of many short repeats; latencies are percentiles.
+not. Times are CPU time, the fastest of many short repeats; disk and network are by the clock.
 """

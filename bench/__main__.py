@@ -59,8 +59,8 @@ def page(figures: list[Figure], command: str) -> str:
     head = [
         "# Benchmarks",
         "",
-        "Made by the command below; times are the fastest of many short repeats on a machine that may be doing other",
-        "things as well. `floor` is what the primitives of the first lines alone would take (C functions, measured",
+        "Made by the command below; times are CPU time, the fastest of many short repeats; disk and network are by the",
+        "clock. `floor` is what the primitives of the first lines alone would take (C functions, measured",
         "in the same run), and beside it stands how much of the time that is. Ratios travel between machines, times",
         "do not.",
         "",

@@ -46,17 +46,17 @@ def _ingest(frames: list[bytes]) -> float:
     pathfinder = Pathfinder(Settings(NODES[30], CHAIN, FEATURES, GossipPolicy(check_funding=False)))
     pathfinder.hear(BlockConnected(BlockHeight(700_000)), NOW)
     pathfinder.hear(PeerUp(NODES[0], FEATURES), NOW)
-    start = time.perf_counter()
+    start = time.thread_time()
     pathfinder.hear(Heard(tuple((NODES[0], frame) for frame in frames)), NOW)
     while pathfinder.work(NOW):
         pass
-    took = 1e6 * (time.perf_counter() - start)
+    took = 1e6 * (time.thread_time() - start)
     if len(pathfinder.gossip.graph) < 0.9 * len(frames):
         raise AssertionError("recorded announcements were not believed")
     return took
 
 
 def _load(data: bytes) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     load(data, CHAIN)
-    return 1e6 * (time.perf_counter() - start)
+    return 1e6 * (time.thread_time() - start)

@@ -35,7 +35,7 @@ def run(floor: Floor) -> Iterator[Figure]:
     """Construct with 1 to 20 hops; peel as forwarding and as final node."""
     for hops in (1, 3, 10, 20):
         path = route(hops)
-        least = floor.create_key + hops * floor.ecdh + 2 * (hops - 1) * floor.multiply / 2
+        least = hops * (floor.create_key + floor.ecdh)
         actual = fastest_us(lambda path=path: build_onion(SESSION, path, HASH))
         yield Figure("onion", f"construct, {hops} hop{'s' * (hops > 1)}", actual, floor=least)
     for name, hops, least in (("forward", 3, floor.ecdh + floor.multiply), ("final", 1, floor.ecdh)):

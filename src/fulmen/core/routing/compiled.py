@@ -41,6 +41,7 @@ class CompiledSearch:
             _view(edges.lower, np.int64),
             _view(edges.upper, np.int64),
             _view(edges.doubt, np.int64),
+            _view(edges.leaf, np.uint8),
         )
         self._own_first = np.full(nodes, -1, np.int32)
         self._own_next = np.full(rows, -1, np.int32)
@@ -117,7 +118,7 @@ def _compile(function: _F) -> _F:
     return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-def _view(values: array[int], dtype: Any) -> NDArray[Any]:
+def _view(values: array[int] | bytearray, dtype: Any) -> NDArray[Any]:
     return np.frombuffer(values, dtype=dtype)
 
 
@@ -184,6 +185,7 @@ def _shortest_path(
     lower: Any,
     upper: Any,
     node_doubt: Any,
+    leaf: Any,
     own_first: Any,
     own_next: Any,
     own_target: Any,
@@ -255,6 +257,8 @@ def _shortest_path(
             row = own_next[here] if here >= graph_rows else here + 1 if here + 1 < end else own_first[node]
             origin = source_of[here]
             if amount < minimum[here] or amount > maximum[here] or state[origin] == settled:
+                continue
+            if leaf[origin] and here < graph_rows and origin != source and own_first[origin] < 0:
                 continue
             known = state[origin] == labelled
             if known and cost_of[origin] <= least:

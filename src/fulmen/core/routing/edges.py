@@ -76,6 +76,8 @@ class Edges:
         """… the most there can be."""
         self.doubt = array("q", bytes(8 * (self.nodes + SPARE_NODES)))
         """How much less likely a path through this node is, as -log2(chance) in 1/1024."""
+        self.leaf = bytearray(self.nodes + SPARE_NODES)
+        """1 for a node with a single channel: no path leads through it."""
         self._row_of = array("i", bytes(4 * self.rows))
         self._half_of = array("i", bytes(4 * self.rows))
         self._place(ordered)
@@ -89,6 +91,7 @@ class Edges:
             degree[two] += 1
         total = 0
         for node, count in enumerate(degree):
+            self.leaf[node] = count == 1
             first[node] = total
             degree[node] = total
             total += count

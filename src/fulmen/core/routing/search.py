@@ -52,8 +52,8 @@ def shortest_path(edges: Edges, search: Search) -> Found:
     """The path of least cost that keeps all limits; labels over a limit are dropped, so this is exact per cost."""
     first, source_of, fee_base, fee_ppm = edges.first, edges.source, edges.fee_base, edges.fee_ppm
     cltv, minimum, maximum = edges.cltv, edges.minimum, edges.maximum
-    lower, upper, node_doubt = edges.lower, edges.upper, edges.doubt
-    own = dict(search.own)
+    lower, upper, node_doubt, leaf = edges.lower, edges.upper, edges.doubt, edges.leaf
+    own, graph_rows = dict(search.own), edges.rows
     source, weights = search.source, search.weights
     max_amount, max_cltv, max_hops = search.max_amount_msat, search.max_cltv_expiry_delta, search.max_hops
     time_lock_ppb, hop_msat = weights.time_lock_ppb, weights.hop_msat
@@ -85,6 +85,8 @@ def shortest_path(edges: Edges, search: Search) -> Found:
         for row in rows_here:
             origin = source_of[row]
             if not minimum[row] <= amount <= maximum[row] or origin in settled:
+                continue
+            if leaf[origin] and row < graph_rows and origin != source and origin not in own:
                 continue
             known = labels.get(origin)
             if known is not None and known[0] <= least:
