@@ -5,21 +5,26 @@ import asyncio
 import pytest
 from tests.builders.channels import CHANNEL, CHANNEL_ID, born, keys_of
 from tests.builders.handle import RunningNode
+from tests.builders.normal_channels import a_normal_channel
 from tests.builders.wallets import ELSEWHERE, a_block, a_payment, told
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.commands.invoices import terms_of_peers
 from fulmen.api.dispatch import Dispatcher
 from fulmen.api.errors import BadParameter, RpcError, code_of
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Disconnected
 from fulmen.core.base.outer import Send
+from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.crypto.hashes import sha256
+from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices import bolt11
 from fulmen.core.invoices.invoice import InvoiceFields
 from fulmen.core.invoices.signing import SignInvoice
+from fulmen.core.routing.words import Terms
 from fulmen.core.wallet.machine import ADDRESS as WALLET
 from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.opening import OpenChannel
@@ -223,6 +228,23 @@ def test_an_invoice_reads_back_as_it_was_asked_for():
     assert read["payee"] == node.node_id.hex()
     assert read["payment_hash"] == made["payment_hash"]
     assert "No channel of ours" in made["warning_capacity"]
+
+
+class Acquainted(RunningNode):
+    """A node whose one private channel is in the middle of life, and whose peer has said what it asks."""
+
+    def states(self, kind):
+        return {CHANNEL_ID: a_normal_channel("bob")} if kind == "channel" else super().states(kind)
+
+    async def ask_network(self, question, kind):
+        assert question.channel_id == CHANNEL_ID
+        return Terms(1, DirectionPolicy(7, 70, 34, 1, 10**9, True, 0))
+
+
+def test_route_hints_are_made_of_what_peers_ask():
+    (asks,) = asyncio.run(terms_of_peers(Acquainted()))
+    assert (asks.channel_id, asks.policy) == (CHANNEL_ID, ForwardPolicy(7, 70, 34))
+    assert asyncio.run(terms_of_peers(RunningNode())) == ()
 
 
 def test_an_invoice_may_carry_only_the_hash_of_a_long_description():

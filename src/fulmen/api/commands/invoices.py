@@ -15,11 +15,13 @@ from fulmen.api.registry import Permission, command
 from fulmen.api.values import AmountOrAny, Hash32
 from fulmen.core.base.ids import CommandId, PaymentHash, Preimage
 from fulmen.core.base.machine import Address
+from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.bitcoin.address import ScriptWithoutAddress, address_of
 from fulmen.core.bitcoin.networks import NETWORKS, Network
 from fulmen.core.bitcoin.script import number, p2pkh, p2sh, push
+from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.invoices import bolt11
 from fulmen.core.invoices.bolt11 import P2PKH_VERSION, P2SH_VERSION
@@ -33,9 +35,11 @@ from fulmen.core.payments.receiving import (
     CreateInvoice,
     InvoiceCreated,
     LabelRow,
+    PeerTerms,
     WaitInvoice,
     label_address,
 )
+from fulmen.core.routing.words import RemoteTerms, Terms
 
 MAX_INVOICE = 16_384
 """Characters; a longer text is refused unread."""
@@ -74,6 +78,7 @@ class InvoiceAnswer(Record, kw_only=True, omit_defaults=True):
 async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
     """The same label twice is refused."""
     amount = request.amount_msat.msat
+    peer_terms = () if request.exposeprivatechannels is False else await terms_of_peers(node)
 
     def create(command_id: CommandId) -> CreateInvoice:
         return CreateInvoice(
@@ -86,6 +91,7 @@ async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
             None if request.cltv is None else CltvDelta(request.cltv),
             None if request.preimage is None else Preimage(request.preimage),
             request.exposeprivatechannels,
+            peer_terms,
         )
 
     made = await node.submit(REGISTER, create)
@@ -100,6 +106,18 @@ async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
         expires_at=made.expires_at,
         warning_capacity=warning,
     )
+
+
+async def terms_of_peers(node: NodeHandle) -> tuple[PeerTerms, ...]:
+    """What the peers of unannounced channels ask for forwarding to us: route hints say it."""
+    found = []
+    for state in list(node.states("channel").values()):
+        if isinstance(state, Channel) and state.phase is Phase.NORMAL and not state.terms.announce:
+            said = (await node.ask_network(RemoteTerms(0, state.channel_id), Terms)).policy
+            if said is not None:
+                policy = ForwardPolicy(said.fee_base_msat, said.fee_proportional_millionths, said.cltv_expiry_delta)
+                found.append(PeerTerms(state.channel_id, policy))
+    return tuple(found)
 
 
 class ListInvoicesRequest(Record):

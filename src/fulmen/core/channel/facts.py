@@ -12,7 +12,7 @@ from fulmen.core.base.ids import CommandId, Point, Preimage, Secret, ShortChanne
 from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Timestamp
 from fulmen.core.channel.state import Agreed, Channel, HeldPreimage, Link, Negotiation, Phase
 from fulmen.core.commitments.commitment import (
     LOCAL,
@@ -83,9 +83,11 @@ class ScidAssigned(Fact):
 
 
 class PolicySet(Fact):
-    """What forwarding over this channel costs from now on."""
+    """What forwarding over this channel costs from now on, and what it cost before, which is taken for a while yet."""
 
     forward: ForwardPolicy
+    previous: ForwardPolicy | None = None
+    previous_until: Timestamp = Timestamp(0)
 
 
 @evolves(Opened)
@@ -152,7 +154,7 @@ def _scid_assigned(channel: Channel, fact: ScidAssigned) -> Channel:
 
 @evolves(PolicySet)
 def _policy_set(channel: Channel, fact: PolicySet) -> Channel:
-    return channel.but(forward=fact.forward)
+    return channel.but(forward=fact.forward, previous_forward=fact.previous, previous_forward_until=fact.previous_until)
 
 
 # -- updates ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from fulmen.core.base.ids import ChannelId, CommandId, Point, Preimage, ShortCha
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, Timestamp
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Commitment, Totals
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.commitments.updates import Log
@@ -116,6 +116,9 @@ class Channel(Record, kw_only=True):
     remote_alias: ShortChannelId | None = None
     scid: ShortChannelId | None = None
     forward: ForwardPolicy | None = None
+    previous_forward: ForwardPolicy | None = None
+    """What `forward` was before its last change: HTLCs that meet it are taken until then."""
+    previous_forward_until: Timestamp = Timestamp(0)
 
     local_features: bytes = b""
     remote_features: bytes = b""

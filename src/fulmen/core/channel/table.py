@@ -24,7 +24,7 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import MessageReceived, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
-from fulmen.core.base.units import BlockHeight
+from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
@@ -48,6 +48,9 @@ from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSign
 
 # -- what several states share ----------------------------------------------------------------------------------------
 
+OLD_POLICY_S = 600
+"""How long HTLCs may still meet a policy that was changed."""
+
 settings = Topic()
 nothing = Topic()
 offers_refused = Topic()
@@ -55,9 +58,11 @@ bad_signatures = Topic()
 
 
 @settings.on(SetChannel)
-def on_set_channel(channel: Channel, event: SetChannel, _env: Env) -> Step[Channel]:
+def on_set_channel(channel: Channel, event: SetChannel, env: Env) -> Step[Channel]:
     """The owner changes what forwarding costs."""
-    return Step(channel).fact(PolicySet(event.forward)).act(Answer(event.command_id, event.forward))
+    # BOLT 7: "SHOULD keep accepting the previous channel parameters for 10 minutes"
+    previous, until = channel.forward or env.policy.forward, Timestamp(env.wall + OLD_POLICY_S)
+    return Step(channel).fact(PolicySet(event.forward, previous, until)).act(Answer(event.command_id, event.forward))
 
 
 @nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage)
@@ -258,6 +263,8 @@ def view(channel: Channel) -> LinkView | None:
         channel.remote_alias,
         terms.announce,
         forward=channel.forward,
+        previous_forward=channel.previous_forward,
+        previous_forward_until=channel.previous_forward_until,
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
     )
 

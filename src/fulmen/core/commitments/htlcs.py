@@ -148,8 +148,6 @@ class LinkView(Record):
     previous_forward: ForwardPolicy | None = None
     """What it cost before the last change; still taken until `previous_forward_until` (BOLT 7: 10 minutes)."""
     previous_forward_until: Timestamp = Timestamp(0)
-    remote_forward: ForwardPolicy | None = None
-    """What the peer asks for forwarding to us, from its `channel_update`; None while it has not said."""
     scid_alias_only: bool = False
     """True for a channel type with option_scid_alias: onions must not call it by its real scid (BOLT 2)."""
     disabled: bool = False

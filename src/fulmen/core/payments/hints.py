@@ -12,6 +12,7 @@ from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import Msat
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.invoices.invoice import HopHint
+from fulmen.core.payments.receiving import PeerTerms
 
 MAX_HINTS = 3
 """More make an invoice long, and tell more about us than a payer needs."""
@@ -23,11 +24,12 @@ def receivable_msat(links: Sequence[LinkView]) -> Msat:
 
 
 def route_hints(
-    links: Sequence[LinkView], amount_msat: Msat | None, wanted: bool | None
+    links: Sequence[LinkView], amount_msat: Msat | None, wanted: bool | None, peer_terms: Sequence[PeerTerms] = ()
 ) -> tuple[tuple[HopHint, ...], ...]:
     """One hint for each unannounced channel that can receive the amount, the roomiest first.
 
-    `wanted`: always, never, or (None) only where no announced channel can receive the amount.
+    `wanted`: always, never, or (None) only where no announced channel can receive the amount. A peer that has not said
+    what it asks is taken to ask what most do.
     """
     if wanted is False:
         return ()
@@ -39,7 +41,8 @@ def route_hints(
         (link for link in able if not link.announced and _name(link) is not None),
         key=lambda link: (-link.receivable_msat, link.channel_id),
     )
-    return tuple((_hint(link),) for link in private[:MAX_HINTS])
+    policies = {terms.channel_id: terms.policy for terms in peer_terms}
+    return tuple((_hint(link, policies.get(link.channel_id, ForwardPolicy())),) for link in private[:MAX_HINTS])
 
 
 def _name(link: LinkView) -> ShortChannelId | None:
@@ -50,8 +53,7 @@ def _name(link: LinkView) -> ShortChannelId | None:
     return None if name is None else ShortChannelId(name)
 
 
-def _hint(link: LinkView) -> HopHint:
-    policy = link.remote_forward or ForwardPolicy()
+def _hint(link: LinkView, policy: ForwardPolicy) -> HopHint:
     name = _name(link)
     assert name is not None
     return HopHint(

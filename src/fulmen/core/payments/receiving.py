@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fulmen.core.base.faults import Refused
-from fulmen.core.base.ids import CommandId, PaymentHash, PaymentSecret, Preimage
+from fulmen.core.base.ids import ChannelId, CommandId, PaymentHash, PaymentSecret, Preimage
 from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat, Timestamp
 from fulmen.core.crypto.hashes import sha256
@@ -12,6 +13,13 @@ from fulmen.core.invoices.invoice import InvoiceFields
 
 REGISTER = Address("invoices")
 """Who takes commands about invoices and finds the one they mean."""
+
+
+class PeerTerms(Record):
+    """What the peer of a channel asks for forwarding to us, from its `channel_update`."""
+
+    channel_id: ChannelId
+    policy: ForwardPolicy
 
 
 class CreateInvoice(Event):
@@ -30,6 +38,8 @@ class CreateInvoice(Event):
     """None draws one."""
     private_hints: bool | None = None
     """Route hints over unannounced channels: always, never, or (None) where no announced one can receive so much."""
+    peer_terms: tuple[PeerTerms, ...] = ()
+    """What peers ask for forwarding to us, as far as they have said."""
 
 
 class WaitInvoice(Event):

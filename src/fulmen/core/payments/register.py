@@ -102,7 +102,7 @@ def on_create_invoice(state: Register, event: CreateInvoice, env: Env) -> Step[R
         description_hash=event.description_hash,
         expiry_s=event.expiry_s,
         min_final_cltv_expiry_delta=delta,
-        route_hints=route_hints(links, event.amount_msat, event.private_hints),
+        route_hints=route_hints(links, event.amount_msat, event.private_hints, event.peer_terms),
         features=Features(OFFERED.mask),
     )
     opening = OpenInvoice(event.command_id, fields, preimage, event.label, receivable_msat(links))

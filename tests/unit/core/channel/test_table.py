@@ -25,7 +25,7 @@ from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import ChannelFailed, CloseAgreed, Closed, FundingSpent, ShutdownReceived, ShutdownSent
 from fulmen.core.channel.faults import UnexpectedMessage
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
-from fulmen.core.channel.table import checks, decide, initial, wants
+from fulmen.core.channel.table import checks, decide, initial, view, wants
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
 from fulmen.core.wire.messages.opening import FundingSigned
@@ -146,3 +146,15 @@ def test_a_spend_of_another_output_is_not_ours() -> None:
     channel = a_normal_channel("alice")
     other = channel.funding.outpoint.but(vout=7)
     assert not decide(channel, OutputSpent(other, b"", BLOCK), ALICE).facts
+
+
+def test_a_changed_policy_shows_the_old_one_for_ten_minutes() -> None:
+    channel, command = a_normal_channel("alice"), CommandId(b"c" * 16)
+    dear, dearer = ForwardPolicy(fee_base_msat=2000), ForwardPolicy(fee_base_msat=3000)
+    first = decide(channel, SetChannel(command, dear), ALICE).state
+    shown = view(first)
+    assert shown is not None
+    assert (shown.forward, shown.previous_forward) == (dear, ALICE.policy.forward)
+    assert shown.previous_forward_until == ALICE.wall + 600
+    second = view(decide(first, SetChannel(command, dearer), ALICE).state)
+    assert second is not None and (second.forward, second.previous_forward) == (dearer, dear)

@@ -159,11 +159,19 @@ def test_a_payment_hash_names_one_invoice_only():
 
 
 def test_hints_use_the_alias_that_the_peer_gave_and_what_the_peer_asks():
-    link = a_link(announced=False, scid=7, remote_alias=99, local_alias=5, remote_forward=ForwardPolicy(2, 3, 40))
-    (hint,) = route_hints([link], Msat(1000), None)
+    link = a_link(announced=False, scid=7, remote_alias=99, local_alias=5)
+    asks = words.PeerTerms(link.channel_id, ForwardPolicy(2, 3, 40))
+    (hint,) = route_hints([link], Msat(1000), None, [asks])
     (hop,) = hint
     assert (hop.node_id, hop.short_channel_id) == (CAROL, 99)
     assert (hop.fee_base_msat, hop.fee_proportional_millionths, hop.cltv_expiry_delta) == (2, 3, 40)
+
+
+def test_a_peer_that_has_not_said_what_it_asks_is_taken_to_ask_what_most_do():
+    asks = words.PeerTerms(b"other" + bytes(27), ForwardPolicy(2, 3, 40))
+    at = env(a_link(announced=False, remote_alias=99))
+    (hint,) = made(CreateInvoice(ONE, None, peer_terms=(asks,)), at).fields.route_hints
+    assert (hint[0].fee_base_msat, hint[0].fee_proportional_millionths, hint[0].cltv_expiry_delta) == (1000, 1, 80)
 
 
 def test_hints_are_given_where_no_announced_channel_can_receive_the_amount():
