@@ -285,7 +285,7 @@ def on_closing_signed(channel: Channel, msg: ClosingSigned, env: Env) -> Step[Ch
         UnexpectedMessage, ClosingFeeOutOfRange, ClosingDust: the peer broke BOLT 2.
     """
     if not drained(channel):
-        raise UnexpectedMessage(message="closing_signed")
+        raise UnexpectedMessage(what="ClosingSigned", undrained=True)
     if not _affordable(channel, msg.fee_satoshis):
         raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis)
     progress = channel.negotiation

@@ -6,7 +6,7 @@ BOLT 2, "Adding an HTLC" and "Bounding exposure to trimmed in-flight HTLCs".
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.units import FeeratePerKw, Msat, sat_floor, to_msat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, sat_floor, to_msat
 from fulmen.core.channel.state import Channel
 from fulmen.core.commitments.commitment import (
     LOCAL,
@@ -28,8 +28,8 @@ def opener_cost_msat(
     return to_msat(opener_cost(form, feerate, commitment.totals.output_count + more_outputs))
 
 
-def why_not_offer(channel: Channel, env: Env, amount_msat: Msat) -> str | None:
-    """The name of the limit that keeps us from offering this amount, or None.
+def why_not_offer(channel: Channel, env: Env, amount_msat: Msat, cltv_expiry: BlockHeight) -> str | None:
+    """The name of the limit that keeps us from offering this amount until then, or None.
 
     Checked on the commitments as they will be with all that is pending on both.
     """
@@ -37,6 +37,9 @@ def why_not_offer(channel: Channel, env: Env, amount_msat: Msat) -> str | None:
     pending = channel.remote_pending.totals
     if amount_msat < max(1, terms.remote.htlc_minimum_msat):
         return "AmountBelowMinimum"
+    # An offer may come late, from before a crash: it could be paid when we can no longer claim upstream.
+    if cltv_expiry <= env.height + env.policy.deadlines.offered_grace:
+        return "ExpiryTooSoon"
     if max(pending.offered_count, channel.local_pending.totals.offered_count) >= terms.remote.max_accepted_htlcs:
         return "TooManyHtlcs"
     if pending.offered_msat + amount_msat > terms.remote.max_htlc_value_in_flight_msat:

@@ -71,7 +71,7 @@ def on_offer_htlc(channel: Channel, event: OfferHtlc, env: Env) -> Step[Channel]
     known = _offer_of(channel, event)
     if known is not None:
         return step.act(Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel.terms.channel_id, OFFERED, known.id))))
-    why = _why_closed_to_offers(channel) or why_not_offer(channel, env, event.amount_msat)
+    why = _why_closed_to_offers(channel) or why_not_offer(channel, env, event.amount_msat, event.cltv_expiry)
     if why is not None:
         return step.act(Tell(event.owner, OfferRefused(event.ref, channel.terms.channel_id, why)))
 

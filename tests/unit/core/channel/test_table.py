@@ -22,12 +22,22 @@ from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.channel.closing import closing_tx
 from fulmen.core.channel.commands import CloseChannel, SetChannel
-from fulmen.core.channel.facts import ChannelFailed, CloseAgreed, Closed, FundingSpent, ShutdownReceived, ShutdownSent
+from fulmen.core.channel.facts import (
+    ChannelFailed,
+    CloseAgreed,
+    Closed,
+    FundingSpent,
+    RemoteProposed,
+    ShutdownReceived,
+    ShutdownSent,
+)
 from fulmen.core.channel.faults import UnexpectedMessage
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide, initial, view, wants
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
+from fulmen.core.commitments.updates import Add
+from fulmen.core.wire.messages.closing import ClosingSigned
 from fulmen.core.wire.messages.opening import FundingSigned
 
 SCRIPT = b"\x00\x14" + bytes(20)
@@ -158,3 +168,11 @@ def test_a_changed_policy_shows_the_old_one_for_ten_minutes() -> None:
     assert shown.previous_forward_until == ALICE.wall + 600
     second = view(decide(first, SetChannel(command, dearer), ALICE).state)
     assert second is not None and (second.forward, second.previous_forward) == (dearer, dear)
+
+
+def test_a_closing_signed_while_htlcs_are_left_is_refused_by_name() -> None:
+    channel = a_channel_in(Phase.SHUTDOWN)
+    add = Add(0, 0, Msat(1_000_000), PaymentHash(b"h" * 32), BlockHeight(500), bytes(1366))
+    busy = evolve(channel, RemoteProposed(add))
+    with pytest.raises(UnexpectedMessage):
+        decide(busy, MessageReceived(ClosingSigned(CHANNEL_ID, Sat(500), Signature(bytes(64)))), ALICE)

@@ -21,7 +21,7 @@ from fulmen.core.channel.facts import LocalProposed, PreimageLearned, RemoteProp
 from fulmen.core.channel.limits import spendable_msat
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
-from fulmen.core.commitments.htlcs import Fulfilled, OfferHtlc, OfferRefused
+from fulmen.core.commitments.htlcs import Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.messages.updates import (
     UpdateAddHtlc,
@@ -60,6 +60,15 @@ def refused(channel: Channel, offer: OfferHtlc, env: Any = ALICE) -> str:
     (action,) = decide(channel, offer, env).actions
     assert isinstance(action, Tell) and isinstance(action.event, OfferRefused)
     return action.event.why
+
+
+def test_an_offer_that_expires_at_once_is_refused_unless_it_is_known() -> None:
+    channel, offer = a_normal_channel("alice"), an_offer(1_000_000)
+    late = ALICE.height + ALICE.policy.deadlines.offered_grace
+    assert refused(channel, offer.but(cltv_expiry=BlockHeight(late))) == "ExpiryTooSoon"
+    offered = decide(channel, offer.but(cltv_expiry=BlockHeight(late + 1)), ALICE).state
+    (told,) = decide(offered, offer.but(cltv_expiry=BlockHeight(1)), ALICE).actions
+    assert isinstance(told, Tell) and isinstance(told.event, HtlcOffered)
 
 
 def test_an_add_of_the_peer_passes_until_a_commitment_holds_it() -> None:
