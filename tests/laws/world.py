@@ -89,6 +89,8 @@ class Host:
     batches: int = 0
     digest: Any = field(default_factory=sha256)
     frozen: list[Notify] = field(default_factory=list)
+    env: Env = field(init=False)
+    """What its machines see but for the passing of seconds; a test may put another in its place."""
 
     @property
     def node_id(self) -> NodeId:
@@ -96,11 +98,11 @@ class Host:
 
     def start(self) -> None:
         family = self.world.family
-        env = family.env(self.name)
+        self.env = family.env(self.name)
         limits = Limits(tail_rows=8, snapshots_per_batch=1)
         self.node = Node(
             family.mounts,
-            lambda: replace(env, wall=Timestamp(env.wall + self.world.seconds)),
+            lambda: replace(self.env, wall=Timestamp(self.env.wall + self.world.seconds)),
             verify=family.verify(self.name),
             cold=self.disk,
             limits=limits,

@@ -7,6 +7,7 @@ from fulmen.core.base.mount import Check, Mount
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
 from fulmen.core.node import tips
+from fulmen.core.onchain import machine as onchain
 from fulmen.core.payments import invoice, payments, register
 from fulmen.core.peer import table as peer
 from fulmen.core.switch import circuits
@@ -21,6 +22,7 @@ def mounts(keys: InProcessKeys) -> tuple[Mount, ...]:
         peer.MOUNT,
         opening.MOUNT,
         channel.MOUNT,
+        onchain.MOUNT,
         circuits.MOUNT,
         invoice.MOUNT,
         register.MOUNT,

@@ -61,6 +61,20 @@ class ReleaseFunding(Event):
     ref: bytes
 
 
+class AskScript(Event):
+    """To the wallet: a script of yours that nobody else is given. Asking again with one ref gives the same."""
+
+    ref: bytes
+    reply_to: Address
+
+
+class ScriptGiven(Event):
+    """From the wallet: everything that is paid to this script is ours."""
+
+    ref: bytes
+    script_pubkey: bytes
+
+
 class WalletView(Record):
     """What the wallet shows to others (`Env.views["wallet"]`)."""
 

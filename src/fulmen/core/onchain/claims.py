@@ -7,14 +7,14 @@ that the same one is published with every block and after every restart.
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.funds import AttachFee, DetachFee, ForeignInput, Output, WalletView
+from fulmen.core.base.funds import AskScript, AttachFee, DetachFee, ForeignInput, Output
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Action, Address, Step, Tell
 from fulmen.core.base.outer import Notify, SignRequest
 from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.script import dust_limit
 from fulmen.core.bitcoin.transaction import Tx, TxOut, fee_at
-from fulmen.core.onchain.facts import ClaimDecided, DestinationSet, OutputGivenUp
+from fulmen.core.onchain.facts import ClaimDecided, OutputGivenUp
 from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.state import Claim, Ending, Onchain
 from fulmen.core.signer.requests import SignHtlcTx, SignSpend
@@ -43,10 +43,8 @@ def claim_all(state: Onchain, env: Env) -> Step[Onchain]:
     assert state.ending is not None
     wanted = [matter for matter in state.matters.values() if _is_due(state, matter, env)]
     if wanted and not state.destination:
-        wallet = env.views.get("wallet")
-        if not isinstance(wallet, WalletView):
-            return step
-        step.fact(DestinationSet(wallet.script_pubkey))
+        # The answer comes in the same batch, and with it we come here again.
+        return step.act(Tell(WALLET, AskScript(b"onchain" + state.channel_id, Address("onchain", state.channel_id))))
     for matter in wanted:
         _claim(step, state.ending, matter, env)
     return step

@@ -6,7 +6,7 @@ from functools import partial
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Malformed, Refused
-from fulmen.core.base.funds import FeeAttached, FeeRefused
+from fulmen.core.base.funds import FeeAttached, FeeRefused, ScriptGiven
 from fulmen.core.base.machine import Address, Event, Faulted, Lull, Step, Story, Topic, Undelivered
 from fulmen.core.base.mount import Mount
 from fulmen.core.base.outer import (
@@ -32,6 +32,7 @@ from fulmen.core.onchain.facts import (
     ClaimDecided,
     CloseSeen,
     CloseUndone,
+    DestinationSet,
     OursPublished,
     OutputTaken,
     ReceivedPreimageKnown,
@@ -163,6 +164,14 @@ def on_publish_failed(state: Onchain, event: PublishFailed, _env: Env) -> Step[O
 
 
 # -- from the wallet --------------------------------------------------------------------------------------------------
+
+
+@onchain.on(ScriptGiven)
+def on_script_given(state: Onchain, event: ScriptGiven, env: Env) -> Step[Onchain]:
+    """Where everything is swept to, from now on."""
+    if state.destination:
+        return Step(state)
+    return Step(state).fact(DestinationSet(event.script_pubkey)).then(partial(_go_on, env=env))
 
 
 @onchain.on(FeeAttached)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Refused
-from fulmen.core.base.funds import Funded, FundingRefused, FundTransaction, Output, ReleaseFunding, SpendFunding
+from fulmen.core.base.funds import (
+    AskScript,
+    Funded,
+    FundingRefused,
+    FundTransaction,
+    Output,
+    ReleaseFunding,
+    ScriptGiven,
+    SpendFunding,
+)
 from fulmen.core.base.ids import CommandId, OutPoint, Txid
 from fulmen.core.base.machine import Event, Faulted, Step, Tell, Topic, Undelivered
 from fulmen.core.base.outer import Answer, Notify
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw, Sat
-from fulmen.core.bitcoin.accounts import P2TR_ACCOUNT, RECEIVE, KeyPath, script_at
+from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, RECEIVE, KeyPath, script_at
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.wallet.balance import anchor_reserve, channels_of
 from fulmen.core.wallet.facts import AddressIssued, CoinsReserved, ReservationReleased, SpendDecided
@@ -74,6 +83,17 @@ def on_new_address(wallet: Wallet, event: NewAddress, _env: Env) -> Step[Wallet]
         raise PurposeUnknown(purpose=event.purpose)
     path = next_path(wallet, event.purpose, RECEIVE)
     return Step(wallet).fact(AddressIssued(event.command_id, path)).act(_address(wallet, event.command_id, path))
+
+
+@commands.on(AskScript)
+def on_ask_script(wallet: Wallet, event: AskScript, _env: Env) -> Step[Wallet]:
+    """Give a key of our own change branch to another machine; the same request gets the same key again."""
+    step = Step(wallet)
+    path = next((path for ref, path in wallet.answered if ref == event.ref), None)
+    if path is None:
+        path = next_path(wallet, P2TR_ACCOUNT, CHANGE)
+        step.fact(AddressIssued(event.ref, path))
+    return step.act(Tell(event.reply_to, ScriptGiven(event.ref, script_at(wallet.accounts, path))))
 
 
 @commands.on(Withdraw)

@@ -37,6 +37,7 @@ def mount(accounts: Accounts) -> Mount:
         forget=forget,
         wants=wants,
         view=view,
+        always=True,
         standing=True,
     )
 
