@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from io import StringIO
 from typing import Any
 
@@ -11,9 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDE = {"bolt11", "tx", "erroronion", "scriptpubkey", "features"}
-"""Columns that no terminal is wide enough for; a single answer shows them whole."""
-MAX_COLUMNS = 9
+COLUMNS = {
+    ("listfunds", "outputs"): ("txid", "output", "amount_msat", "status", "reserved"),
+    ("listfunds", "channels"): ("peer_id", "short_channel_id", "our_amount_msat", "amount_msat", "state"),
+    ("listpeers", "peers"): ("id", "connected", "num_channels", "netaddr"),
+    ("listpeerchannels", "channels"): (
+        *("peer_id", "short_channel_id", "state", "to_us_msat", "spendable_msat", "receivable_msat", "frozen"),
+    ),
+    ("setchannel", "channels"): ("peer_id", "fee_base_msat", "fee_proportional_millionths", "cltv_expiry_delta"),
+    ("listinvoices", "invoices"): ("label", "status", "amount_msat", "description", "created_at", "paid_at"),
+    ("listpays", "pays"): ("created_at", "status", "amount_msat", "amount_sent_msat", "destination", "failure"),
+    ("listforwards", "forwards"): ("received_time", "in_channel", "out_channel", "out_msat", "fee_msat", "status"),
+    ("listchannels", "channels"): ("short_channel_id", "source", "destination", "amount_msat", "active"),
+    ("listnodes", "nodes"): ("nodeid", "alias", "addresses"),
+    ("help", "help"): ("command", "description"),
+}
+"""What a table shows of each row, where rows have more than a terminal is wide; JSON shows all."""
+MAX_COLUMNS = 8
+_TIMES = ("_at", "_time", "_timestamp", "last_update")
+_AMOUNTS = ("_msat",)
 
 
 def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
@@ -23,7 +40,7 @@ def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
     for name in lists:
         rows = answer[name]
         if rows:
-            console.print(_table(name, rows))
+            console.print(_table(name, rows, COLUMNS.get((command, name))))
         else:
             console.print(f"no {name}")
     if plain:
@@ -31,7 +48,7 @@ def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
     elif not answer:
         console.print("done")
     if (scanned := _scannable(answer)) is not None:
-        console.print(qr_of(scanned), style="black on white", soft_wrap=True)
+        console.print(qr_of(scanned), style="bright_white on black", soft_wrap=True)
 
 
 def qr_of(text: str) -> str:
@@ -47,12 +64,14 @@ def cell(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) and name.endswith("_msat"):
+    if isinstance(value, int) and name.endswith(_AMOUNTS):
         return amount_text(value)
+    if isinstance(value, int) and value and name.endswith(_TIMES):
+        return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, str) and len(value) > 40:
-        return f"{value[:18]}…{value[-6:]}"
+        return f"{value[:10]}…{value[-4:]}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell(key, inner)}" for key, inner in value.items())
+        return ", ".join(f"{_heading(key)} {cell(key, inner)}" for key, inner in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(cell(name, inner) for inner in value)
     return str(value)
@@ -68,25 +87,28 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(row, Mapping) for row in value)
 
 
-def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = [column for column in dict.fromkeys(key for row in rows for key in row) if column not in _WIDE]
-    table = Table(title=name, title_justify="left")
-    for column in columns[:MAX_COLUMNS]:
-        amount = column.endswith("_msat")
-        header = column.removesuffix("_msat") if amount else column
-        table.add_column(header, justify="right" if amount else "left", overflow="fold")
+def _table(name: str, rows: Sequence[Mapping[str, Any]], chosen: tuple[str, ...] | None) -> Table:
+    present = dict.fromkeys(key for row in rows for key in row)
+    columns = [column for column in chosen if column in present] if chosen else list(present)[:MAX_COLUMNS]
+    table = Table(title=name, title_justify="left", caption_justify="left")
+    for column in columns:
+        table.add_column(_heading(column), justify="right" if column.endswith(_AMOUNTS) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell(column, row.get(column))) for column in columns[:MAX_COLUMNS]))
-    if len(columns) > MAX_COLUMNS:
-        table.caption = f"--json shows {', '.join(columns[MAX_COLUMNS:])} as well"
+        table.add_row(*(Text(cell(column, row.get(column))) for column in columns))
+    if len(columns) < len(present):
+        table.caption = "--json shows more of each"
     return table
+
+
+def _heading(name: str) -> str:
+    return name.removesuffix("_msat").replace("_", " ")
 
 
 def _pairs(plain: Mapping[str, Any]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for name, value in plain.items():
         shown = value if isinstance(value, str) else cell(name, value)
-        grid.add_row(Text(name.removesuffix("_msat"), style="bold"), Text(shown, overflow="fold"))
+        grid.add_row(Text(_heading(name), style="bold"), Text(shown, overflow="fold"))
     return grid
 
 

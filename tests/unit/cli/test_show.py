@@ -3,8 +3,11 @@ import io
 import pytest
 from rich.console import Console
 
+import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.registry import REGISTRY
+from fulmen.api.schema import schema_of
 from fulmen.cli.live import Attempts
-from fulmen.cli.show import amount_text, qr_of, show
+from fulmen.cli.show import COLUMNS, amount_text, qr_of, show
 
 
 def shown(command, answer, width=120):
@@ -17,6 +20,26 @@ def test_rows_become_a_table_and_amounts_satoshi():
     text = shown("listpays", {"pays": [{"payment_hash": "ab" * 32, "status": "complete", "amount_msat": 5_001_000}]})
     assert "5,001 sat" in text
     assert "complete" in text
+
+
+def test_a_wide_row_shows_what_matters_and_says_that_there_is_more():
+    row = {"peer_id": "02" * 33, "state": "CHANNELD_NORMAL", "to_us_msat": 7000, "dust_limit_msat": 354_000}
+    text = shown("listpeerchannels", {"channels": [row]}, width=80)
+    assert "7 sat" in text
+    assert "354" not in text
+    assert "--json" in text
+
+
+def test_every_chosen_column_is_one_of_its_answer():
+    for (command, name), columns in COLUMNS.items():
+        schema = schema_of(REGISTRY.get(command))
+        answer = schema["$defs"][REGISTRY.get(command).answer.__name__]
+        row = answer["properties"][name]["items"]["$ref"].rpartition("/")[2]
+        assert set(columns) <= set(schema["$defs"][row]["properties"]), (command, name)
+
+
+def test_a_time_is_shown_as_one():
+    assert "2001-09-0" in shown("decode", {"created_at": 1_000_000_000})
 
 
 def test_no_rows_are_said_in_words():
