@@ -1,0 +1,49 @@
+"""What the docs name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fulmen.cli.exits import __doc__ as exit_codes
+
+ROOT = Path(__file__).parents[3]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+BOLTS = (ROOT / "docs" / "bolts.md").read_text()
+ROWS = re.findall(r"^\| (B\d+-\d+) \| (.+?) \| (.+?) \| (.+?) \|$", BOLTS, re.MULTILINE)
+
+
+def test_each_requirement_has_one_row():
+    ids = [row[0] for row in ROWS]
+    assert len(ids) == len(set(ids)) == 120
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_room_and_test_of_a_requirement_exists(row):
+    _, _, done, tested = row
+    assert (done == "not yet") == (tested == "not yet")
+    if done != "not yet":
+        paths = re.findall(r"`([^`]+)`", done + tested)
+        assert paths
+        for path in paths:
+            assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_program():
+    table = (exit_codes or "").partition("\n\n")[2].strip()
+    assert table in (ROOT / "docs" / "cli.md").read_text()
+
+
+def test_every_room_of_the_core_is_on_the_map():
+    drawn = (ROOT / "docs" / "architecture.md").read_text()
+    for package in sorted((ROOT / "src" / "fulmen").glob("core/*/__init__.py")):
+        assert f"{package.parent.name}/" in drawn
+    for package in sorted((ROOT / "src" / "fulmen").glob("*/__init__.py")):
+        assert f"{package.parent.name}/" in drawn
