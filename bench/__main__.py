@@ -15,7 +15,7 @@ from bench.floor import measure
 from bench.measure import Figure
 from fulmen.core.crypto.secp256k1 import LIBRARY
 
-SUBJECTS = ("onion", "commitment", "paths", "gossip")
+SUBJECTS = ("onion", "commitment", "paths", "gossip", "payments")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
