@@ -60,6 +60,10 @@ log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
 
 
+class NodeStopping(Refused):
+    """The node is stopping and takes nothing more."""
+
+
 @dataclass(frozen=True, slots=True)
 class DaemonOptions:
     """What a daemon needs to know before it starts."""
@@ -302,6 +306,8 @@ class Daemon:
 
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
         """Tell a machine, and wait for its `Answer`."""
+        if self._driver.closing:
+            raise NodeStopping()
         command_id = CommandId(os.urandom(16))
         waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[command_id] = waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -29,6 +30,9 @@ EMBEDDED_CHAIN = "chain"
 """Beside the networks' directories: where `fulmen chain` keeps its chain, its port and its cookie."""
 
 
+SWITCH_INTERVAL_S = 0.0005
+
+
 class NoChain(Refused):
     """No chain source is named, and no embedded chain runs where one would be looked for."""
 
@@ -39,6 +43,8 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
     Raises:
         Fault: by name, why it cannot start or had to stop.
     """
+    # A commit hands the GIL to the writer thread and back; at the default interval a busy loop keeps it 5 ms each time.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     logs.set_up(settings.log.level, json=settings.log.json)
     network = network_named(settings.network)
     risks.check(network, settings.accept_the_risks)
