@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of_all
 from fulmen.cli.exits import Exit
 from fulmen.cli.exits import __doc__ as exit_codes
-from fulmen.cli.processes import chain, init, start
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.cli.verbs import as_json, commands_of
 
@@ -23,16 +23,34 @@ NETWORKS = ("regtest", "signet", "testnet", "mainnet")
 SHELLS = ("bash", "zsh", "fish")
 
 
+PROCESSES = {
+    "init": "Make this node's seed, show its words once, and lock it.",
+    "start": "Run the node until it is told to stop.",
+    "chain": "Run the embedded regtest chain.",
+}
+"""Commands that are a process of their own. Their room is entered when one of them is run: it is a large one."""
+
+
 class ByGroup(click.Group):
     """Lists its commands under the headings of the registry."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*PROCESSES, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in PROCESSES:
+            found = getattr(import_module("fulmen.cli.processes"), cmd_name)
+            assert isinstance(found, click.Command)
+            return found
+        return self.commands.get(cmd_name)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        headings: dict[str, list[tuple[str, str]]] = {}
+        headings: dict[str, list[tuple[str, str]]] = {"Processes": list(PROCESSES.items())}
         for name, command in self.commands.items():
             heading = REGISTRY.get(name).group if name in REGISTRY else "without a node"
-            headings.setdefault(heading, []).append((name, command.get_short_help_str(80)))
+            headings.setdefault(heading.capitalize(), []).append((name, command.get_short_help_str(80)))
         for heading, rows in headings.items():
-            with formatter.section(heading.capitalize()):
+            with formatter.section(heading):
                 formatter.write_dl(rows)
 
 
@@ -91,8 +109,6 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "fulmen", "_FULMEN_COMPLETE").source())
 
 
-for process in (init, start, chain):
-    cli.add_command(process)
 for verb in commands_of(REGISTRY):
     cli.add_command(verb)
 

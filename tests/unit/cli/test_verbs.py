@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +13,10 @@ from fulmen.api.errors import NotBuiltYet, RpcError
 from fulmen.api.registry import REGISTRY
 from fulmen.cli import settings
 from fulmen.cli.exits import Exit
-from fulmen.cli.main import cli
+from fulmen.cli.main import PROCESSES, cli
+
+
+SOURCE = Path(__file__).parents[3] / "src"
 
 
 @pytest.fixture
@@ -155,3 +162,16 @@ def test_codes_of_the_node_become_exit_codes():
     assert exit_of(RpcError("", code=205)) is Exit.PAYMENT_FAILED
     assert exit_of(RpcError("", code=200)) is Exit.UNKNOWN_OUTCOME
     assert exit_of(RpcError("")) is Exit.REFUSED
+
+
+def test_asking_a_node_does_not_load_a_node():
+    code = "import sys, fulmen.cli.main; print([m for m in sys.modules if m.startswith(('fulmen.daemon', 'btclib.'))])"
+    here = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=here)
+    assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("process", sorted(PROCESSES))
+def test_the_processes_have_help_too(fulmen, process):
+    assert process in fulmen("--help").stdout
+    assert fulmen(process, "--help").exit_code == Exit.DONE
