@@ -21,7 +21,7 @@ def read_params(command: Command, params: object) -> Record:
     Raises:
         BadParameter: which one, and why.
     """
-    names = tuple(field.encode_name for field in command.parameters)
+    names = command.names
     if params is None:
         params = {}
     if isinstance(params, list | tuple):

@@ -9,6 +9,7 @@ import enum
 import typing
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -40,7 +41,7 @@ class Permission(enum.Enum):
 EVERYTHING = frozenset(Permission)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Command:
     """One verb."""
 
@@ -52,10 +53,15 @@ class Command:
     answer: type[Record]
     run: Callable[[NodeHandle, Any], Awaitable[Record]]
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[msgspec.structs.FieldInfo, ...]:
-        """What it takes, in order."""
+        """What it takes, in order. Reading it off the class costs more than most commands do, so it is done once."""
         return msgspec.structs.fields(cast("type[msgspec.Struct]", self.request))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What its parameters are called, in order."""
+        return tuple(field.encode_name for field in self.parameters)
 
 
 class Registry:
