@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from bench.floor import Floor
-from bench.measure import Figure
 
 import fulmen
+from bench.floor import Floor
+from bench.measure import Figure
 from fulmen.api.client import RpcClient
 from fulmen.api.socketpath import socket_to_call
 
@@ -115,7 +115,7 @@ def run(floor: Floor) -> Iterator[Figure]:
         home = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="fulmen-bench-")))
         chain = Process(home / "c", "chain", "--rpcuser", "u", "--rpcpassword", "p")
         exits.callback(chain.stop)
-        port = until("the chain listens", lambda: (home / "c" / "chain" / "port").read_text())
+        port = until("the chain listens", (home / "c" / "chain" / "port").read_text)
         nodes = []
         for name in ("payer", "payee"):
             url = f"http://u:p@127.0.0.1:{port}"
@@ -183,7 +183,9 @@ async def _measure(floor: Floor, payer: Process, payee: Process, pay_at: Path, a
 
     await asyncio.gather(*(worker() for _ in range(WORKERS)))
     elapsed = time.perf_counter() - begin
-    cpu = [(after - before) * 1000 / BUSY for after, before in zip((payer.cpu_s(), payee.cpu_s()), cpu_before, strict=True)]
+    cpu = [
+        (after - before) * 1000 / BUSY for after, before in zip((payer.cpu_s(), payee.cpu_s()), cpu_before, strict=True)
+    ]
     slow.sort()
     note = f"{WORKERS} workers, one channel, invoice + pay, durable"
     return [
