@@ -20,7 +20,7 @@ run: ## keep a node up on the embedded chain with two neighbours; use it from a 
 
 test: ## all tests, except those that take minutes
 	@scripts/setup dev
-	@$(PY) -m pytest -n $(WORKERS) -m "not soak"
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not soak"
 
 soak: ## the tests that take minutes
 	@scripts/setup dev

@@ -15,7 +15,6 @@ from fulmen.cli import settings
 from fulmen.cli.exits import Exit
 from fulmen.cli.main import PROCESSES, cli
 
-
 SOURCE = Path(__file__).parents[3] / "src"
 
 
