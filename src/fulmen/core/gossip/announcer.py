@@ -216,11 +216,21 @@ class Announcer:
             return None
         return (SignatureCheck(Point(peer), message_digest(frame), message.signature),)
 
-    def update_holds(self, peer: NodeId, message: ChannelUpdate) -> None:
-        """The peer's private update is good."""
+    def update_holds(self, peer: NodeId, message: ChannelUpdate) -> Said:
+        """The peer's private update is good.
+
+        Its first one shows that it has the channel in its books by now. Ours may have come before that, and LND forgets
+        what comes so early under an alias: it is sent once more.
+        """
+        said = Said()
         channel_id = self._by_scid.get((peer, message.short_channel_id))
         if channel_id is not None:
-            self._channels[channel_id].remote_update = message
+            known = self._channels[channel_id]
+            if known.remote_update is None:
+                known.sent_update = False
+            known.remote_update = message
+            self._send_update(known, said)
+        return said
 
     # What is due
 

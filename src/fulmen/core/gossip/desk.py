@@ -351,7 +351,7 @@ class Gossip:
         peer, message = self._direct.pop(ticket)
         if isinstance(message, ChannelUpdate):
             if holds:
-                self._announcer.update_holds(peer, message)
+                self._say(self._announcer.update_holds(peer, message), now)
             else:
                 self._blame(peer, BadGossipSignature(about="channel_update", peer=peer))
         elif holds:

@@ -407,7 +407,8 @@ def test_an_unannounced_channel_is_only_spoken_of_to_its_peer() -> None:
     world = two_with_a_channel(announce=False, remote_alias=scid(16_000_000, 0, 7), local_alias=scid(16_000_000, 0, 7))
     world.connect(1, STRANGER)
     world.run(130)
-    (update,) = [m for m in world.frames(1, 2) if isinstance(m, ChannelUpdate)]
+    update, *again = [m for m in world.frames(1, 2) if isinstance(m, ChannelUpdate)]
+    assert again in ([], [update])
     assert update.short_channel_id == scid(16_000_000, 0, 7)
     assert update.message_flags == 3
     assert [m for m in world.frames(1, STRANGER) if type_of(m) in (256, 257, 258)] == []
@@ -415,6 +416,25 @@ def test_an_unannounced_channel_is_only_spoken_of_to_its_peer() -> None:
     terms = world.desks[NODES[2]].announcer.remote_terms(ChannelId((1).to_bytes(32, "big")))
     assert (terms.fee_base_msat, terms.htlc_maximum_msat) == (1000, 90_000_000)
     assert len(world.desks[NODES[2]].graph) == 0
+
+
+def test_a_private_update_is_said_again_when_the_peer_has_the_channel_in_its_books() -> None:
+    """LND drops an update under an alias that comes before its own edge stands; its own update says when that is."""
+    world = World()
+    desk = world.desk(1)
+    desk.set_channel(own(1, 1, 2, announce=False, remote_alias=scid(16_000_000, 0, 7)), world.now)
+    world.connect(1, 2)
+    world.run(5)
+
+    def said() -> list[ChannelUpdate]:
+        return [m for m in world.frames(1, 2) if isinstance(m, ChannelUpdate)]
+
+    (early,) = said()
+    for stamp in (NOW + 5, NOW + 6):
+        theirs = an_update(1, 2, 1, channel_flags=1, message_flags=3, timestamp=stamp)
+        desk.receive(NODES[2], theirs, world.now)
+        world.run(5)
+        assert said() == [early, early]
 
 
 def test_new_terms_make_one_new_update_and_the_same_terms_none() -> None:
