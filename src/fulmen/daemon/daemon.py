@@ -35,6 +35,7 @@ from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.core.gossip.own import OwnNode
+from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.node import Node, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
@@ -74,6 +75,7 @@ class DaemonOptions:
     policy: Policy = field(default_factory=Policy)
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 0),)
     chain_poll_s: float = 1.0
+    gossip: GossipPolicy = field(default_factory=GossipPolicy)
     worker: bool = True
     """Keep the graph and search paths in a process of its own."""
 
@@ -184,7 +186,8 @@ class Daemon:
     async def _open_pathfinder(self) -> None:
         options = self._options
         features = offered(options.policy, NodeId(b""))
-        settings = PathfinderSettings(self._keys.node_id, options.network.chain_hash, features.to_bytes())
+        chain_hash = options.network.chain_hash
+        settings = PathfinderSettings(self._keys.node_id, chain_hash, features.to_bytes(), options.gossip)
         kind = PathfinderProcess if options.worker else PathfinderInLine
         self.pathfinder: Pathfinding = kind(settings, self._errands, self._driver.post, options.directory / "graph")
         await self.pathfinder.start()

@@ -62,6 +62,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
             settings.policy,
             tuple(host_and_port(address, listening=True) for address in settings.listen),
             settings.chain.poll_s,
+            settings.gossip,
         )
         daemon = Daemon(options, keys, source)
         if network == REGTEST:

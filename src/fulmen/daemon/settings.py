@@ -18,6 +18,7 @@ import msgspec
 from fulmen.core.base.faults import Refused
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
+from fulmen.core.gossip.policy import GossipPolicy
 
 PREFIX = "FULMEN_"
 NOT_SETTINGS = ("FULMEN_PASSWORD", "FULMEN_PASSWORD_FILE")
@@ -75,6 +76,7 @@ class Settings(Record):
     chain: ChainSettings = ChainSettings()
     log: LogSettings = LogSettings()
     policy: Policy = Policy()
+    gossip: GossipPolicy = GossipPolicy()
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Settings:

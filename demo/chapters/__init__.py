@@ -1,0 +1,21 @@
+"""The chapters, in the order in which they are played. Each is a module with a TITLE and a `play(story)`."""
+
+from __future__ import annotations
+
+from demo.chapters import (
+    books,
+    closing,
+    coins,
+    crash,
+    curtain,
+    gossip,
+    invoice,
+    liquidity,
+    opening,
+    stream,
+    unilateral,
+)
+
+ALL = (curtain, coins, opening, gossip, invoice, stream, liquidity, crash, books, closing, unilateral, books)
+
+__all__ = ["ALL"]

@@ -1,0 +1,178 @@
+"""The story's own books: what every node must have, computed from what happened and never from what a node says.
+
+Coins that were given, the amount of each funding, each payment, each routing fee by the price that was published, and
+each transaction's fee as the chain tells it: what goes in less what comes out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from demo.chain import Spending
+from demo.waiting import Deviation, expect
+
+ANCHOR_SAT = 330
+"""BOLT 3, "Commitment Transaction Anchor Outputs": two of them, paid by the opener."""
+DUST_SAT = 354
+"""Smaller balances have no output."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a node asks for passing a payment on (BOLT 7, "HTLC Fees")."""
+
+    base_msat: int
+    proportional_millionths: int
+
+    def fee_msat(self, amount_msat: int) -> int:
+        """For an amount that goes out."""
+        return self.base_msat + amount_msat * self.proportional_millionths // 1_000_000
+
+
+@dataclass
+class Channel:
+    """Who owns what in a channel."""
+
+    channel_id: str
+    opener: str
+    other: str
+    capacity_sat: int
+    msat: dict[str, int]
+    is_open: bool = True
+
+    @property
+    def name(self) -> str:
+        """Its two ends."""
+        return f"{self.opener.capitalize()}-{self.other.capitalize()}"
+
+    def shares_sat(self, fee_sat: int, anchors: int = 0) -> dict[str, int]:
+        """What a close gives each side: the opener pays the fee and the anchors, and whole satoshi leave.
+
+        BOLT 2, "Closing Negotiation", and BOLT 3, "Fee Payment".
+        """
+        theirs = self.msat[self.other] // 1000
+        theirs = theirs if theirs >= DUST_SAT else 0
+        ours = self.capacity_sat - fee_sat - anchors * ANCHOR_SAT - theirs
+        return {self.opener: ours, self.other: theirs}
+
+
+@dataclass
+class Ledger:
+    """All that must be true of money."""
+
+    prices: dict[str, Price]
+    coins_sat: Counter[str] = field(default_factory=Counter)
+    given_sat: Counter[str] = field(default_factory=Counter)
+    chain_fees_sat: Counter[str] = field(default_factory=Counter)
+    routing_paid_msat: Counter[str] = field(default_factory=Counter)
+    routing_earned_msat: Counter[str] = field(default_factory=Counter)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    anchors_left_sat: int = 0
+    """In anchor outputs that nobody has spent."""
+    payments: int = 0
+
+    # ---- coins ---------------------------------------------------------------------------------
+
+    def given(self, name: str, sat: int) -> None:
+        """Coins out of nothing."""
+        self.coins_sat[name] += sat
+        self.given_sat[name] += sat
+
+    def opened(
+        self, channel_id: str, opener: str, other: str, capacity_sat: int, funding: Spending, push_msat: int = 0
+    ) -> Channel:
+        """A funding transaction: the opener pays the capacity and the transaction's fee."""
+        expect(capacity_sat in funding.outputs_sat, f"the funding {funding.txid} has no output of {capacity_sat} sat")
+        self._pay_chain(opener, funding.fee_sat)
+        self.coins_sat[opener] -= capacity_sat
+        msat = {opener: capacity_sat * 1000 - push_msat, other: push_msat}
+        channel = Channel(channel_id, opener, other, capacity_sat, msat)
+        self.channels[channel.name] = channel
+        return channel
+
+    def closed_together(self, channel: Channel, close: Spending) -> dict[str, int]:
+        """A mutual close: everybody's share is in the wallet at once."""
+        shares = channel.shares_sat(close.fee_sat)
+        self._expect_outputs(close, [sat for sat in shares.values() if sat])
+        channel.is_open = False
+        self.chain_fees_sat[channel.opener] += close.fee_sat
+        for name, sat in shares.items():
+            self.coins_sat[name] += sat
+        return shares
+
+    def closed_alone(self, channel: Channel, close: Spending, sweeps: Iterable[tuple[int, Spending]]) -> dict[str, int]:
+        """A commitment transaction, and the transactions that took its outputs: (output, transaction)."""
+        shares = channel.shares_sat(close.fee_sat, anchors=2)
+        self._expect_outputs(close, [*(sat for sat in shares.values() if sat), ANCHOR_SAT, ANCHOR_SAT])
+        channel.is_open = False
+        self.chain_fees_sat[channel.opener] += close.fee_sat
+        self.anchors_left_sat += 2 * ANCHOR_SAT
+        taken = {close.outputs_sat[output]: sweep for output, sweep in sweeps}
+        for name, sat in shares.items():
+            if sat not in taken:
+                raise Deviation(f"nobody has taken the {sat} sat of {name} from the commitment {close.txid}")
+            sweep = taken[sat]
+            expect(len(sweep.inputs) == 1, f"the sweep {sweep.txid} spends more than the output of {name}")
+            self.coins_sat[name] += sat
+            self._pay_chain(name, sweep.fee_sat)
+        return shares
+
+    def _pay_chain(self, name: str, fee_sat: int) -> None:
+        self.coins_sat[name] -= fee_sat
+        self.chain_fees_sat[name] += fee_sat
+
+    def _expect_outputs(self, tx: Spending, wanted: Sequence[int]) -> None:
+        expect(
+            sorted(tx.outputs_sat) == sorted(wanted),
+            f"the close {tx.txid} pays {sorted(tx.outputs_sat)}, but the books say {sorted(wanted)} sat",
+        )
+
+    # ---- payments ------------------------------------------------------------------------------
+
+    def between(self, one: str, two: str) -> Channel:
+        """The open channel of two nodes."""
+        for channel in self.channels.values():
+            if channel.is_open and {one, two} == {channel.opener, channel.other}:
+                return channel
+        raise Deviation(f"{one} and {two} have no open channel")
+
+    def fee_msat(self, amount_msat: int, *path: str) -> int:
+        """What the nodes between the ends of a path ask for an amount that arrives."""
+        total = amount_msat
+        for name in reversed(path[1:-1]):
+            total += self.prices[name].fee_msat(total)
+        return total - amount_msat
+
+    def paid(self, amount_msat: int, *path: str) -> None:
+        """A payment that arrived."""
+        sent = amount_msat + self.fee_msat(amount_msat, *path)
+        self.routing_paid_msat[path[0]] += sent - amount_msat
+        for one, two in pairwise(path):
+            msat = self.between(one, two).msat
+            msat[one] -= sent
+            msat[two] += sent
+            if two != path[-1]:
+                passed = amount_msat + self.fee_msat(amount_msat, *path[path.index(two) :])
+                self.routing_earned_msat[two] += sent - passed
+                sent = passed
+        self.payments += 1
+
+    # ---- sums ----------------------------------------------------------------------------------
+
+    def channels_msat(self, name: str) -> int:
+        """All that a node has in open channels."""
+        return sum(channel.msat.get(name, 0) for channel in self.channels.values() if channel.is_open)
+
+    def check_sum(self) -> None:
+        """Nothing came from nowhere and nothing is gone.
+
+        Raises:
+            Deviation
+        """
+        given = sum(self.given_sat.values())
+        open_sat = sum(channel.capacity_sat for channel in self.channels.values() if channel.is_open)
+        there = sum(self.coins_sat.values()) + open_sat + sum(self.chain_fees_sat.values()) + self.anchors_left_sat
+        expect(given == there, f"{given} sat were given, but {there} sat are accounted for")

@@ -1,0 +1,129 @@
+"""A program of its own process: started, frozen, killed and stopped, with all that it says in a log file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fulmen
+from demo.waiting import Deviation, until
+
+START_S = 60.0
+"""A machine with two slow cores starts all five at once."""
+STOP_S = 20.0
+LAST_LINES = 12
+
+
+class Program:
+    """One process of `fulmen`, which may live several times."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+        self.name = name
+        self._arguments = tuple(arguments)
+        self.log = log
+        self._read = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked = False
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran last."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        # The same fulmen as ours, wherever it lies; nothing of the caller's own settings leaks in.
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
+        home = str(Path(fulmen.__file__).parent.parent)
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH", "")]))
+        self._asked = False
+        self._read = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "fulmen.cli", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environ,
+                # Ctrl-C is for whoever directs the play: the players are told to stop one by one.
+                start_new_session=True,
+            )
+
+    def line_with(self, words: str) -> str:
+        """The first line since the start that holds these words.
+
+        Raises:
+            Deviation: it died, or said nothing like that in time.
+        """
+        return until(lambda: self._find(words), f"{self.name} says {words!r}", START_S)
+
+    def _find(self, words: str) -> str | None:
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            said = log.read().decode("utf-8", "replace")
+        # The last piece may be half a line.
+        for line in said.split("\n")[:-1]:
+            if words in line:
+                return line
+        if not self.alive:
+            raise Deviation(f"{self.name} ended with code {self._code()}:\n{self.last_words()}")
+        return None
+
+    def kill(self) -> None:
+        """`kill -9`: no goodbye, no flush."""
+        self._signal(signal.SIGKILL)
+        self._wait(STOP_S)
+
+    def freeze(self) -> None:
+        """Let it stand still with all its connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def ask_to_stop(self) -> None:
+        """Ctrl-C once, and do not wait."""
+        if not self._asked:
+            self._asked = True
+            self._signal(signal.SIGCONT)
+            self._signal(signal.SIGINT)
+
+    def stop(self) -> int:
+        """Ctrl-C; gives the exit code."""
+        self.ask_to_stop()
+        if not self._wait(STOP_S):
+            self.kill()
+            raise Deviation(f"{self.name} did not stop within {STOP_S:g} s:\n{self.last_words()}")
+        return self._code()
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.alive and self._process is not None:
+            self._process.send_signal(number)
+
+    def _wait(self, seconds: float) -> bool:
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _code(self) -> int:
+        return -1 if self._process is None or self._process.returncode is None else self._process.returncode

@@ -1,0 +1,145 @@
+"""The stage: one chain process, some node processes, a directory of its own, and a clean end whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from demo.chain import Chain
+from demo.nodes import Node
+from demo.waiting import Deviation
+
+QUICK = {
+    "chain.poll_s": "0.1",
+    "gossip.flush_interval_s": "1",
+    "policy.peer.reconnect_min_s": "0.1",
+    "policy.peer.reconnect_max_s": "1",
+}
+"""A play is no place to wait: nodes look at the chain, gossip and look for each other more often than they need to."""
+COLLECT_S = 60.0
+
+
+class Stage:
+    """Everything that runs, and where it keeps its data."""
+
+    def __init__(self, directory: Path | None = None, judge: str = "") -> None:
+        # Socket paths have some hundred bytes, so the directory lies where its name is short.
+        self.directory = Path(tempfile.mkdtemp(prefix="fulmen-")) if directory is None else directory
+        self.chain = Chain(self.directory, judge)
+        self.nodes: dict[str, Node] = {}
+        self.keep = directory is not None
+        """Whether the directory stays when the play is over."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        self.keep = self.keep or not issubclass(kind, KeyboardInterrupt)
+        try:
+            self.close()
+        except Deviation as also:
+            if error is not None:
+                error.add_note(str(also))
+
+    # ---- players -------------------------------------------------------------------------------
+
+    def open(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Start the chain, then all nodes side by side: name -> its settings, on top of the quick ones."""
+        self.chain.start()
+        # Regtest begins without a block, and coins of a block ripen for a hundred more.
+        self.chain.mine(101)
+        for name, own in settings.items():
+            self.add(name, own).launch()
+        for node in self.nodes.values():
+            node.ready()
+
+    def add(self, name: str, settings: Mapping[str, str] | None = None) -> Node:
+        """A node that is not started yet."""
+        home = self.directory / name
+        home.mkdir(mode=0o700)
+        chain = {"chain.url": self.chain.url, "chain.cookie_file": str(self.chain.cookie_file)}
+        node = self.nodes[name] = Node(name, home, {**chain, **QUICK, **(settings or {})})
+        return node
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def running(self) -> list[Node]:
+        """The nodes whose process is there."""
+        return [node for node in self.nodes.values() if node.program.alive]
+
+    # ---- scenes --------------------------------------------------------------------------------
+
+    def mine(self, blocks: int = 1) -> None:
+        """Find blocks, and wait until every node has read them."""
+        self.chain.mine(blocks)
+        self.caught_up()
+
+    def caught_up(self) -> None:
+        """Wait until every node has read the chain to its tip."""
+        height = self.chain.height
+        for node in self.running():
+            node.caught_up(height)
+
+    def give(self, sat_of: Mapping[str, int]) -> None:
+        """Coins out of nothing, confirmed: node -> satoshi."""
+        before = {name: self[name].coins_sat for name in sat_of}
+        for name, sat in sat_of.items():
+            self.chain.give(str(self[name].call("newaddr")["bech32"]), sat)
+        self.mine()
+        for name, sat in sat_of.items():
+            self[name].await_coins(before[name] + sat)
+
+    def fund(self, opener: str, other: str, sat: int, **more: Any) -> dict[str, Any]:
+        """A channel on its way: the opener's answer."""
+        self[opener].connect(self[other])
+        return self[opener].call("fundchannel", id=self[other].id, amount=str(sat), **more)
+
+    def lock_in(self, channels: Iterable[tuple[str, str, str]], blocks: int = 6) -> None:
+        """Bury fundings, and wait until both ends can use each channel: (channel_id, one end, other end)."""
+        self.mine(blocks)
+        for channel_id, *ends in channels:
+            for name in ends:
+                self[name].await_usable(channel_id)
+
+    def quiet(self) -> None:
+        """Wait until no payment is under way anywhere."""
+        for node in self.running():
+            node.await_quiet()
+
+    def close(self) -> None:
+        """Stop all, nodes before the chain; remove the directory unless it is to be kept.
+
+        Raises:
+            Deviation: somebody did not stop, or ended with an error.
+        """
+        wrong: list[str] = []
+        alive = self.running()
+        for node in alive:
+            node.program.ask_to_stop()
+        for node in alive:
+            wrong += _stopped(str(node), node.stop)
+        if self.chain.program.alive:
+            wrong += _stopped("the chain", self.chain.program.stop)
+        if not self.keep and not wrong and "FULMEN_DEMO_KEEP" not in os.environ:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        if wrong:
+            raise Deviation("\n".join(wrong))
+
+
+def _stopped(name: str, stop: Any) -> list[str]:
+    try:
+        code = stop()
+    except Deviation as why:
+        return [str(why)]
+    return [] if code == 0 else [f"{name} ended with code {code}"]
