@@ -1,0 +1,198 @@
+"""Shutdown and the fee negotiation of a mutual close (B2-31, B2-34)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
+from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
+
+from fulmen.core.base.ids import CommandId, PaymentHash, Signature
+from fulmen.core.base.machine import Address, Lull, Step, Tell, fold
+from fulmen.core.base.outer import Answer, Send, WantPublished
+from fulmen.core.base.peers import MessageReceived
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
+from fulmen.core.channel import faults
+from fulmen.core.channel.closing import closing_tx, drained, fee_limits, sign_closing, variants
+from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.facts import ShutdownExchanged, ShutdownReceived, ShutdownSeen, ShutdownSent
+from fulmen.core.channel.scripts import is_shutdown_script
+from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.table import checks, decide, wants
+from fulmen.core.commitments.htlcs import OfferHtlc, OfferRefused
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.signer import signing
+from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
+
+OURS, THEIRS = b"\x00\x14" + b"\x01" * 20, b"\x00\x14" + b"\x02" * 20
+
+
+def drained_channel(name: str = "alice") -> Channel:
+    """One end, with both `shutdown`s said and nothing left."""
+    facts = (ShutdownSent(OURS), ShutdownExchanged(), ShutdownReceived(THEIRS), ShutdownSeen())
+    channel = fold(a_normal_channel(name), facts)
+    assert drained(channel)
+    return channel
+
+
+def signed_by(name: str, channel: Channel, fee: int, *, which: int = 0) -> Signature:
+    """The other end's signature on one of the variants at a fee."""
+    request = sign_closing(channel, variants(channel, Sat(fee))[which])
+    return signing.sign_closing(request, keys_of(name)._of(7))
+
+
+def heard(channel: Channel, message: Any, env: Any = ALICE) -> Step[Channel]:
+    event = MessageReceived(message)
+    assert all(check.holds() for check in checks(channel, event, env))
+    return decide(channel, event, env)
+
+
+def offers(step: Step[Channel]) -> list[ClosingSigned]:
+    sent = [action.message for action in step.actions if isinstance(action, Send)]
+    return [message for message in sent if isinstance(message, ClosingSigned)]
+
+
+@pytest.mark.parametrize(
+    ("script", "anysegwit", "good"),
+    [
+        (OURS, False, True),
+        (b"\x00\x20" + bytes(32), False, True),
+        (b"\x51\x20" + bytes(32), True, True),
+        (b"\x51\x20" + bytes(32), False, False),
+        (b"\x60\x02\x01\x02", True, True),
+        (b"\x60\x01\x01", True, False),
+        (b"\x51\x29" + bytes(41), True, False),
+        (b"\x00\x15" + bytes(21), True, False),
+        (b"\x76\xa9\x14" + bytes(20) + b"\x88\xac", True, False),
+        (b"\x6a\x06abcdef", True, False),
+        (b"", True, False),
+    ],
+)
+def test_only_the_forms_of_the_bolt_are_taken(script: bytes, anysegwit: bool, good: bool) -> None:
+    assert is_shutdown_script(script, anysegwit=anysegwit) is good
+
+
+def test_a_shutdown_waits_until_our_updates_are_committed() -> None:
+    offered = decide(a_normal_channel("alice"), an_offer(), ALICE).state
+    step = decide(offered, CloseChannel(CommandId(b"c" * 16), OURS), ALICE)
+    assert step.state.shutdown_wanted == OURS and step.state.shutdown_sent is None
+    signed = decide(step.state, Lull(), ALICE)
+    assert signed.state.shutdown_sent is None, "not before the peer's revocation, either"
+
+
+def test_a_close_that_waits_for_its_shutdown_takes_no_new_htlc() -> None:
+    offered = decide(a_normal_channel("alice"), an_offer(), ALICE).state
+    closing = decide(offered, CloseChannel(CommandId(b"c" * 16), OURS), ALICE).state
+    (refused,) = decide(closing, an_offer(ref=1), ALICE).actions
+    assert isinstance(refused, Tell) and isinstance(refused.event, OfferRefused)
+
+
+def an_offer(ref: int = 0) -> OfferHtlc:
+    """A payment of a thousand satoshis."""
+    hash_ = PaymentHash(sha256(preimage_of(ref)))
+    return OfferHtlc(Address("payer", b"p"), ref, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+
+
+def test_a_shutdown_to_a_strange_script_is_refused() -> None:
+    with pytest.raises(faults.BadShutdownScript):
+        heard(a_normal_channel("alice"), Shutdown(CHANNEL_ID, b"\x6a\x06abcdef"))
+
+
+def test_a_shutdown_has_to_keep_the_agreed_script() -> None:
+    channel = a_normal_channel("alice")
+    terms = channel.terms.but(remote=channel.terms.remote.but(upfront_shutdown_script=THEIRS))
+    with pytest.raises(faults.BadShutdownScript):
+        heard(channel.but(params=terms), Shutdown(CHANNEL_ID, OURS))
+    assert heard(channel.but(params=terms), Shutdown(CHANNEL_ID, THEIRS)).state.shutdown_received == THEIRS
+
+
+def test_a_second_shutdown_cannot_change_the_script() -> None:
+    with pytest.raises(faults.BadShutdownScript):
+        heard(drained_channel(), Shutdown(CHANNEL_ID, b"\x00\x14" + b"\x03" * 20))
+
+
+def test_the_opener_makes_the_first_offer_within_what_it_would_pay() -> None:
+    step = decide(drained_channel("alice"), Lull(), ALICE)
+    (offer,) = offers(step)
+    low, fee, high = fee_limits(step.state, ALICE)
+    assert offer.fee_satoshis == fee
+    assert offer.fee_range == FeeRange(low, high) and low <= fee <= high
+
+
+def test_the_accepter_waits_for_the_first_offer() -> None:
+    assert not offers(decide(drained_channel("bob"), Lull(), BOB))
+
+
+def test_an_offer_in_the_overlap_is_agreed_to_and_published() -> None:
+    channel = drained_channel("bob")
+    low, fee, high = fee_limits(channel, BOB)
+    message = ClosingSigned(CHANNEL_ID, fee, signed_by("alice", channel, fee), FeeRange(low, high))
+    step = heard(channel, message, BOB)
+    assert step.state.phase is Phase.CLOSING
+    assert [offer.fee_satoshis for offer in offers(step)] == [fee]
+    assert "mutual close" in [want.name for want in wants(step.state) if isinstance(want, WantPublished)]
+
+
+def test_a_caller_is_answered_when_the_close_is_agreed_on() -> None:
+    command = CommandId(b"close it, please")
+    asked = decide(a_normal_channel("bob"), CloseChannel(command, OURS), BOB)
+    both = heard(asked.state, Shutdown(CHANNEL_ID, THEIRS), BOB).state
+    low, fee, high = fee_limits(both, BOB)
+    step = heard(both, ClosingSigned(CHANNEL_ID, fee, signed_by("alice", both, fee), FeeRange(low, high)), BOB)
+    (answer,) = [action for action in step.actions if isinstance(action, Answer)]
+    assert answer.command_id == command and isinstance(answer.result, ChannelClosing)
+    assert answer.result.kind == "mutual"
+
+
+def test_a_fee_below_the_relay_floor_is_answered_with_one_in_the_overlap_or_refused() -> None:
+    channel = drained_channel("bob")
+    low, _, _ = fee_limits(channel, BOB)
+    message = ClosingSigned(CHANNEL_ID, Sat(1), signed_by("alice", channel, 1), FeeRange(Sat(1), Sat(low - 1)))
+    with pytest.raises(faults.ClosingFeeOutOfRange):
+        heard(channel, message, BOB)
+    wide = ClosingSigned(CHANNEL_ID, Sat(1), signed_by("alice", channel, 1), FeeRange(Sat(1), Sat(2 * low)))
+    (counter,) = offers(heard(channel, wide, BOB))
+    assert low <= counter.fee_satoshis <= 2 * low
+
+
+def test_without_a_range_the_fees_meet_in_the_middle() -> None:
+    channel = drained_channel("alice")
+    first = decide(channel, Lull(), ALICE).state
+    _, fee, high = fee_limits(first, ALICE)
+    theirs = high + 1000
+    step = heard(first, ClosingSigned(CHANNEL_ID, Sat(theirs), signed_by("bob", first, theirs)), ALICE)
+    (counter,) = offers(step)
+    assert fee < counter.fee_satoshis < theirs
+    with pytest.raises(faults.ClosingFeeOutOfRange):
+        beyond = theirs + 1
+        heard(step.state, ClosingSigned(CHANNEL_ID, Sat(beyond), signed_by("bob", step.state, beyond)), ALICE)
+
+
+def test_a_variant_without_the_signers_own_output_is_good_as_well() -> None:
+    channel = drained_channel("bob")
+    low, fee, high = fee_limits(channel, BOB)
+    signature = signed_by("alice", channel, fee, which=1)
+    step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signature, FeeRange(low, high)), BOB)
+    assert step.state.agreed is not None and step.state.agreed.tx == variants(channel, fee)[1].serialize()
+
+
+def test_a_signature_on_anything_else_is_no_good() -> None:
+    channel = drained_channel("bob")
+    fee = fee_limits(channel, BOB)[1]
+    event = MessageReceived(ClosingSigned(CHANNEL_ID, fee, signed_by("alice", channel, fee + 1)))
+    (check,) = checks(channel, event, BOB)
+    assert not check.holds()
+
+
+def test_the_opener_pays_the_fee() -> None:
+    channel = drained_channel("alice")
+    tx = closing_tx(channel, Sat(1000))
+    amounts = {output.script_pubkey: output.amount_sat for output in tx.outputs}
+    assert amounts == {OURS: 600_000 - 1000, THEIRS: 400_000}
+
+
+def test_our_own_feerate_is_kept() -> None:
+    channel = drained_channel("alice").but(closing_feerate_per_kw=FeeratePerKw(5000))
+    low, fee, high = fee_limits(channel, ALICE)
+    assert low <= fee == high

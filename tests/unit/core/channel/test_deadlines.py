@@ -1,0 +1,69 @@
+"""HTLCs near their deadlines fail the channel in time, in every state (B2-37, law 11)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.channels import CHANNEL_ID, env_of, preimage_of
+from tests.builders.normal_channels import ALICE, a_normal_channel
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.ids import RECEIVED, BlockHash, HtlcKey, PaymentHash
+from fulmen.core.base.machine import Address, Lull
+from fulmen.core.base.outer import Block, HeightReached, WantHeight
+from fulmen.core.base.peers import MessageReceived
+from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.table import decide, wants
+from fulmen.core.commitments.htlcs import FulfillHtlc, OfferHtlc
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.wire.messages.updates import UpdateAddHtlc
+
+HASH = PaymentHash(sha256(preimage_of(2)))
+
+
+def at(height: int) -> tuple[HeightReached, Env]:
+    tip = Block(BlockHeight(height), BlockHash(bytes(32)))
+    return HeightReached(tip), env_of("alice", tip=tip)
+
+
+def with_an_offered_htlc() -> Channel:
+    """Offered and signed: expires at 500."""
+    offer = OfferHtlc(Address("payer", b"p"), 0, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
+    return decide(decide(a_normal_channel("alice"), offer, ALICE).state, Lull(), ALICE).state
+
+
+def with_a_claimed_htlc() -> Channel:
+    """Received, irrevocable, expires at 500, and we hold its preimage."""
+    add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
+    channel = decide(a_normal_channel("alice"), MessageReceived(add), ALICE).state
+    both = channel.local_pending
+    channel = channel.but(local=both, remote=both.but(side=channel.remote.side))
+    return decide(channel, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2)), ALICE).state
+
+
+@pytest.mark.parametrize(("height", "failed"), [(501, False), (502, True)])
+def test_an_offered_htlc_may_linger_two_blocks_beyond_its_expiry(height: int, failed: bool) -> None:
+    step = decide(with_an_offered_htlc(), *at(height))
+    assert (step.state.phase is Phase.FAILED) is failed
+
+
+@pytest.mark.parametrize(("height", "failed"), [(481, False), (482, True)])
+def test_a_received_htlc_that_we_claim_has_to_be_gone_18_blocks_before_its_expiry(height: int, failed: bool) -> None:
+    step = decide(with_a_claimed_htlc(), *at(height))
+    assert (step.state.phase is Phase.FAILED) is failed
+
+
+def test_deadlines_hold_while_the_peer_is_away() -> None:
+    away = with_an_offered_htlc().but(link=Link.OFFLINE)
+    assert decide(away, *at(502)).state.phase is Phase.FAILED
+
+
+def test_a_channel_asks_to_be_woken_before_its_first_deadline() -> None:
+    (wake,) = [want for want in wants(with_a_claimed_htlc()) if isinstance(want, WantHeight)]
+    assert wake.height <= 482
+
+
+def test_an_htlc_that_nobody_waits_for_fails_no_channel() -> None:
+    add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
+    channel = decide(a_normal_channel("alice"), MessageReceived(add), ALICE).state
+    assert decide(channel, *at(600)).state.phase is Phase.NORMAL

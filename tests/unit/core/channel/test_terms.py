@@ -1,0 +1,218 @@
+"""Which terms of a new channel are refused, each by its reason (B2-12, B2-13, B2-14)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.builders.channels import keys_of
+from tests.laws.node_family import CHAIN, env_of, node_id_of
+
+from fulmen.core.base.ids import ChainHash, ChannelId, CommandId
+from fulmen.core.base.peers import PeerView
+from fulmen.core.base.policy import OpeningPolicy
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
+from fulmen.core.channel.commands import OpenTo
+from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
+from fulmen.core.channel.terms import channel_type, check_accept, check_open, format_of, minimum_depth
+from fulmen.core.wire.features import (
+    OPTION_ANCHORS,
+    OPTION_DUAL_FUND,
+    OPTION_SCID_ALIAS,
+    OPTION_SIMPLE_TAPROOT,
+    OPTION_STATIC_REMOTEKEY,
+    OPTION_SUPPORT_LARGE_CHANNEL,
+    OPTION_ZEROCONF,
+    Features,
+    optional,
+)
+from fulmen.core.wire.messages.opening import AcceptChannel, OpenChannel
+
+ENV = env_of("bob")
+ALL = optional(
+    OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SCID_ALIAS, OPTION_ZEROCONF, OPTION_SUPPORT_LARGE_CHANNEL
+)
+ANCHORS = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS).to_bytes()
+TAPROOT = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_SIMPLE_TAPROOT).to_bytes()
+POOR = {
+    "funding_satoshis": Sat(20_001),
+    "channel_reserve_satoshis": Sat(1000),
+    "feerate_per_kw": FeeratePerKw(17_000),
+}
+"""After fee and anchors the opener has less than the reserve, and the accepter has nothing."""
+KEYS = keys_of("alice").basepoints(1)
+POINTS = (
+    KEYS.funding_pubkey,
+    KEYS.revocation_basepoint,
+    KEYS.payment_basepoint,
+    KEYS.delayed_payment_basepoint,
+    KEYS.htlc_basepoint,
+)
+
+
+def a_peer(name: str = "alice", features: Features = ALL) -> PeerView:
+    return PeerView(node_id_of(name), True, ALL.to_bytes(), features.to_bytes())
+
+
+def an_open(**changes: Any) -> OpenChannel:
+    message = OpenChannel(
+        CHAIN,
+        ChannelId(b"t" * 32),
+        Sat(1_000_000),
+        Msat(0),
+        Sat(354),
+        Msat(1_000_000_000),
+        Sat(10_000),
+        Msat(1),
+        FeeratePerKw(1000),
+        CltvDelta(144),
+        483,
+        *POINTS,
+        keys_of("alice").per_commitment_point(1, 0),
+        0,
+        None,
+        ANCHORS,
+    )
+    return message.but(**changes)
+
+
+def an_accept(**changes: Any) -> AcceptChannel:
+    message = AcceptChannel(
+        ChannelId(b"t" * 32),
+        Sat(354),
+        Msat(1_000_000_000),
+        Sat(10_000),
+        Msat(1),
+        3,
+        CltvDelta(144),
+        483,
+        *POINTS,
+        keys_of("alice").per_commitment_point(1, 0),
+        None,
+        ANCHORS,
+    )
+    return message.but(**changes)
+
+
+def test_good_terms_are_taken() -> None:
+    check_open(an_open(), ENV, a_peer())
+    check_accept(an_open(), an_accept(), ENV.policy.opening)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"channel_type": None}, "channel_type is missing"),
+        ({"chain_hash": ChainHash(b"x" * 32)}, "unknown chain"),
+        ({"push_msat": Msat(1_000_000_001)}, "push_msat above"),
+        ({"to_self_delay": CltvDelta(2017)}, "to_self_delay"),
+        ({"max_accepted_htlcs": 484}, "max_accepted_htlcs"),
+        ({"max_accepted_htlcs": 0}, "max_accepted_htlcs"),
+        ({"feerate_per_kw": FeeratePerKw(252)}, "feerate_per_kw"),
+        ({"feerate_per_kw": FeeratePerKw(250_001)}, "feerate_per_kw"),
+        ({"dust_limit_satoshis": Sat(353)}, "dust_limit_satoshis"),
+        ({"dust_limit_satoshis": Sat(10_001)}, "dust_limit_satoshis"),
+        ({"channel_reserve_satoshis": Sat(300)}, "above channel_reserve"),
+        ({"channel_reserve_satoshis": Sat(50_001)}, "channel_reserve_satoshis is too large"),
+        ({"htlc_minimum_msat": Msat(10_000_001)}, "htlc_minimum_msat"),
+        ({"max_htlc_value_in_flight_msat": Msat(9_999_999)}, "max_htlc_value_in_flight_msat"),
+        ({"funding_satoshis": Sat(19_999), "channel_reserve_satoshis": Sat(354)}, "funding_satoshis out of range"),
+        ({"funding_satoshis": Sat(1_000_000_001), "max_htlc_value_in_flight_msat": Msat(10**12)}, "out of range"),
+        ({"push_msat": Msat(999_000_000)}, "cannot pay the first commitment's fee"),
+        (POOR, "more than the reserve"),
+        ({"channel_type": Features.of(OPTION_ANCHORS).to_bytes()}, "unknown channel_type"),
+        ({"channel_type": TAPROOT}, "unknown channel_type"),
+        ({"upfront_shutdown_script": b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"}, "allowed forms"),
+    ],
+)
+def test_terms_that_break_a_rule_are_refused_by_their_reason(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(OpeningRefused) as caught:
+        check_open(an_open(**changes), ENV, a_peer())
+    assert why in caught.value.details["why"]
+
+
+def test_version_1_is_refused_where_dual_funding_was_negotiated() -> None:
+    both = ALL | optional(OPTION_DUAL_FUND)
+    peer = PeerView(node_id_of("alice"), True, both.to_bytes(), both.to_bytes())
+    with pytest.raises(OpeningRefused, match="open_channel2"):
+        check_open(an_open(), ENV, peer)
+
+
+def test_a_large_channel_needs_the_feature() -> None:
+    large = an_open(funding_satoshis=Sat(1 << 24), max_htlc_value_in_flight_msat=Msat(1 << 40))
+    check_open(large, ENV, a_peer())
+    with pytest.raises(OpeningRefused, match="large channel"):
+        check_open(large, ENV, a_peer(features=optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS)))
+
+
+def test_anchors_need_to_be_negotiated() -> None:
+    with pytest.raises(OpeningRefused, match="anchors"):
+        check_open(an_open(), ENV, a_peer(features=optional(OPTION_STATIC_REMOTEKEY)))
+
+
+def test_an_announced_channel_cannot_hide_behind_an_alias() -> None:
+    kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SCID_ALIAS).to_bytes()
+    check_open(an_open(channel_type=kind), ENV, a_peer())
+    with pytest.raises(OpeningRefused, match="scid_alias"):
+        check_open(an_open(channel_type=kind, channel_flags=1), ENV, a_peer())
+
+
+def test_only_trusted_peers_open_without_confirmation() -> None:
+    kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_ZEROCONF).to_bytes()
+    check_open(an_open(channel_type=kind), ENV, a_peer("alice"))
+    with pytest.raises(OpeningRefused, match="not trusted"):
+        check_open(an_open(channel_type=kind), ENV, a_peer("mallory"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"channel_type": None}, "channel_type"),
+        ({"channel_type": Features.of(OPTION_STATIC_REMOTEKEY).to_bytes()}, "channel_type"),
+        ({"minimum_depth": 145}, "minimum_depth"),
+        ({"channel_reserve_satoshis": Sat(353)}, "below our dust_limit"),
+        ({"dust_limit_satoshis": Sat(10_001)}, "dust_limit_satoshis above our"),
+        ({"max_accepted_htlcs": 484}, "max_accepted_htlcs"),
+        ({"to_self_delay": CltvDelta(2017)}, "to_self_delay"),
+    ],
+)
+def test_an_answer_that_breaks_a_rule_is_refused_by_its_reason(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(OpeningRefused) as caught:
+        check_accept(an_open(), an_accept(**changes), ENV.policy.opening)
+    assert why in caught.value.details["why"]
+
+
+def test_a_zeroconf_answer_waits_for_no_block() -> None:
+    kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_ZEROCONF).to_bytes()
+    check_accept(an_open(channel_type=kind), an_accept(channel_type=kind, minimum_depth=0), ENV.policy.opening)
+    with pytest.raises(OpeningRefused, match="zeroconf"):
+        check_accept(an_open(channel_type=kind), an_accept(channel_type=kind), ENV.policy.opening)
+
+
+def test_more_money_waits_for_more_blocks() -> None:
+    policy = OpeningPolicy()
+    assert minimum_depth(ANCHORS, Sat(1_000_000), policy) == 3
+    assert minimum_depth(ANCHORS, Sat(250_000_000), policy) == 5
+    assert minimum_depth(ANCHORS, Sat(900_000_000), policy) == 6
+    zeroconf = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ZEROCONF).to_bytes()
+    assert minimum_depth(zeroconf, Sat(900_000_000), policy) == 0
+
+
+def a_wish(**changes: Any) -> OpenTo:
+    return OpenTo(CommandId(b"c" * 16), node_id_of("alice"), Sat(100_000), **changes)
+
+
+def test_the_type_we_ask_for_is_the_smallest_bitmap_of_what_both_can() -> None:
+    policy = OpeningPolicy()
+    assert channel_type(a_wish(), ALL, ALL, policy) == ANCHORS
+    plain = channel_type(a_wish(), ALL, optional(OPTION_STATIC_REMOTEKEY), policy)
+    assert plain == Features.of(OPTION_STATIC_REMOTEKEY).to_bytes() == b"\x10\x00"
+    assert format_of(plain) == "static_remotekey" and format_of(ANCHORS) == "anchors_zero_fee_htlc"
+
+
+def test_a_wish_that_the_peer_has_to_refuse_is_not_sent() -> None:
+    policy = OpeningPolicy()
+    with pytest.raises(OpeningNotPossible, match="alias"):
+        channel_type(a_wish(scid_alias=True, announce=True), ALL, ALL, policy)
+    with pytest.raises(OpeningNotPossible, match="zeroconf"):
+        channel_type(a_wish(zeroconf=True), ALL, optional(OPTION_STATIC_REMOTEKEY), policy)
