@@ -24,6 +24,7 @@ from fulmen.core.commitments.close import (
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
+    CommitmentWithdrawn,
     KnownPreimage,
     OfferOwner,
 )
@@ -86,6 +87,8 @@ def on_output_spent(channel: Channel, event: OutputSpent, env: Env) -> Step[Chan
     step.act(Notify("funding_spent", {"channel_id": name, "height": event.block.height, "txid": tx.txid[::-1].hex()}))
     if not is_mutual_close(channel, tx):
         step.act(Tell(onchain(channel), ChannelSpent(at_close(channel, env), event.tx, event.block)))
+    elif channel.phase is Phase.FAILED:
+        step.act(Tell(onchain(channel), CommitmentWithdrawn()))
     return step
 
 

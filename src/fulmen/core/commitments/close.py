@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import HtlcKey, Preimage
+from fulmen.core.base.ids import ChannelId, HtlcKey, OutPoint, Preimage, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.shachain import Shachain
@@ -53,6 +54,10 @@ class CommitmentPublished(Event):
     commitment: CommitmentView
 
 
+class CommitmentWithdrawn(Event):
+    """To onchain: that commitment is published no longer, for the funding went into a mutual close after all."""
+
+
 class ChannelSpent(Event):
     """To onchain: the funding is spent by a commitment transaction, in a block."""
 
@@ -74,3 +79,31 @@ class ClaimHtlc(Event):
 
 class ChannelResolved(Event):
     """From onchain: every output is resolved deep enough; the channel may be forgotten."""
+
+
+class OutputView(Record):
+    """An output of a close that is ours or may become so."""
+
+    what: str
+    """`to_local`, `to_remote`, `HTLC-timeout` …"""
+    outpoint: OutPoint
+    amount_sat: Sat
+    ripe_at: BlockHeight
+    """The height from which on it can be taken, a preimage provided where it takes one."""
+    claimed_by: Txid | None
+    """Our transaction that takes it, once it is published."""
+    taken_by: Txid | None
+    """The transaction in a block that took it, ours or not."""
+    given_up: bool
+    """It costs more than it brings."""
+
+
+class CloseView(Record):
+    """What onchain shows of a close (`Env.views["onchain:<hex id>"]`)."""
+
+    channel_id: ChannelId
+    kind: str
+    """Whose commitment it is: `our commitment`, `the peer's commitment` …"""
+    txid: Txid
+    height: BlockHeight
+    outputs: tuple[OutputView, ...]

@@ -18,6 +18,10 @@ class OursPublished(Fact):
     commitment: CommitmentView
 
 
+class OursWithdrawn(Fact):
+    """The channel publishes it no longer."""
+
+
 class CloseSeen(Fact):
     """The funding is spent in a block."""
 
@@ -89,6 +93,11 @@ class AllResolved(Fact):
 @evolves(OursPublished)
 def _ours_published(state: Onchain, fact: OursPublished) -> Onchain:
     return state.but(publishing=fact.commitment)
+
+
+@evolves(OursWithdrawn)
+def _ours_withdrawn(state: Onchain, _: OursWithdrawn) -> Onchain:
+    return state.but(publishing=None, claims=())
 
 
 @evolves(CloseSeen)

@@ -24,7 +24,13 @@ from fulmen.core.base.outer import (
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.commitments.building import build
-from fulmen.core.commitments.close import ChannelSpent, ChannelUnspent, ClaimHtlc, CommitmentPublished
+from fulmen.core.commitments.close import (
+    ChannelSpent,
+    ChannelUnspent,
+    ClaimHtlc,
+    CommitmentPublished,
+    CommitmentWithdrawn,
+)
 from fulmen.core.onchain.claims import claim_all, detach, outpoint_of, voided, with_fee
 from fulmen.core.onchain.classify import Kind, kind_of
 from fulmen.core.onchain.facts import (
@@ -34,6 +40,7 @@ from fulmen.core.onchain.facts import (
     CloseUndone,
     DestinationSet,
     OursPublished,
+    OursWithdrawn,
     OutputTaken,
     ReceivedPreimageKnown,
 )
@@ -42,6 +49,7 @@ from fulmen.core.onchain.lifting import child_of, lift
 from fulmen.core.onchain.local_close import second_stage_in
 from fulmen.core.onchain.matters import Purpose
 from fulmen.core.onchain.resolution import resolve
+from fulmen.core.onchain.showing import view
 from fulmen.core.onchain.state import Claim, Onchain, SecondStage, Taken, initial
 
 KIND = "onchain"
@@ -73,6 +81,15 @@ def on_commitment_published(state: Onchain, event: CommitmentPublished, env: Env
     if state.publishing != event.commitment:
         step.fact(OursPublished(event.commitment))
     return step.then(partial(_go_on, env=env))
+
+
+@onchain.on(CommitmentWithdrawn)
+def on_commitment_withdrawn(state: Onchain, _event: CommitmentWithdrawn, _env: Env) -> Step[Onchain]:
+    """Our commitment is not published any more: the coins of its child are free again."""
+    if state.publishing is None or state.ending is not None:
+        return Step(state)
+    step = Step(state).fact(OursWithdrawn())
+    return step.act(*voided(state, step.state))
 
 
 @onchain.on(ChannelSpent)
@@ -266,6 +283,11 @@ def _published(claim: Claim) -> WantPublished:
     return WantPublished(claim.name, claim.tx, claim.sign)
 
 
+def _is_idle(state: Onchain) -> bool:
+    """Over, or not begun: nothing is published and nothing watched."""
+    return state.resolved or (state.ending is None and state.publishing is None)
+
+
 def _go_on(state: Onchain, env: Env) -> Step[Onchain]:
     """Whatever time and news have made possible: take outputs, tell owners, be done."""
     if state.ending is None:
@@ -286,6 +308,7 @@ MOUNT = Mount(
     initial=initial,
     decide=decide,
     wants=wants,
-    ended=lambda state: state.resolved,
+    view=view,
+    ended=_is_idle,
     takes_frozen=lambda _state, _event: True,
 )
