@@ -29,6 +29,8 @@ from fulmen.core.channel import table as channel
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
 from fulmen.core.gossip.graph import Graph
+from fulmen.core.invoices import bolt11
+from fulmen.core.invoices.invoice import InvoiceFields
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.node import Node
 from fulmen.core.payments import invoice, payments, register
@@ -38,10 +40,28 @@ from fulmen.core.routing.requests import FindRoute, RouteAnswered
 from fulmen.core.routing.words import Find, Found, Question, Settings
 from fulmen.core.switch import circuits
 from fulmen.core.wallet import machine as wallet
+from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.setup import Init
 
 SECRET = bytes(31) + b"\x11"
 """The node key with which messages and invoices are signed."""
+
+
+def an_invoice_of(name: str, timestamp: int, *, amount_msat: int | None = 5000, expiry_s: int = 3600) -> str:
+    """A signed invoice of another node."""
+    unsigned = bolt11.unsigned(
+        InvoiceFields(
+            REGTEST.bolt11_prefix,
+            timestamp,
+            sha256(b"p"),
+            bytes(32),
+            amount_msat,
+            "tea",
+            expiry_s=expiry_s,
+            features=Features.of(VAR_ONION_OPTIN, PAYMENT_SECRET),
+        )
+    )
+    return keys_of(name).sign_invoice(SignInvoice(unsigned.hrp, unsigned.words))
 
 
 class ControlledChain:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.builders.channels import CHANNEL, CHANNEL_ID, born, keys_of
-from tests.builders.handle import RunningNode
+from tests.builders.handle import RunningNode, an_invoice_of
 from tests.builders.normal_channels import a_normal_channel
 from tests.builders.wallets import ELSEWHERE, a_block, a_payment, told
 
@@ -22,11 +22,8 @@ from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices import bolt11
-from fulmen.core.invoices.invoice import InvoiceFields
-from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.routing.words import Terms
 from fulmen.core.wallet.machine import ADDRESS as WALLET
-from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.opening import OpenChannel
 
 ELSEWHERE_ADDRESS = address_of(ELSEWHERE, REGTEST)
@@ -309,29 +306,9 @@ def test_script_and_address_agree():
 # -- payments --
 
 
-def an_invoice_of_bob(**asked):
-    request = {"amount_msat": 5000, "label": "tea", "description": "tea"} | asked
-    bob = RunningNode("bob")
-    bob.node_id = keys_of("bob").node_id
-    fields = {"expiry_s": request.get("expiry", 3600)}
-    unsigned = bolt11.unsigned(
-        InvoiceFields(
-            REGTEST.bolt11_prefix,
-            bob.now,
-            sha256(b"p"),
-            bytes(32),
-            request["amount_msat"],
-            "tea",
-            features=Features.of(VAR_ONION_OPTIN, PAYMENT_SECRET),
-            **fields,
-        )
-    )
-    return keys_of("bob").sign_invoice(SignInvoice(unsigned.hrp, unsigned.words))
-
-
 def test_a_payment_that_finds_no_way_fails_with_a_reason_and_stays_in_the_list():
     node = RunningNode()
-    text = an_invoice_of_bob()
+    text = an_invoice_of("bob", RunningNode.now)
     with pytest.raises(Fault) as caught:
         ask(node, "pay", [text])
     assert code_of(caught.value) == 205
@@ -347,13 +324,13 @@ def test_a_payment_that_finds_no_way_fails_with_a_reason_and_stays_in_the_list()
     [
         ({"amount_msat": None}, {}, -32602),
         ({}, {"amount_msat": 4000}, -32602),
-        ({"expiry": 0}, {}, 207),
+        ({"expiry_s": 0}, {}, 207),
         ({}, {"maxfee": 1, "maxfeepercent": 1}, -32602),
     ],
 )
 def test_pay_refuses_with_a_code(asked, params, code):
     with pytest.raises(Fault) as caught:
-        ask(RunningNode(), "pay", {"bolt11": an_invoice_of_bob(**asked), **params})
+        ask(RunningNode(), "pay", {"bolt11": an_invoice_of("bob", RunningNode.now, **asked), **params})
     assert code_of(caught.value) == code
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.builders.handle import RunningNode
+from tests.builders.handle import RunningNode, an_invoice_of
 from tests.builders.served import served
 
 from fulmen.api.errors import NotBuiltYet, RpcError
@@ -174,3 +174,12 @@ def test_asking_a_node_does_not_load_a_node():
 def test_the_processes_have_help_too(fulmen, process):
     assert process in fulmen("--help").stdout
     assert fulmen(process, "--help").exit_code == Exit.DONE
+
+
+def test_a_payment_without_a_way_fails_for_good_and_says_what_to_look_at(node, fulmen):
+    text = an_invoice_of("bob", node.now)
+    for form in ("--json", "--no-json"):
+        ran = fulmen("pay", text, form)
+        assert ran.exit_code == Exit.PAYMENT_FAILED
+    assert "fulmen listpeerchannels" in ran.stderr
+    assert json.loads(fulmen("listpays", text).stdout)["pays"][0]["status"] == "failed"
