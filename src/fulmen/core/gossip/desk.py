@@ -32,7 +32,7 @@ from fulmen.core.gossip.own import OwnNode, ToSign
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.pruning import Pruning
 from fulmen.core.gossip.relay import Relay
-from fulmen.core.gossip.rules import Judge
+from fulmen.core.gossip.rules import DONT_FORWARD, Judge
 from fulmen.core.gossip.signatures import SignatureCheck
 from fulmen.core.gossip.sync import Phase, Sync
 from fulmen.core.wire import decode, encode
@@ -305,6 +305,9 @@ class Gossip:
             checks = self._announcer.checks_of_update(peer, message, frame)
             if checks is not None:
                 self._ask_direct(peer, message, checks)
+            if not message.message_flags & DONT_FORWARD:
+                # The peer has both halves of the announcement, and we do not yet: this is for the graph as well.
+                self._intake.offer(peer, message, frame, now)
         elif isinstance(message, ChannelAnnouncement | ChannelUpdate | NodeAnnouncement):
             self._intake.offer(peer, message, frame, now)
         elif isinstance(message, AnnouncementSignatures):
@@ -433,6 +436,7 @@ class Gossip:
                 ours = self._announcer.of_scid(public.short_channel_id)
                 if ours is not None and public.short_channel_id not in self.graph:
                     self.graph.add_channel(public, frame, now, ours.capacity_sat, ours.outpoint)
+                    self._intake.release_for(public, now)
                 self._own(("channel", public.short_channel_id, 0))
             elif isinstance(public, ChannelUpdate):
                 self.graph.set_update(public, frame)

@@ -147,6 +147,18 @@ class Intake:
         if scid in self._awaiting:
             self._unasked[scid] = None
 
+    def release_for(self, message: ChannelAnnouncement, now: Timestamp) -> None:
+        """A channel is in the graph now: what came before it can be looked at."""
+        scid = message.short_channel_id
+        held: tuple[Key, ...] = (
+            ("update", scid, 0),
+            ("update", scid, 1),
+            ("node", message.node_id_1),
+            ("node", message.node_id_2),
+        )
+        for key in held:
+            self._release(key, now)
+
     def forget_rejected(self) -> None:
         """A block came or went: what funded nothing may do so now."""
         self._rejected.clear()
@@ -246,14 +258,7 @@ class Intake:
         else:
             self._graph.add_channel(message, pending.frame, now, funding.amount_sat, funding.outpoint)
         self._accepted(("channel", scid, 0), pending.peer)
-        held: tuple[Key, ...] = (
-            ("update", scid, 0),
-            ("update", scid, 1),
-            ("node", message.node_id_1),
-            ("node", message.node_id_2),
-        )
-        for key in held:
-            self._release(key, now)
+        self.release_for(message, now)
 
     def _take(self, pending: Pending, now: Timestamp) -> None:
         message, frame = pending.message, pending.frame

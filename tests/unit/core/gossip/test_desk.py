@@ -393,6 +393,19 @@ def test_a_half_that_comes_before_we_are_ready_is_kept() -> None:
     assert ONE in one.graph and ONE in two.graph
 
 
+def test_a_peers_public_update_that_comes_before_we_have_announced_the_channel_is_not_lost() -> None:
+    world = World()
+    one, two = world.desk(1), world.desk(2)
+    world.connect(1, 2)
+    one.set_channel(own(1, 1, 2), world.now)
+    one.receive(NODES[2], an_update(1, 2, 1, channel_flags=1, timestamp=NOW + 1), world.now)
+    world.settle()
+    assert ONE not in one.graph
+    two.set_channel(own(1, 2, 1), world.now)
+    world.settle()
+    assert one.graph.channel(ONE).policies[1].timestamp == NOW + 1
+
+
 def test_after_a_reconnection_a_node_that_lost_the_half_gets_it_again() -> None:
     world = two_with_a_channel()
     world.disconnect(1, 2)
