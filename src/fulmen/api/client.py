@@ -114,6 +114,7 @@ class RemoteError(RpcError):
     def __init__(self, message: str, *, code: int | None, data: dict[str, Any]) -> None:
         super().__init__(message, code=code)
         self.data = data
+        self.details = {name: value for name, value in data.items() if name != "name"}
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.core.base.faults import Fault, Malformed, Refused
+from fulmen.core.base.faults import Fault, Malformed, Refused, in_words
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -141,9 +141,29 @@ def error_object(fault: Fault) -> dict[str, Any]:
     """The `error` member of a JSON-RPC response."""
     return {
         "code": code_of(fault),
-        "message": fault.message,
+        "message": sentence_of(fault),
         "data": {"name": fault.name, **{key: _plain(value) for key, value in fault.details.items()}},
     }
+
+
+def sentence_of(fault: Fault) -> str:
+    """What is wrong, in a sentence: the fault's own, or what its class says of itself, with the details that help.
+
+    The details of an `RpcError` are for programs; its message says all.
+    """
+    said = fault.message
+    if said == in_words(fault.name):
+        said = (type(fault).__doc__ or said).partition("\n\n")[0].replace("\n    ", " ").strip()
+    said = said[:1].upper() + said[1:]
+    if isinstance(fault, RpcError) or not fault.details:
+        return said if said[-1:] in ".!?)" else f"{said}."
+    details = ", ".join(f"{name} {_shown(value)}" for name, value in fault.details.items())
+    return f"{said.rstrip('.')} ({details})."
+
+
+def _shown(value: Any) -> str:
+    plain = _plain(value)
+    return ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from fulmen.api.client import RpcClient
-from fulmen.api.errors import BadParameter, error_object
+from fulmen.api.errors import BadParameter, error_object, sentence_of
 from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
 from fulmen.cli.exits import Exit, advice_of, exit_of
@@ -41,7 +41,7 @@ def fail(fault: Fault, settings: Settings) -> None:
     if settings.json:
         click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
     else:
-        click.echo(f"Error: {fault.message}", err=True)
+        click.echo(f"Error: {sentence_of(fault)}", err=True)
         if (advice := advice_of(fault)) is not None:
             click.echo(advice, err=True)
     sys.exit(exit_of(fault))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulmen.api.errors import BadJson, BadRequest
+from fulmen.api.errors import BadJson, BadRequest, NotBuiltYet, RpcError, sentence_of
 from fulmen.api.jsonrpc import MAX_DEPTH, MAX_REQUEST, Objects, error_text, parse_call
 from fulmen.core.base.faults import Refused
 
@@ -74,4 +74,23 @@ def test_an_error_names_its_fault_and_hides_no_detail():
         pass
 
     error = json.loads(error_text(7, TooCold("It is too cold.", degrees=-5, key=b"\x01")))["error"]
-    assert error == {"code": -1, "message": "It is too cold.", "data": {"name": "TooCold", "degrees": -5, "key": "01"}}
+    assert error["code"] == -1
+    assert error["message"] == "It is too cold (degrees -5, key 01)."
+    assert error["data"] == {"name": "TooCold", "degrees": -5, "key": "01"}
+
+
+def test_a_fault_without_words_says_what_its_class_says():
+    class TooCold(Refused):
+        """Nobody can work at such a temperature.
+
+        Below -40 even the lines freeze.
+        """
+
+    class TooDark(Refused):
+        pass
+
+    assert sentence_of(TooCold()) == "Nobody can work at such a temperature."
+    assert sentence_of(TooCold("much too cold")) == "Much too cold."
+    assert sentence_of(TooCold(degrees=-50)) == "Nobody can work at such a temperature (degrees -50)."
+    assert sentence_of(RpcError("No.", reason="x")) == "No."
+    assert sentence_of(NotBuiltYet()).endswith(".")

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from click.testing import CliRunner
@@ -182,4 +183,6 @@ def test_a_payment_without_a_way_fails_for_good_and_says_what_to_look_at(node, f
         ran = fulmen("pay", text, form)
         assert ran.exit_code == Exit.PAYMENT_FAILED
     assert "fulmen listpeerchannels" in ran.stderr
+    (line,) = fulmen("pay", "-", stdin=text).stdout.splitlines()
+    assert json.loads(line)["error"]["data"] == {"name": "NoRouteFound", "payment_hash": ANY, "attempts": 0}
     assert json.loads(fulmen("listpays", text).stdout)["pays"][0]["status"] == "failed"

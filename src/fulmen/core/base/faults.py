@@ -29,7 +29,7 @@ class Fault(Exception):
     """
 
     def __init__(self, message: str = "", **details: Any) -> None:
-        self.message = message or _sentence(type(self).__name__)
+        self.message = message or in_words(type(self).__name__)
         self.details = details
         super().__init__(self.message)
 
@@ -67,7 +67,8 @@ class InvariantBroken(Fault):
     """We were wrong. The machine freezes by a durable fact and tells the operator."""
 
 
-def _sentence(class_name: str) -> str:
+def in_words(class_name: str) -> str:
+    """A class's name in words: what a fault says that was given no message."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in class_name)
     return words.strip()
 
