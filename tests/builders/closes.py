@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders.onchain import NAMES, Court, Plan
+from tests.builders.court import Court
+from tests.builders.onchain import NAMES, Plan
 
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.commitment import LOCAL

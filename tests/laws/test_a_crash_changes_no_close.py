@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.builders.onchain import NAMES, Court, Plan, Planned
+from tests.builders.court import Court
+from tests.builders.onchain import NAMES, Plan, Planned
 
 from fulmen.core.node import Batch
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.builders.onchain import DEADLINES, NAMES, Court, Plan, Planned
+from tests.builders.court import Court
+from tests.builders.onchain import DEADLINES, NAMES, Plan, Planned
 
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.commitment import LOCAL

@@ -129,8 +129,11 @@ def on_claim_htlc(state: Onchain, event: ClaimHtlc, env: Env) -> Step[Onchain]:
 
 
 @onchain.on(OutputSpent)
-def on_output_spent(state: Onchain, event: OutputSpent, env: Env) -> Step[Onchain]:
+def on_output_spent(state: Onchain, event: OutputSpent, _env: Env) -> Step[Onchain]:
     """An output that matters is spent. Preimages count from the mempool on, all else from a block.
+
+    What follows from it waits for the height that comes with every block, so that hundreds of outputs that are spent
+    in one block are looked at together.
 
     Raises:
         ChainSaidNonsense: the transaction cannot be read.
@@ -147,7 +150,7 @@ def on_output_spent(state: Onchain, event: OutputSpent, env: Env) -> Step[Onchai
     if state.taken_by.get(event.outpoint) != taken:
         step.fact(OutputTaken(taken))
         step.act(*voided(state, step.state))
-    return step.then(partial(_go_on, env=env))
+    return step
 
 
 @onchain.on(TxConfirmed)

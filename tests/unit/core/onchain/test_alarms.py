@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.builders.channels import KEY_INDEX
 from tests.builders.closes import both_formats
-from tests.builders.onchain import Court, Plan, Planned
+from tests.builders.court import Court
+from tests.builders.onchain import Plan, Planned
 
 from fulmen.core.base.outer import WantPublished
 from fulmen.core.base.units import Sat

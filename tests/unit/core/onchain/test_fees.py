@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from tests.builders.closes import both_formats, check_money, closed
+from tests.builders.court import Court
 from tests.builders.env import FEERATES
-from tests.builders.onchain import Court, Host, Plan, Planned
+from tests.builders.onchain import Host, Plan, Planned
 
 from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import KeyPath, script_at

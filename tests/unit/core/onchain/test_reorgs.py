@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 from tests.builders.closes import both_formats, check_money, closed, either
-from tests.builders.onchain import NAMES, Court, Plan, Planned
+from tests.builders.court import Court
+from tests.builders.onchain import NAMES, Plan, Planned
 
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC

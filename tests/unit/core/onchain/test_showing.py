@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.builders.closes import closed
+from tests.builders.court import Court
 from tests.builders.env import FEERATES
-from tests.builders.onchain import Court, Plan, Planned
+from tests.builders.onchain import Plan, Planned
 
 from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.commitments.close import CloseView, CommitmentWithdrawn

@@ -1,0 +1,364 @@
+"""Two ends of a channel that closes on an embedded chain.
+
+Commitments are written down as a test needs them, and signed by the real keys of the other end; whatever the machines
+publish has to pass the chain's mempool and its judge.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from tests.builders.channels import CAPACITY_SAT, KEY_INDEX, env_of, keys_of, terms_of
+from tests.builders.onchain import ALICE_MSAT, DEADLINES, DELAY, NAMES, Host, Plan, Planned, keys_of_end
+from tests.builders.regtest import a_node
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.ids import (
+    NodeId,
+    OutPoint,
+    PaymentHash,
+    channel_id_of,
+)
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import Block, WantPublished
+from fulmen.core.base.policy import Policy
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat
+from fulmen.core.bitcoin.accounts import KeyPath, script_at
+from fulmen.core.bitcoin.transaction import Tx, TxOut, parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.close import (
+    ChannelAtClose,
+    ChannelSpent,
+    ChannelUnspent,
+    ClaimHtlc,
+    KnownPreimage,
+    OfferOwner,
+)
+from fulmen.core.commitments.commitment import LOCAL, REMOTE, Side
+from fulmen.core.commitments.htlcs import Htlc
+from fulmen.core.commitments.params import ChannelParams, Funding
+from fulmen.core.commitments.view import CommitmentView
+from fulmen.core.crypto.hashes import sha256
+from fulmen.core.crypto.shachain import Shachain, index_of
+from fulmen.core.node.watching import chain_block, chain_tx
+from fulmen.core.signer.requests import SignFundingSpend
+from fulmen.core.signer.signing import sign_commitment
+from fulmen.core.transactions.funding import funding_output
+from fulmen.regtest.node import RegtestNode
+
+_MATURE = 101
+
+
+class Court:
+    """The chain and both ends."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.feerates = plan.feerates
+        prepared, self.funding = _prepared(plan.coin_sat)
+        self.regtest: RegtestNode = deepcopy(prepared)
+        self.keys = {name: keys_of_end(name) for name in NAMES}
+        self.policy = Policy(deadlines=DEADLINES)
+        self.hosts = {name: Host(self, name) for name in NAMES}
+        self._closes: dict[str, ChannelAtClose] = {}
+        self.channel_id = channel_id_of(self.funding)
+        self.address = Address("onchain", self.channel_id)
+        self.start_height = self.tip.height
+        for host in self.hosts.values():
+            host.start()
+        self.settle()
+
+    @property
+    def alice(self) -> Host:
+        return self.hosts["alice"]
+
+    @property
+    def bob(self) -> Host:
+        return self.hosts["bob"]
+
+    def other(self, name: str) -> str:
+        return "bob" if name == "alice" else "alice"
+
+    @property
+    def tip(self) -> Block:
+        entry = self.regtest.chain.tip
+        return Block(BlockHeight(entry.height), entry.hash)
+
+    def block(self, height: int) -> Any:
+        entry = self.regtest.chain.at(height)
+        assert entry is not None
+        return chain_block(BlockHeight(height), self.regtest.chain.block(entry))
+
+    def env(self, name: str) -> Env:
+        env = _env_of(name)
+        return replace(env, tip=self.tip, policy=self.policy, feerates=self.feerates)
+
+    # -- commitments --
+
+    def params(self, name: str) -> ChannelParams:
+        delays = {"to_self_delay": CltvDelta(DELAY)}
+        return ChannelParams(
+            self.channel_id,
+            NodeId(self.keys[self.other(name)].node_id),
+            KEY_INDEX,
+            name == "alice",
+            False,
+            b"",
+            self.plan.format,
+            0,
+            terms_of(name, **delays),
+            terms_of(self.other(name), **delays),
+        )
+
+    def _funding(self) -> Funding:
+        return Funding(self.funding, CAPACITY_SAT, self.plan.format)
+
+    def _commitment(self, seen_by: str, which: str, number: int) -> CommitmentView:
+        """One of the four commitments, spelled out from one end; its owner is `alice` or `bob`."""
+        owner = "alice" if which == "alice" else "bob"
+        held = [planned for planned in self.plan.htlcs if which in planned.within]
+        alice = ALICE_MSAT - sum(planned.amount_msat for planned in held if planned.by == "alice")
+        bob = CAPACITY_SAT * 1000 - ALICE_MSAT - sum(planned.amount_msat for planned in held if planned.by == "bob")
+        ours, theirs = (alice, bob) if seen_by == "alice" else (bob, alice)
+        return CommitmentView(
+            self.params(seen_by),
+            self._funding(),
+            LOCAL if owner == seen_by else REMOTE,
+            number,
+            self.keys[owner].per_commitment_point(KEY_INDEX, number),
+            FeeratePerKw(self.plan.feerate),
+            Msat(ours),
+            Msat(theirs),
+            tuple(
+                Htlc(
+                    planned.key(seen_by, self.channel_id),
+                    Msat(planned.amount_msat),
+                    PaymentHash(sha256(planned.preimage)),
+                    self.expiry(planned),
+                )
+                for planned in held
+            ),
+        )
+
+    def expiry(self, planned: Planned) -> BlockHeight:
+        return BlockHeight(self.start_height + planned.expires_in)
+
+    def view(self, name: str, side: Side) -> CommitmentView:
+        """A commitment as one end has it, with the other end's signatures where it is its own."""
+        if side is REMOTE:
+            return self._commitment(name, self.other(name), 5)
+        which, number = (name, 5) if name == "alice" or not self.plan.bob_has_next else ("bob_next", 6)
+        view = self._commitment(name, which, number)
+        return view.but(funding=self._signed(name, which, number))
+
+    def _signed(self, name: str, which: str, number: int) -> Funding:
+        other = self.other(name)
+        secrets = self.keys[other]._of(KEY_INDEX)
+        signature, htlcs = sign_commitment(self._commitment(other, which, number), secrets)
+        return self._funding().but(peer_signature=signature, peer_htlc_signatures=htlcs)
+
+    def revoked(self, number: int = 4) -> Tx:
+        """A commitment that bob has revoked, signed by both all the same."""
+        view = self._commitment("bob", "bob_last", number)
+        signed = view.but(funding=self._signed("bob", "bob_last", number))
+        want = WantPublished("revoked", build(view).tx.serialize(), (SignFundingSpend(signed),))
+        return parse_tx(self.keys["bob"].complete(want))
+
+    def at_close(self, name: str) -> ChannelAtClose:
+        """What a channel would hand over."""
+        if name not in self._closes:
+            self._closes[name] = self._at_close(name)
+        return self._closes[name]
+
+    def _at_close(self, name: str) -> ChannelAtClose:
+        local = self.view(name, LOCAL)
+        other = self.other(name)
+        number = 3 if self.plan.outdated and name == "alice" else 5
+        remote_next = None
+        if name == "alice" and self.plan.bob_has_next:
+            remote_next = self._commitment("alice", "bob_next", 6)
+        return ChannelAtClose(
+            self.params(name),
+            local.funding,
+            local,
+            self._commitment(name, other, number),
+            remote_next,
+            _secrets_of(other, number),
+            self.plan.outdated and name == "alice",
+            tuple(
+                KnownPreimage(planned.key(name, self.channel_id), planned.preimage)
+                for planned in self.plan.htlcs
+                if planned.by != name and (name, planned.id) in self.plan.known
+            ),
+            tuple(
+                OfferOwner(planned.key(name, self.channel_id), self.hosts[name].owner_of(planned), planned.id)
+                for planned in self.plan.htlcs
+                if planned.by == name
+            ),
+        )
+
+    # -- time --
+
+    def close_by(self, name: str) -> None:
+        """An end fails the channel: it publishes its commitment until the funding is spent."""
+        host = self.hosts[name]
+        host.publishes_commitment = True
+        host.tell_published()
+        self.settle()
+
+    def settle(self) -> None:
+        """Until nobody has anything to say."""
+        for _ in range(200):
+            moved = [host.pump() for host in self.hosts.values()]
+            if not any(moved):
+                return
+        raise AssertionError("the hosts do not come to rest")
+
+    def publish(self) -> None:
+        """Everybody publishes what it wants; everybody sees the mempool."""
+        for host in self.hosts.values():
+            host.publish()
+        self.see_mempool()
+
+    def see_mempool(self) -> None:
+        found = [chain_tx(pooled.tx) for pooled in self.regtest.pool]
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.unconfirmed(found)
+        self.settle()
+
+    def mine(self, count: int = 1) -> None:
+        """Blocks, each after everybody has published."""
+        for _ in range(count):
+            self.publish()
+            self.regtest.mine(1)
+            self._connect()
+            self.settle()
+
+    def mine_empty(self, count: int = 1) -> None:
+        """Blocks without anything of the mempool."""
+        for _ in range(count):
+            pooled = [one.tx for one in self.regtest.pool]
+            for one in list(self.regtest.pool):
+                if self.regtest.pool.get(one.txid) is not None:
+                    self.regtest.pool.remove_with_descendants(one)
+            self.regtest.mine(1)
+            for tx in pooled:
+                self.regtest.submit_tx(tx)
+            self._connect()
+            self.settle()
+
+    def _connect(self) -> None:
+        block = self.block(self.tip.height)
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.connect(block)
+            self.tell_of_the_funding(host)
+
+    def tell_of_the_funding(self, host: Host) -> None:
+        """What the channel would say: the funding is spent in a block."""
+        txid = self.regtest.txs.spender(self.funding)
+        if txid is None:
+            return
+        host.publishes_commitment = False
+        entry, index = self.regtest.txs.get(txid) or (None, 0)
+        assert entry is not None
+        tx = self.regtest.chain.block(entry).txs[index]
+        block = Block(BlockHeight(entry.height), entry.hash)
+        host.inbox.append((self.address, ChannelSpent(self.at_close(host.name), tx.serialize(), block)))
+
+    def rewind(self, count: int) -> None:
+        """Take blocks back; their transactions are in the mempool again."""
+        height = self.tip.height - count
+        entry = self.regtest.chain.at(height + 1)
+        assert entry is not None
+        self.regtest.invalidate(entry.hash)
+        unspent = self.regtest.txs.spender(self.funding) is None
+        for host in self.hosts.values():
+            if host.matcher is not None:
+                host.inbox += host.matcher.rewind(self.tip)
+            if unspent:
+                host.inbox.append((self.address, ChannelUnspent()))
+        self.settle()
+
+    def empty_mempool(self) -> None:
+        """The mempool forgets everything."""
+        for one in list(self.regtest.pool):
+            if self.regtest.pool.get(one.txid) is not None:
+                self.regtest.pool.remove_with_descendants(one)
+
+    def claim(self, name: str, planned: Planned) -> None:
+        """The preimage of a received HTLC becomes known to an end."""
+        host = self.hosts[name]
+        host.inbox.append((self.address, ClaimHtlc(planned.key(name, self.channel_id), planned.preimage)))
+        self.settle()
+
+    def mine_until_resolved(self, most: int = 80) -> None:
+        for _ in range(most):
+            if all(host.is_resolved for host in self.hosts.values()):
+                return
+            self.mine()
+        states = {host.name: host.onchain for host in self.hosts.values()}
+        raise AssertionError(f"not resolved after {most} blocks: {states}")
+
+    # -- money --
+
+    def fees_of(self, name: str) -> int:
+        """What the transactions of an end in blocks have paid for the whole of them."""
+        total = 0
+        for txid in self.hosts[name].published:
+            found = self.regtest.txs.get(txid)
+            if found is None:
+                continue
+            tx = self.regtest.chain.block(found[0]).txs[found[1]]
+            if tx.inputs[0].outpoint == self.funding:
+                continue
+            total += sum(self._output(i.outpoint).amount_sat for i in tx.inputs)
+            total -= sum(out.amount_sat for out in tx.outputs)
+        return total
+
+    def _output(self, outpoint: OutPoint) -> TxOut:
+        found = self.regtest.txs.get(outpoint.txid)
+        assert found is not None
+        return self.regtest.chain.block(found[0]).txs[found[1]].outputs[outpoint.vout]
+
+    def gain_of(self, name: str) -> int:
+        """What an end has more in its wallet than in the beginning, its own fees added again."""
+        return self.hosts[name].coins_sat - self.plan.coin_sat + self.fees_of(name)
+
+
+@lru_cache(maxsize=8)
+def _prepared(coin_sat: Sat) -> tuple[RegtestNode, OutPoint]:
+    """A chain on which both wallets have coins and the channel its funding output."""
+    regtest = a_node()
+    regtest.mine(_MATURE)
+    for name in NAMES:
+        script = script_at(keys_of_end(name).accounts, KeyPath(86, 0, 0))
+        for _ in range(4):
+            if coin_sat:
+                regtest.give(script, Sat(coin_sat // 4))
+    points = [keys_of_end(name).basepoints(KEY_INDEX).funding_pubkey for name in NAMES]
+    output = funding_output(points[0], points[1], CAPACITY_SAT)
+    txid = regtest.give(output.script_pubkey, CAPACITY_SAT)
+    regtest.mine(1)
+    entry, index = regtest.txs.get(txid) or (None, 0)
+    assert entry is not None
+    vout = regtest.chain.block(entry).txs[index].find(output)
+    assert vout is not None
+    return regtest, OutPoint(txid, vout)
+
+
+@lru_cache(maxsize=8)
+def _env_of(name: str) -> Env:
+    return env_of(name)
+
+
+@lru_cache(maxsize=8)
+def _secrets_of(name: str, upto: int) -> Shachain:
+    chain = Shachain()
+    for number in range(upto):
+        chain = chain.insert(index_of(number), keys_of(name)._per_commitment_secret(KEY_INDEX, number))
+    return chain
