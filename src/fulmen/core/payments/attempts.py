@@ -185,7 +185,7 @@ def on_fulfilled(payment: Payment, event: Fulfilled, env: Env) -> Step[Payment]:
     attempt = payment.attempt
     step.fact(PaymentCompleted(event.preimage, env.wall))
     if attempt is not None and attempt.number == event.ref:
-        step.act(Learn(Outcome(attempt.route, True)))
+        _learn(step, Outcome(attempt.route, True))
     done = payment_done(step.state)
     about = {"payment_hash": payment.payment_hash.hex(), "sent_msat": done.sent_msat, "fee_msat": done.fee_msat}
     return answer(step.act(Notify("payment complete", about)))
@@ -200,7 +200,7 @@ def on_failed(payment: Payment, event: Failed, env: Env) -> Step[Payment]:
         return step
     assert terms is not None
     read = blame(attempt, terms, event)
-    step.act(Learn(read.outcome), Notify("payment attempt failed", _about(payment, read)))
+    _learn(step, read.outcome).act(Notify("payment attempt failed", _about(payment, read)))
     dearer = _at_new_price(attempt, read)
     if dearer is not None and in_time(payment, env) and _affordable(payment, dearer[0], env):
         step.fact(AttemptFailed(attempt.number, read.why))
@@ -210,6 +210,10 @@ def on_failed(payment: Payment, event: Failed, env: Env) -> Step[Payment]:
         payee = read.outcome.failed_at == len(attempt.route.hops) - 1
         return fail(step, PayeeRefused if payee else NoRouteFound, read.why, env)
     return next_try(step, env)
+
+
+def _learn(step: Step[Payment], outcome: Outcome) -> Step[Payment]:
+    return step.act(Learn(outcome)) if outcome.teaches else step
 
 
 def _at_new_price(attempt: Attempt, read: Blame) -> tuple[Route, tuple[ShortChannelId, ...]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.machine import Step
+from fulmen.core.base.machine import Step, Tell
 from fulmen.core.base.units import CltvDelta
 from fulmen.core.payments.payment import (
     Payment,
@@ -15,20 +15,26 @@ from fulmen.core.payments.sending import (
     payment_address,
 )
 from fulmen.core.payments.ways import draw_shadow, route_request
-from fulmen.core.routing.requests import (
-    FindRoute,
-)
+from fulmen.core.routing.direct import direct_route
+from fulmen.core.routing.requests import FindRoute, RouteAnswered
 
 MAX_ATTEMPTS = 30
 """Of one call: each leaves out one thing more, so more of them are a probe and no payment."""
 
 
 def ask(step: Step[Payment], shadow: CltvDelta, env: Env) -> Step[Payment]:
-    """Have a route searched, with the final expiry so many blocks later than needed."""
+    """Have a route searched, with the final expiry so many blocks later than needed.
+
+    A payee that is our peer needs no search: then the answer comes in the same batch.
+    """
     step.fact(RouteAsked(shadow))
     payment = step.state
+    address = payment_address(payment.payment_hash)
     request = route_request(payment, shadow, env)
-    return step.act(FindRoute(payment_address(payment.payment_hash), payment.asks, request))
+    direct = direct_route(request)
+    if direct is not None:
+        return step.act(Tell(address, RouteAnswered(payment.asks, direct)))
+    return step.act(FindRoute(address, payment.asks, request))
 
 
 def in_time(payment: Payment, env: Env) -> bool:

@@ -218,6 +218,11 @@ class Outcome(Record):
     channel_update: bytes = b""
     """What the failure carried; only ever used for this payment's own retries, never for the graph (BOLT 4)."""
 
+    @property
+    def teaches(self) -> bool:
+        """Whether there is anything to learn from it: of a channel of our own all is known."""
+        return len(self.route.hops) > 1 or self.route.channel_id is None
+
 
 class Learn(Action):
     """Outer, losable: let path finding remember how an attempt ended."""

@@ -40,7 +40,7 @@ from fulmen.core.payments.payment import AttemptMade, Payment, PaymentStarted, S
 from fulmen.core.payments.payments import MAX_CALLERS, NotForAPayment, decide, wants
 from fulmen.core.payments.results import payment_row
 from fulmen.core.payments.seeking import MAX_ATTEMPTS
-from fulmen.core.payments.sending import Pay, PaymentTerms, default_max_fee, terms_of
+from fulmen.core.payments.sending import Pay, PaymentTerms, default_max_fee, payment_address, terms_of
 from fulmen.core.payments.ways import MAX_SHADOW, repriced, secrets_of
 from fulmen.core.routing.requests import (
     ExcludedChannel,
@@ -181,6 +181,27 @@ def test_a_route_is_asked_for_within_the_limits():
     assert 20 <= request.final_cltv_expiry_delta <= 20 + MAX_SHADOW
     assert [(hop.channel_id, hop.scid, hop.node_id) for hop in request.first_hops or ()] == [(TO_BOB, 11, BOB)]
     assert [type(fact) for fact in step.facts if not fact.passing] == [PaymentStarted]
+
+
+def test_a_payee_that_is_our_peer_needs_no_path_finding():
+    step = run(nobody(), Pay(ONE, TERMS.but(destination=BOB)))
+    assert not [action for action in step.actions if isinstance(action, FindRoute)]
+    (to_itself,) = [action for action in step.actions if isinstance(action, Tell)]
+    assert to_itself.to == payment_address(HASH)
+    offered = run(step.state, to_itself.event)
+    (offer,) = told(offered)
+    assert isinstance(offer, OfferHtlc) and offer.amount_msat == 100_000
+    # There is nothing about our own channel that path finding could learn.
+    paid = run(offered.state, Fulfilled(1, OUT, PREIMAGE))
+    assert answers(paid)[0].result.fee_msat == 0
+    assert not [action for action in paid.actions if isinstance(action, Learn)]
+
+
+def test_a_peer_whose_channel_refused_is_reached_in_another_way():
+    step = run(nobody(), Pay(ONE, TERMS.but(destination=BOB)))
+    (to_itself,) = [action for action in step.actions if isinstance(action, Tell)]
+    refused = run(run(step.state, to_itself.event).state, OfferRefused(1, TO_BOB, "TooManyHtlcs"))
+    assert asked(refused).request.excluded_channels == (ExcludedChannel(11),)
 
 
 def test_a_channel_that_is_not_usable_is_no_first_hop():
