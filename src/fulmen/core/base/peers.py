@@ -63,6 +63,10 @@ class ChannelDetached(Event):
     channel_id: ChannelId
 
 
+class PeerAlive(Event):
+    """From a peer to each of its channels: it answered a ping. Once in every ping interval of a connection."""
+
+
 class ChannelErrored(Event):
     """From a peer to a channel (or an opening): the peer sent `error` for it, or for all channels: fail it (BOLT 1)."""
 

@@ -248,6 +248,19 @@ class RevocationReceived(Fact):
     next_point: Point
 
 
+class AnswerAwaited(Fact):
+    """The peer lives, and has or has not acknowledged our last signature: its commitment's number, or None."""
+
+    passing: ClassVar[bool] = True
+
+    number: int | None
+
+
+@evolves(AnswerAwaited)
+def _answer_awaited(channel: Channel, fact: AnswerAwaited) -> Channel:
+    return channel.but(awaited=fact.number)
+
+
 @evolves(CommitmentSent)
 def _commitment_sent(channel: Channel, fact: CommitmentSent) -> Channel:
     for update in fact.updates.in_order():
@@ -528,4 +541,5 @@ def forget(channel: Channel) -> Channel:
         their_shutdown_on_this_link=False,
         closing_feerate_per_kw=channel.closing_feerate_per_kw if channel.shutdown_sent is not None else None,
         negotiation=Negotiation(),
+        awaited=None,
     )

@@ -164,6 +164,13 @@ class UnexpectedRevocation(ChannelFault):
     section = "Completing the Transition to the Updated State"
 
 
+class RevocationMissing(ChannelFault):
+    """You answer pings, but not our commitment_signed."""
+
+    section = "Completing the Transition to the Updated State"
+    remedy_due = Remedy.WARN_AND_CLOSE
+
+
 class BadRevocationSecret(ChannelFault):
     """The per_commitment_secret does not belong to the revoked commitment."""
 

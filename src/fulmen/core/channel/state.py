@@ -148,6 +148,9 @@ class Channel(Record, kw_only=True):
     spent_by: bytes = b""
     spent_in: Block | None = None
 
+    awaited: int | None = None
+    """The peer's commitment that was signed, and not acknowledged when the peer last answered a ping. Passing."""
+
     @property
     def terms(self) -> ChannelParams:
         """The params of a channel that has come into being."""

@@ -22,7 +22,7 @@ from fulmen.core.base.outer import (
     WantSpendWatch,
     WantTxWatch,
 )
-from fulmen.core.base.peers import MessageReceived, PeerReady
+from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
@@ -31,6 +31,7 @@ from fulmen.core.channel.facts import PolicySet, forget
 from fulmen.core.channel.faults import BadCommitmentSignature, ChannelNotUsable, UnexpectedMessage
 from fulmen.core.channel.limits import receivable_msat, spendable_msat
 from fulmen.core.channel.opening import first_view
+from fulmen.core.channel.patience import patience
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved
@@ -65,7 +66,7 @@ def on_set_channel(channel: Channel, event: SetChannel, env: Env) -> Step[Channe
     return Step(channel).fact(PolicySet(event.forward, previous, until)).act(Answer(event.command_id, event.forward))
 
 
-@nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage)
+@nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage, PeerAlive)
 def on_nothing(channel: Channel, _event: Event, _env: Env) -> Step[Channel]:
     """News that changes nothing: others log it."""
     return Step(channel)
@@ -95,7 +96,8 @@ def ignoring(*types: type) -> Topic:
 _ALWAYS = failing.errors | nothing | settings
 _WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(closing.lulls)
 _CHAIN = funding.funding | chain.blocks | chain.watching
-_LIVE = _ALWAYS.but(closing.closing) | _WIRE | _CHAIN | failing.leaving | reestablish.reconnecting | bad_signatures
+_WITH_PEER = closing.closing | patience
+_LIVE = _ALWAYS.but(_WITH_PEER) | _WIRE | _CHAIN | failing.leaving | reestablish.reconnecting | bad_signatures
 _QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged, ChannelReestablish)
 
 UNBORN = (

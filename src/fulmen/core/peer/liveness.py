@@ -6,8 +6,9 @@ BOLT 1, "The `ping` and `pong` Messages".
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.machine import Step, Topic
+from fulmen.core.base.machine import Step, Topic, to_channel
 from fulmen.core.base.outer import Send
+from fulmen.core.base.peers import PeerAlive
 from fulmen.core.base.units import Timestamp
 from fulmen.core.peer.faults import InitMissing, PongMissing, PongNotAsked, TooManyPings
 from fulmen.core.peer.state import Link, LinkChanged, Peer
@@ -65,11 +66,12 @@ def on_ping(peer: Peer, link: Link, msg: Ping, env: Env) -> Step[Peer]:
 
 @liveness.on(Pong)
 def on_pong(peer: Peer, link: Link, msg: Pong, env: Env) -> Step[Peer]:
-    """The peer lives.
+    """The peer lives: its channels look whether it still answers them, too.
 
     Raises:
         PongNotAsked: no ping of ours asked for this length.
     """
     if link.pong_bytes != len(msg.ignored):
         raise PongNotAsked(length=len(msg.ignored))
-    return Step(peer).fact(LinkChanged(link.but(pong_bytes=None, due=next_ping(env))))
+    step = Step(peer).fact(LinkChanged(link.but(pong_bytes=None, due=next_ping(env))))
+    return step.act(*(to_channel(channel_id, PeerAlive()) for channel_id in peer.channels))

@@ -17,7 +17,7 @@ from fulmen.core.base.ids import RECEIVED, BlockHash, CommandId, HtlcKey, Paymen
 from fulmen.core.base.machine import Address, CallerGone, Disconnected, Event, Faulted, Lull, Step, evolve
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import Block, ChainRewound, HeightReached, OutputSpent, TxConfirmed
-from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
+from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.channel.closing import closing_tx
@@ -78,6 +78,7 @@ EVENTS: tuple[Event, ...] = (
     Disconnected(),
     CallerGone(),
     PeerReady(ALICE.node_id, b"", b""),
+    PeerAlive(),
     ChannelErrored(b"\xff\x00no"),
     HeightReached(BLOCK),
     ChainRewound(BlockHeight(3)),

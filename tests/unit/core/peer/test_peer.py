@@ -30,6 +30,7 @@ from fulmen.core.base.peers import (
     MessageReceived,
     OpeningEnded,
     OpeningStarted,
+    PeerAlive,
     PeerReady,
     PeerView,
 )
@@ -214,6 +215,16 @@ def test_we_ping_when_it_is_time_and_hang_up_without_a_pong() -> None:
     assert MOUNT.wants(peer.state) == (WantTime(Timestamp(peer.env.wall + 30)),)
     peer.at(30)(TimeReached(peer.env.wall))
     assert ended_with(peer.at(30)(TimeReached(peer.env.wall)), "PongMissing")
+
+
+def test_with_each_pong_the_channels_look_whether_they_are_answered_too() -> None:
+    peer = ready(CHANNEL, OTHER)
+    (sent,) = peer.at(30)(TimeReached(peer.env.wall))
+    assert isinstance(sent, Send) and isinstance(sent.message, Ping)
+    assert peer(Pong(bytes(sent.message.num_pong_bytes))) == [
+        to_channel(CHANNEL, PeerAlive()),
+        to_channel(OTHER, PeerAlive()),
+    ]
 
 
 def test_a_pong_that_nobody_asked_for_ends_the_connection() -> None:
