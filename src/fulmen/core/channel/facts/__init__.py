@@ -1,0 +1,66 @@
+"""What can become true of a channel, and how each fact changes it.
+
+Durable facts stand alone: what they make durable they carry (law 2a), so folding the journal gives the same state as
+having lived through it, less what a disconnect forgets anyway.
+"""
+
+from fulmen.core.channel.facts.dance import AnswerAwaited, CommitmentReceived, CommitmentSent, RevocationReceived
+from fulmen.core.channel.facts.ending import (
+    ChannelFailed,
+    CloseAgreed,
+    Closed,
+    FundingSpent,
+    FundingUnspent,
+    Negotiated,
+    Outdated,
+    ShutdownExchanged,
+    ShutdownReceived,
+    ShutdownSeen,
+    ShutdownSent,
+    ShutdownWanted,
+)
+from fulmen.core.channel.facts.link import LinkChanged, forget
+from fulmen.core.channel.facts.opening import (
+    Created,
+    FundingConfirmed,
+    FundingUnconfirmed,
+    Opened,
+    PolicySet,
+    ReadyReceived,
+    ReadySent,
+    ScidAssigned,
+)
+from fulmen.core.channel.facts.proposals import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
+
+__all__ = [
+    "AnswerAwaited",
+    "ChannelFailed",
+    "CloseAgreed",
+    "Closed",
+    "CommitmentReceived",
+    "CommitmentSent",
+    "Created",
+    "FundingConfirmed",
+    "FundingSpent",
+    "FundingUnconfirmed",
+    "FundingUnspent",
+    "LinkChanged",
+    "LocalProposed",
+    "Negotiated",
+    "Opened",
+    "Outdated",
+    "PolicySet",
+    "PreimageHeld",
+    "PreimageLearned",
+    "ReadyReceived",
+    "ReadySent",
+    "RemoteProposed",
+    "RevocationReceived",
+    "ScidAssigned",
+    "ShutdownExchanged",
+    "ShutdownReceived",
+    "ShutdownSeen",
+    "ShutdownSent",
+    "ShutdownWanted",
+    "forget",
+]

@@ -1,0 +1,62 @@
+"""The connection comes and goes: what passes with it, and what a crash leaves (law 2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fulmen.core.base.machine import Fact, evolves
+from fulmen.core.channel.state import Channel, Link, Negotiation, Phase
+from fulmen.core.commitments.commitment import (
+    including_local,
+    including_remote,
+)
+
+
+class LinkChanged(Fact):
+    """The connection came, went, or the reestablishment is done."""
+
+    passing: ClassVar[bool] = True
+
+    link: Link
+    local_features: bytes = b""
+    remote_features: bytes = b""
+
+
+@evolves(LinkChanged)
+def _link_changed(channel: Channel, fact: LinkChanged) -> Channel:
+    if fact.link is Link.OFFLINE:
+        return forget(channel)
+    return channel.but(
+        link=fact.link,
+        local_features=fact.local_features or channel.local_features,
+        remote_features=fact.remote_features or channel.remote_features,
+    )
+
+
+def forget(channel: Channel) -> Channel:
+    """What a disconnect, and so a crash, leaves of a channel (law 2)."""
+    if channel.phase in (Phase.NONE, Phase.CREATED):
+        return Channel(channel_id=channel.channel_id)
+    signed = channel.last_signed
+    local_log = channel.local_log.truncated(signed.local_upto)
+    remote_log = channel.remote_log.truncated(channel.local.remote_upto)
+    terms = channel.terms
+    remote_pending = signed.but(number=signed.number + 1)
+    local_pending = channel.local.but(number=channel.local.number + 1)
+    return channel.but(
+        link=Link.OFFLINE,
+        local_features=b"",
+        remote_features=b"",
+        closing_command=None,
+        created=None,
+        local_log=local_log,
+        remote_log=remote_log,
+        remote_pending=including_remote(remote_pending, terms, local_log, remote_log, channel.local.remote_upto),
+        local_pending=including_local(local_pending, terms, local_log, remote_log, channel.remote.local_upto),
+        shutdown_wanted=None,
+        shutdown_on_this_link=False,
+        their_shutdown_on_this_link=False,
+        closing_feerate_per_kw=channel.closing_feerate_per_kw if channel.shutdown_sent is not None else None,
+        negotiation=Negotiation(),
+        awaited=None,
+    )
