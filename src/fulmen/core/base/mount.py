@@ -101,8 +101,5 @@ class Mount:
     """The state as it shows that it is frozen (with the reason), or no longer is (None); pure and total."""
     standing: bool = False
     """There is one of it, under the empty key, from the first start on (the wallet): it watches before it ever acts."""
-    always: bool = False
-    """True if there is one of its kind, with an empty key, from the start on: what it wants and shows must be in place
-    before its first fact."""
     lulls: bool = False
     """True if it wants `Lull` after it had events."""

@@ -41,9 +41,6 @@ def resume(
         live.state = snapshot.state
         live.frozen = snapshot.frozen
         covered[snapshot.address] = snapshot.position
-    for kind in kinds.values():
-        if kind.mount.always:
-            _machine(kinds, Address(kind.mount.kind))
     facts = 0
     for row in rows:
         before = facts

@@ -37,7 +37,6 @@ def mount(accounts: Accounts) -> Mount:
         forget=forget,
         wants=wants,
         view=view,
-        always=True,
         standing=True,
     )
 
