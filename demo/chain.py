@@ -108,6 +108,14 @@ class Chain:
         """Find blocks now."""
         self.call("mine", blocks)
 
+    def reorganize(self, depth: int, *, empty_first: bool = False) -> None:
+        """Undo blocks, and find one more than that instead; the first of them without what was in the mempool."""
+        first = self.call("getblockhash", self.height - depth + 1)
+        self.call("invalidateblock", first)
+        if empty_first:
+            self.call("generateblock", "raw(51)", [])
+        self.mine(depth if empty_first else depth + 1)
+
     def transaction(self, txid: str) -> Spending:
         """A transaction of the chain or the mempool; its fee is what goes in less what comes out."""
         shape = until(lambda: self._known(txid), f"the transaction {txid[:8]} reaches the chain")

@@ -56,8 +56,8 @@ class Stage:
     def open(self, settings: Mapping[str, Mapping[str, str]]) -> None:
         """Start the chain, then all nodes side by side: name -> its settings, on top of the quick ones."""
         self.chain.start()
-        # Regtest begins without a block, and coins of a block ripen for a hundred more.
-        self.chain.mine(101)
+        # Coins of a block ripen for a hundred more; a few of them are enough for everybody.
+        self.chain.mine(110)
         for name, own in settings.items():
             self.add(name, own).launch()
         for node in self.nodes.values():

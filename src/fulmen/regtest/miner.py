@@ -49,14 +49,15 @@ def select(pool: Mempool) -> list[Pooled]:
     return chosen
 
 
-def assemble(tip: Entry, pooled: list[Pooled], script_pubkey: bytes, now: int, extra: bytes) -> WholeBlock:
+def assemble(
+    tip: Entry, txs: tuple[Tx, ...], fees_sat: Sat, script_pubkey: bytes, now: int, extra: bytes
+) -> WholeBlock:
     """A block on the tip with these transactions that pays its reward to a script, its work done.
 
     `extra` makes the coinbase unlike any other.
     """
-    txs: tuple[Tx, ...] = tuple(each.tx for each in pooled)
     height = BlockHeight(tip.height + 1)
-    reward = Sat(subsidy(height) + sum(each.fee for each in pooled))
+    reward = Sat(subsidy(height) + fees_sat)
     coinbase = coinbase_tx(height, (TxOut(reward, script_pubkey),), txs, extra)
     txs = (coinbase, *txs)
     root, _ = merkle_root([tx.txid for tx in txs])

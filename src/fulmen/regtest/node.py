@@ -96,11 +96,23 @@ class RegtestNode:
         """Mine blocks that pay a script, with what pays best from the mempool."""
         mined = []
         for _ in range(count):
-            self._extra += 1
-            extra = self._extra.to_bytes(4, "little") + len(self.chain.tree).to_bytes(4, "little")
             chosen = miner.select(self.pool)
-            mined.append(self.submit_block(miner.assemble(self.chain.tip, chosen, script_pubkey, self.now(), extra)))
+            fees = Sat(sum(each.fee for each in chosen))
+            mined.append(self._mine_one(tuple(each.tx for each in chosen), fees, script_pubkey))
         return mined
+
+    def mine_exactly(self, txs: tuple[Tx, ...], script_pubkey: bytes) -> Entry:
+        """Mine a block with these transactions and no other; nobody collects their fees.
+
+        Raises:
+            Rejected: they make no valid block.
+        """
+        return self._mine_one(txs, Sat(0), script_pubkey)
+
+    def _mine_one(self, txs: tuple[Tx, ...], fees: Sat, script_pubkey: bytes) -> Entry:
+        self._extra += 1
+        extra = self._extra.to_bytes(4, "little") + len(self.chain.tree).to_bytes(4, "little")
+        return self.submit_block(miner.assemble(self.chain.tip, txs, fees, script_pubkey, self.now(), extra))
 
     def invalidate(self, block_hash: bytes) -> None:
         """Rule a block out: a reorg on command.

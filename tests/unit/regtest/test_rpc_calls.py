@@ -246,6 +246,22 @@ def test_transactions_are_found_in_mempool_and_chain():
     assert ask(node, "decoderawtransaction", tx.serialize().hex())["vsize"] == tx.vsize
 
 
+def test_a_block_can_be_mined_with_exactly_what_is_named():
+    node, wallet, [one, two] = a_funded_node(2)
+    named, raw = wallet.pay(one, fee=1000), wallet.pay(two, fee=1000)
+    for tx in (named, raw):
+        ask(node, "sendrawtransaction", tx.serialize().hex())
+    empty = ask(node, "generateblock", ADDRESS, [])["hash"]
+    assert ask(node, "getblock", empty)["nTx"] == 1
+    full = ask(node, "generateblock", "raw(51)", [shown(named.txid), raw.serialize().hex()])["hash"]
+    assert ask(node, "getblock", full)["tx"][1:] == [shown(named.txid), shown(raw.txid)]
+    assert ask(node, "getrawmempool") == []
+    assert ask(node, "generateblock", ADDRESS, ["00" * 32])[0] == -5
+    assert ask(node, "generateblock", ADDRESS, ["00"])[0] == -22
+    assert ask(node, "generateblock", ADDRESS, [raw.serialize().hex()])[0] == -25
+    assert ask(node, "generateblock", ADDRESS, [], False)[0] == -8
+
+
 def test_the_faucet_and_the_scan_agree():
     node = a_node()
     txid = ask(node, "faucet", ADDRESS, 1.25)
@@ -332,7 +348,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-HARMLESS = sorted(set(CALLS) - {"generatetoaddress", "generatetodescriptor", "mine"})
+HARMLESS = sorted(set(CALLS) - {"generatetoaddress", "generatetodescriptor", "generateblock", "mine"})
 NODE = a_node()
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from fulmen.core.base.faults import Malformed
+from fulmen.core.base.ids import Txid
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.block import BlockWithoutCoinbase, MerkleRootWrong, parse_block
+from fulmen.core.bitcoin.transaction import Tx
 from fulmen.regtest.chainstate import BlockUnknown
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.faucet import FaucetDry
 from fulmen.regtest.node import RegtestNode
-from fulmen.regtest.rpc.lookups import script_for, script_of_descriptor
-from fulmen.regtest.rpc.registry import CALLS, Arguments, Code, JsonValue, RpcRefused, call, hex_of
+from fulmen.regtest.rpc.lookups import script_for, script_of_descriptor, tx_of
+from fulmen.regtest.rpc.registry import CALLS, Arguments, Code, JsonValue, RpcRefused, call, hash_of, hex_of
 from fulmen.regtest.rpc.shapes import shown
 
 MAX_MINED_AT_ONCE = 5000
+MAX_TXS_IN_A_BLOCK = 10_000
 MAX_TIME = 2**32 - 1
 
 
@@ -27,6 +30,20 @@ def generatetoaddress(node: RegtestNode, arguments: Arguments) -> JsonValue:
 def generatetodescriptor(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Mine blocks that pay a descriptor: `addr(...)` or `raw(...)`."""
     return _mine(node, arguments.whole(0, low=0, high=MAX_MINED_AT_ONCE), script_of_descriptor(arguments.text(1)))
+
+
+@call("generateblock", "output", "transactions", "submit", required=2)
+def generateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """Mine a block with exactly these transactions, each in hex or named as one of the mempool."""
+    output = arguments.text(0)
+    script = script_of_descriptor(output) if "(" in output else script_for(output)
+    txs = tuple(_tx_for_block(node, named) for named in arguments.items(1, MAX_TXS_IN_A_BLOCK))
+    if not arguments.flag(2, True):
+        raise RpcRefused(Code.INVALID_PARAMETER, "a block that is not submitted cannot be made here")
+    try:
+        return {"hash": shown(node.mine_exactly(txs, script).hash)}
+    except Rejected as why:
+        raise RpcRefused(Code.VERIFY_ERROR, f"TestBlockValidity failed: {why}") from None
 
 
 @call("mine", "nblocks", required=0)
@@ -133,6 +150,17 @@ def help_(_: RegtestNode, arguments: Arguments) -> JsonValue:
     if name not in CALLS:
         return f"help: unknown command: {name[:80]}\n"
     return f"{CALLS[name].usage}\n\n{CALLS[name].help}"
+
+
+def _tx_for_block(node: RegtestNode, named: JsonValue) -> Tx:
+    if not isinstance(named, str) or len(named) != 64:
+        return tx_of(
+            named, f"Transaction decode failed for {str(named)[:80]}. Make sure the tx has at least one input."
+        )
+    pooled = node.pool.get(Txid(hash_of(named, "transactions")))
+    if pooled is None:
+        raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, f"Transaction {named} not in mempool.")
+    return pooled.tx
 
 
 def _mine(node: RegtestNode, count: int, script_pubkey: bytes) -> list[str]:

@@ -1,0 +1,38 @@
+"""Real processes over real sockets: stages that stay up for all tests of a worker, and are searched for tracebacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.builders.line import Line, line_of_four
+
+from demo.ledger import Ledger
+from demo.screen import Screen
+from demo.stage import Stage
+from demo.story import PRICES, Story
+
+
+@pytest.fixture(scope="session")
+def story() -> Iterator[Story]:
+    """The demo's stage, with nobody on it yet."""
+    with Stage() as stage, open("/dev/null", "w", encoding="utf-8") as nowhere:
+        yield Story(stage, Ledger(dict(PRICES)), Screen(Console(file=nowhere, width=120)))
+        no_tracebacks(stage.directory)
+
+
+@pytest.fixture(scope="session")
+def line() -> Iterator[Line]:
+    """Alice, Bob, Carol and Dave in a row, each with half of every channel."""
+    with Stage() as stage:
+        yield line_of_four(stage)
+        no_tracebacks(stage.directory)
+
+
+def no_tracebacks(directory: Path) -> None:
+    """No input and no crash of anybody may end in a traceback."""
+    for log in directory.glob("**/*.log"):
+        text = log.read_text(encoding="utf-8", errors="replace")
+        assert "Traceback" not in text, f"{log}:\n{text[max(0, text.index('Traceback') - 500) :][:4000]}"

@@ -1,0 +1,56 @@
+"""Payments over several hops, both ways at once, and over restarts."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.line import Line, Load
+
+from fulmen.api.client import RemoteError
+from fulmen.api.errors import PAY_ROUTE_NOT_FOUND
+
+pytestmark = pytest.mark.xdist_group("line")
+
+
+def test_a_payment_over_three_hops_costs_what_was_published(line: Line) -> None:
+    paid = line.pay("alice", "dave", 20_000_000)
+    fee = line.ledger.fee_msat(20_000_000, "alice", "bob", "carol", "dave")
+    assert paid["amount_sent_msat"] == 20_000_000 + fee
+    line.all_agree()
+
+
+def test_payments_both_ways_at_once_conserve_every_msat(line: Line) -> None:
+    loads = [Load(line, "alice", "dave", 4, 1_001, count=16), Load(line, "dave", "alice", 4, 2_003, count=16)]
+    with loads[0], loads[1]:
+        for load in loads:
+            load.wait()
+    assert [load.settle() for load in loads] == [16, 16]
+    line.all_agree()
+
+
+def test_a_node_that_was_stopped_finds_its_channels_open(line: Line) -> None:
+    bob = line["bob"]
+    ours = {row["channel_id"]: row["to_us_msat"] for row in bob.channels()}
+    assert bob.stop() == 0
+    bob.start()
+    assert {row["channel_id"]: row["to_us_msat"] for row in bob.channels()} == ours
+    line.await_usable()
+    line.pay("alice", "dave", 1_000_000)
+    line.pay("dave", "alice", 1_000_000)
+    line.all_agree()
+
+
+def test_an_invoice_is_paid_once_however_often_it_is_paid(line: Line) -> None:
+    made = line["carol"].invoice(3_000_000, line.label("once"))
+    first, second = (line["alice"].call("pay", bolt11=made["bolt11"]) for _ in range(2))
+    assert first == second
+    line.ledger.paid(3_000_000, "alice", "bob", "carol")
+    line.all_agree()
+
+
+def test_a_payment_that_nobody_can_carry_leaves_every_msat_where_it_was(line: Line) -> None:
+    made = line["dave"].invoice(700_000_000, line.label("too much"))
+    with pytest.raises(RemoteError) as refused:
+        line["bob"].call("pay", bolt11=made["bolt11"], retry_for=10)
+    assert refused.value.code == PAY_ROUTE_NOT_FOUND
+    assert line["bob"].call("listpays", bolt11=made["bolt11"])["pays"][0]["status"] == "failed"
+    line.all_agree()
