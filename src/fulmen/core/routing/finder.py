@@ -65,7 +65,27 @@ class Finder:
         """The best way for one HTLC, or why there is none."""
         if self._aged is None or now - self._aged >= REFRESH_S:
             self._age(now)
-        query = prepare(request, self.edges, self.liquidity, now)
+        found = self._with(self.liquidity, request, now)
+        if isinstance(found, NoRoute) and found.reason is NoRouteReason.INSUFFICIENT_LIQUIDITY:
+            return self._last_resort(request, now) or found
+        return found
+
+    def _last_resort(self, request: RouteRequest, now: Timestamp) -> Route | None:
+        """A way that failed before. What was learned makes ways dear, and must not make one impossible.
+
+        A peer that was away for a moment fails the smallest payment, and the only way there would be closed for hours.
+        Whatever failed for this very payment stands in its exclusions, so it comes to an end all the same.
+        """
+        doubted = self.liquidity.doubted(now)
+        doubted.write(self.edges, now)
+        try:
+            found = self._with(doubted, request, now)
+        finally:
+            self._age(now)
+        return found if isinstance(found, Route) else None
+
+    def _with(self, liquidity: Liquidity, request: RouteRequest, now: Timestamp) -> Route | NoRoute:
+        query = prepare(request, self.edges, liquidity, now)
         if isinstance(query, NoRoute):
             return query
         with query:

@@ -105,6 +105,15 @@ class Liquidity:
             return  # the destination's own answer: the way was good
         self._blame(outcome, hops[failed_at].node_id, hops[failed_at + 1], edges, now)
 
+    def doubted(self, now: Timestamp) -> Liquidity:
+        """The same memory with every bound forgotten: only what a node said to be gone for good stays shut."""
+        doubted = Liquidity()
+        doubted._nodes = dict(self._nodes)
+        for key, known in self._directions.items():
+            gone = known.shut_s == CLOSED_S
+            doubted._directions[key] = known if gone else Bounds(0, MAX_AMOUNT_MSAT, now)
+        return doubted
+
     def write(self, edges: Edges, now: Timestamp) -> None:
         """Put all that is known into the arrays that searches read; what has faded away is forgotten."""
         for (scid, direction), known in list(self._directions.items()):

@@ -178,6 +178,8 @@ class NoRoute(Record):
     def __str__(self) -> str:
         if self.need is None:
             return self.reason.value
+        if self.have is None:
+            return f"{self.reason.value} (need {self.need})"
         return f"{self.reason.value} (have {self.have}, need {self.need})"
 
     def details(self) -> dict[str, Any]:

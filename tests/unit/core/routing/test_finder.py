@@ -255,12 +255,28 @@ def test_a_failure_turns_the_next_search_another_way() -> None:
     assert numbers(finder.find(request.but(amount_msat=Msat(49_000)), NOW)) == [9, 2, 3]
 
 
-def test_liquidity_that_is_known_to_be_missing_everywhere_is_the_named_reason() -> None:
+def test_the_only_way_is_tried_again_by_another_payment_though_it_failed_for_less() -> None:
+    finder = a_line()
+    drop = a_request(US, DAVE, 1, [(1, BOB, BTC)])
+    failed = route(finder.find(drop, NOW))
+    finder.learn(Outcome(failed, settled=False, failed_at=1, failure_code=0x1007), NOW)
+    request = a_request(US, DAVE, 50_000, [(1, BOB, BTC)])
+    assert numbers(finder.find(request, NOW)) == [1, 2, 3]
+    # It is no secret that it failed, and what failed for a payment is not tried by it again.
+    lower, upper = finder.liquidity.bounds(failed.hops[2].scid, failed.hops[2].direction, BTC, NOW)
+    assert (lower, upper) == (0, 0)
+    again = request.but(excluded_channels=(ExcludedChannel(failed.hops[2].scid, failed.hops[2].direction),))
+    assert reason(finder.find(again, NOW)) is NoRouteReason.NO_PATH
+
+
+def test_a_channel_that_its_node_calls_gone_is_the_named_reason() -> None:
     finder = a_line()
     request = a_request(US, DAVE, 50_000, [(1, BOB, BTC)])
-    finder.learn(Outcome(route(finder.find(request, NOW)), settled=False, failed_at=1, failure_code=0x1007), NOW)
-    assert finder.find(request, NOW) == NoRoute(NoRouteReason.INSUFFICIENT_LIQUIDITY, need=50_000)
-    assert isinstance(finder.find(request, Timestamp(NOW + 60)), Route)
+    finder.learn(Outcome(route(finder.find(request, NOW)), settled=False, failed_at=1, failure_code=0x4008), NOW)
+    no = finder.find(request, NOW)
+    assert no == NoRoute(NoRouteReason.INSUFFICIENT_LIQUIDITY, need=50_000)
+    assert str(no) == "no path has the liquidity, as far as attempts have shown (need 50000)"
+    assert isinstance(finder.find(request, Timestamp(NOW + 3600)), Route)
 
 
 def test_the_height_is_where_expiries_count_from() -> None:
