@@ -11,6 +11,7 @@ from demo.nodes import Node
 from demo.stage import Stage
 from demo.story import PLAYERS, PRICES, settings_of
 from demo.waiting import until
+
 from fulmen.api.errors import RpcError
 
 CAPACITY_SAT = 1_000_000
@@ -78,9 +79,12 @@ def line_of_four(stage: Stage) -> Line:
         opened.append((answer["channel_id"], opener, other))
     stage.lock_in(opened)
     for name in ("alice", "dave"):
-        knows_all = 2 * len(openers)
-        until(lambda n=line[name]: len(n.call("listchannels")["channels"]) == knows_all, f"{name} knows the row")
+        _await_gossip(line[name], 2 * len(openers))
     return line
+
+
+def _await_gossip(node: Node, directions: int) -> None:
+    until(lambda: len(node.call("listchannels")["channels"]) == directions, f"{node} knows the whole row")
 
 
 class Load:
@@ -89,7 +93,9 @@ class Load:
     A refusal or a lost connection ends a payment, never the load: who asked for what is written down before.
     """
 
-    def __init__(self, line: Line, payer: str, payee: str, lanes: int, msat: int = 1000, count: int | None = None) -> None:
+    def __init__(
+        self, line: Line, payer: str, payee: str, lanes: int, msat: int = 1000, count: int | None = None
+    ) -> None:
         self.line = line
         self.payer, self.payee = payer, payee
         self.msat = msat

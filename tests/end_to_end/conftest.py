@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-from tests.builders.line import Line, line_of_four
-
 from demo.ledger import Ledger
 from demo.screen import Screen
 from demo.stage import Stage
 from demo.story import PRICES, Story
+from rich.console import Console
+from tests.builders.line import Line, line_of_four
 
 
 @pytest.fixture(scope="session")

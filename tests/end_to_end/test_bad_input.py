@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from demo.nodes import NETWORK, Node
 from tests.builders.line import Line
 
 import fulmen
-from demo.nodes import NETWORK, Node
 from fulmen.api.client import RemoteError
 
 pytestmark = pytest.mark.xdist_group("line")
