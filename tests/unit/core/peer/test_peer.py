@@ -211,7 +211,7 @@ def test_we_ping_when_it_is_time_and_hang_up_without_a_pong() -> None:
     (sent,) = peer.at(30)(TimeReached(peer.env.wall))
     assert isinstance(sent, Send)
     assert isinstance(sent.message, Ping)
-    assert peer(Pong(bytes(sent.message.num_pong_bytes))) == []
+    assert peer(Pong(bytes(sent.message.num_pong_bytes))) == [to_channel(CHANNEL, PeerAlive())]
     assert MOUNT.wants(peer.state) == (WantTime(Timestamp(peer.env.wall + 30)),)
     peer.at(30)(TimeReached(peer.env.wall))
     assert ended_with(peer.at(30)(TimeReached(peer.env.wall)), "PongMissing")
