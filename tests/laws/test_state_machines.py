@@ -5,16 +5,20 @@ Two channels, and three nodes in a row; any order of messages, syncs, cuts and c
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.builders.channels import Outcome
+from tests.builders.channels import CHANNEL, Outcome
 from tests.laws.channel_family import a_world, channel_of, check_at_rest, check_commitments, outcome, pay
 from tests.laws.payment_family import NAMES, Row, check_money
 from tests.laws.world import Host, World
 
 from fulmen.core.base.machine import Lull
+from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.channel.state import Link
+from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 
 AMOUNTS = st.sampled_from([1, 353_999, 354_000, 1_000_000, 20_000_000, 90_000_000])
@@ -75,6 +79,14 @@ class TwoChannels(Happenings):
         payer = self.host(host)
         if payer.node is not None and channel_of(payer).link is Link.READY:
             self.payments.append((payer, pay(payer, len(self.payments), amount_msat), amount_msat))
+
+    @rule(feerate=st.sampled_from([253, 600, 1000, 1500, 2500, 6000, 15000]))
+    def prices_on_the_chain_change(self, feerate: int) -> None:
+        opener = self.host(0)
+        if opener.node is not None:
+            dearer = opener.env.feerates.but(commitment_per_kw=FeeratePerKw(feerate))
+            opener.env = replace(opener.env, feerates=dearer)
+            opener.run([(CHANNEL, FeeratesChanged())])
 
     @invariant()
     def every_commitment_balances(self) -> None:
