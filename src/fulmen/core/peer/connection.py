@@ -118,7 +118,8 @@ def plan_retry(peer: Peer, env: Env) -> Step[Peer]:
     policy = env.policy.peer
     wait = min(policy.reconnect_max_s, policy.reconnect_min_s * 2 ** min(peer.attempts, 30))
     jitter = int.from_bytes(env.entropy("reconnect", 2), "big") / 0x10000
-    at = Timestamp(env.wall + int(wait * (0.5 + jitter)))
+    # The first attempt may come at once; no later one does, however short the operator's waits are.
+    at = Timestamp(env.wall + max(min(peer.attempts, 1), int(wait * (0.5 + jitter))))
     return Step(peer).fact(RetryPlanned(at, peer.attempts + 1))
 
 

@@ -354,6 +354,16 @@ def test_a_peer_with_channels_is_dialed_again_later_and_later() -> None:
     assert want.at - peer.env.wall <= 1
 
 
+def test_no_wait_is_so_short_that_dialing_becomes_a_loop() -> None:
+    hasty = Policy(peer=PeerPolicy(reconnect_min_s=0.1, reconnect_max_s=0.2))
+    peer = ready(CHANNEL, env=an_env(chain_hash=CHAIN, policy=hasty))
+    peer(Disconnected())
+    for _ in range(5):
+        peer(TimeReached(peer.env.wall + 1))
+        peer(ConnectFailed("refused"))
+        assert peer.state.retry_at == peer.env.wall + 1
+
+
 def test_two_nodes_do_not_come_back_in_step() -> None:
     waits = set()
     for name in (b"alice", b"bob", b"carol", b"dave"):
