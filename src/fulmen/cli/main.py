@@ -27,6 +27,7 @@ PROCESSES = {
     "init": "Make this node's seed, show its words once, and lock it.",
     "start": "Run the node until it is told to stop.",
     "chain": "Run the embedded regtest chain.",
+    "conformance": "Hold a node against the BOLTs, ours or anybody's.",
 }
 """Commands that are a process of their own. Their room is entered when one of them is run: it is a large one."""
 
@@ -39,7 +40,8 @@ class ByGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in PROCESSES:
-            found = getattr(import_module("fulmen.cli.processes"), cmd_name)
+            room = "conformance" if cmd_name == "conformance" else "processes"
+            found = getattr(import_module(f"fulmen.cli.{room}"), cmd_name)
             assert isinstance(found, click.Command)
             return found
         return self.commands.get(cmd_name)

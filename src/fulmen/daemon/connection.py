@@ -12,13 +12,14 @@ from typing import Protocol
 
 import structlog
 
-from fulmen.core.base.faults import Fault, Malformed
+from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Event
-from fulmen.core.base.peers import FrameReceived, FrameRefused, MessageReceived
+from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.record import Record
+from fulmen.core.peer.frames import event_of
 from fulmen.core.transport.session import Session
-from fulmen.core.wire import decode, encode, name_of
+from fulmen.core.wire import encode, name_of
 from fulmen.daemon.logs import Detail
 
 log = structlog.get_logger("connection")
@@ -27,9 +28,6 @@ MAX_UNSENT = 8 << 20
 """Bytes that may wait for a peer to read them, before it is dropped: a fresh peer's gossip fits."""
 LINGER_S = 5.0
 """How long a connection that we close may take to send what was said before."""
-GOSSIP = range(256, 266)
-ANNOUNCEMENT_SIGNATURES = 259
-"""It stands among the gossip messages, but it belongs to a channel."""
 
 
 class Owner(Protocol):
@@ -183,18 +181,10 @@ class Connection(asyncio.Protocol):
         self._owner.ready(self)
 
     def _on_frame(self, frame: bytes) -> None:
-        number = int.from_bytes(frame[:2], "big")
-        if len(frame) >= 2 and number in GOSSIP and number != ANNOUNCEMENT_SIGNATURES:
-            self._owner.heard(self, FrameReceived(frame))
-            return
-        try:
-            message = decode(frame)
-        except Malformed as fault:
-            self._owner.heard(self, FrameRefused(number, fault))
-            return
-        if Detail.messages:
-            log.debug("received", peer=self._name, message=name_of(message))
-        self._owner.heard(self, MessageReceived(message))
+        event = event_of(frame)
+        if Detail.messages and isinstance(event, MessageReceived):
+            log.debug("received", peer=self._name, message=name_of(event.message))
+        self._owner.heard(self, event)
 
     def _flush(self) -> None:
         transport = self._transport

@@ -38,6 +38,8 @@ from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.node import Node, WantsChanged
+from fulmen.core.node.machines import mounts, verify
+from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import Tips
 from fulmen.core.node.watching import ChainBlock
@@ -51,14 +53,14 @@ from fulmen.daemon.clock import Clock
 from fulmen.daemon.connections import Connections
 from fulmen.daemon.driver import Driver
 from fulmen.daemon.errands import Errands
-from fulmen.daemon.machines import mounts, verify
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
-from fulmen.daemon.own_channels import OwnChannels
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
 
 log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
+LOOK_S = 1.0
+"""How often gossip is told what is new of our channels."""
 
 
 class NodeStopping(Refused):
@@ -112,7 +114,7 @@ class Daemon:
         self._exits.callback(self._store.close)
         time = Clock(self)
         self._outlook = Outlook(self._keys, time, tip, feerates, options.policy, options.network.chain_hash)
-        self._node = Node(mounts(self._keys), self._outlook, verify=verify, cold=self._store)
+        self._node = Node(mounts(self._keys.accounts), self._outlook, verify=verify, cold=self._store)
         self._outlook.views = self._node.views
         self._driver = Driver(self._node, self._store, self._keys)
         self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
@@ -137,7 +139,7 @@ class Daemon:
             self._addresses.append((host, await self._connections.listen(host, port)))
         self._server = RpcServer(self, socket_to_serve(options.directory))
         await self._server.start()
-        self._work = [loop.create_task(self._chain.run()), loop.create_task(self._own_channels.run())]
+        self._work = [loop.create_task(self._chain.run()), loop.create_task(self._look_at_channels())]
         for task in self._work:
             task.add_done_callback(self._work_ended)
         log.info("started", version=fulmen.__version__, node_id=self._keys.node_id.hex(), network=options.network.name)
@@ -195,6 +197,11 @@ class Daemon:
         announced = features.within(NODE).to_bytes()
         self.pathfinder.tell(OwnNodeIs(OwnNode(options.alias, self._keys.node_id[:3], announced)))
         self._own_channels = OwnChannels(self._channels, self._outlook, self.pathfinder.tell)
+
+    async def _look_at_channels(self) -> None:
+        while True:
+            self._own_channels.look()
+            await asyncio.sleep(LOOK_S)
 
     def _listen_to_driver(self) -> None:
         driver, pathfinder = self._driver, self.pathfinder

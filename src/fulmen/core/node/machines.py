@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.core.base.mount import Check, Mount
+from fulmen.core.bitcoin.accounts import Accounts
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
 from fulmen.core.node import tips
@@ -14,11 +14,11 @@ from fulmen.core.switch import circuits
 from fulmen.core.wallet import machine as wallet
 
 
-def mounts(keys: InProcessKeys) -> tuple[Mount, ...]:
-    """Every kind of machine. The order is that in which they hear of a restart."""
+def mounts(accounts: Accounts) -> tuple[Mount, ...]:
+    """Every kind of machine, in the order in which they hear of a restart. Of `accounts` the public halves are kept."""
     return (
         tips.MOUNT,
-        wallet.mount(keys.accounts),
+        wallet.mount(accounts),
         peer.MOUNT,
         opening.MOUNT,
         channel.MOUNT,

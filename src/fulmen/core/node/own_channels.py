@@ -1,12 +1,12 @@
 """Tell gossip what is new of our channels.
 
-A machine's step does not say what it means to gossip; once a second what gossip was told is compared with what is so.
-Only channels whose state changed since are looked at, or all of them when a block came.
+A machine's step does not say what it means to gossip; the shell says now and then that it is time to look, and what
+gossip was told is compared with what is so. Only channels whose state changed since are looked at, or all of them when
+a block came.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 from fulmen.core.base.env import Env
@@ -16,8 +16,6 @@ from fulmen.core.channel.announcing import announced
 from fulmen.core.channel.state import Channel
 from fulmen.core.commitments.announcing import OwnChannel
 from fulmen.core.routing.words import OwnChannelGone, OwnChannelIs, ToPathfinder
-
-LOOK_S = 1.0
 
 
 class OwnChannels:
@@ -35,12 +33,6 @@ class OwnChannels:
         self._seen: dict[ChannelId, Channel] = {}
         self._told: dict[ChannelId, OwnChannel] = {}
         self._height = BlockHeight(0)
-
-    async def run(self) -> None:
-        """Look again every second, until cancelled."""
-        while True:
-            self.look()
-            await asyncio.sleep(LOOK_S)
 
     def look(self) -> None:
         """Compare, and tell the difference."""

@@ -1,0 +1,78 @@
+"""Holding what the node said to what a step expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fulmen.conformance import script
+from fulmen.conformance.defaults import resolve
+from fulmen.conformance.peer import FakePeer
+from fulmen.core.base.record import Record
+from fulmen.core.wire.features import Features
+
+
+def why_not(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> str:
+    """The first field that is not as expected, in words; empty when all are."""
+    for name, expected in fields.items():
+        value = getattr(message, name)
+        if not _holds(peer, value, expected):
+            return f"{name} is {shown(value)}, expected {described(peer, expected)}"
+    return ""
+
+
+def _holds(peer: FakePeer, value: Any, expected: Any) -> bool:
+    match expected:
+        case script.AtLeast():
+            return bool(value >= resolve(peer, expected.number))
+        case script.AtMost():
+            return bool(value <= resolve(peer, expected.number))
+        case script.HasBit():
+            return value is not None and Features.from_bytes(value).has(expected.bit)
+        case script.Lacks():
+            mask = value if isinstance(value, int) else int.from_bytes(value or b"", "big")
+            return not any(mask >> bit & 1 for bit in expected.bits)
+        case script.Length():
+            return value is not None and len(value) == expected.count
+        case script.OneOf():
+            return any(_holds(peer, value, each) for each in expected.values)
+        case script.Not():
+            return not _holds(peer, value, expected.value)
+        case script.Present():
+            return value is not None
+    return bool(value == resolve(peer, expected))
+
+
+def described(peer: FakePeer, expected: Any) -> str:
+    """A condition, for people."""
+    match expected:
+        case script.AtLeast():
+            return f"at least {shown(resolve(peer, expected.number))}"
+        case script.AtMost():
+            return f"at most {shown(resolve(peer, expected.number))}"
+        case script.HasBit():
+            return f"bit {expected.bit} set"
+        case script.Lacks():
+            return f"none of the bits {', '.join(map(str, expected.bits))}"
+        case script.Length():
+            return f"{expected.count} bytes"
+        case script.OneOf():
+            return " or ".join(described(peer, each) for each in expected.values)
+        case script.Not():
+            return f"anything but {described(peer, expected.value)}"
+        case script.Present():
+            return "it to be there"
+    return shown(resolve(peer, expected))
+
+
+MAX_SHOWN = 40
+
+
+def shown(value: Any) -> str:
+    """A field, for people: short, and bytes in hex."""
+    if isinstance(value, bytes):
+        text = value.hex()
+        return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(value)} bytes)"
+    if isinstance(value, tuple):
+        return f"({', '.join(shown(each) for each in value[:4])}{', …' if len(value) > 4 else ''})"
+    return str(value)

@@ -1,0 +1,349 @@
+"""What a script is: steps and values as plain data, and which sentences of the BOLTs they hold a node to.
+
+A script says what fake peers send and what the node under test has to answer. Whatever is not said in a step has a
+sensible default that the fake peer computes: keys, points, signatures, the next id. So a step shows only what matters:
+
+    Send("update_add_htlc", {"amount_msat": 0}), ExpectFailure()
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from fulmen.core.base.record import Record
+
+ALICE, BOB = "alice", "bob"
+"""The fake peers. Most scripts need one."""
+PATIENCE_S = 10.0
+"""How long an answer may take, if a step does not say otherwise."""
+
+
+class Level(enum.Enum):
+    """How bad it is when a script fails: a failed SHOULD is a warning."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+
+
+# -- values: what may stand in a field instead of a plain number or bytes ----------------------------------------------
+
+
+class Value(Record):
+    """Something that is known only when the script is played."""
+
+
+class Plus(Value):
+    """The default, and this much more (or less)."""
+
+    by: int
+
+
+class Flipped(Value):
+    """The default with its last bit turned."""
+
+
+class HighS(Value):
+    """The default signature with the other S: valid for ECDSA, and not what BOLT 2 allows."""
+
+
+class Said(Value):
+    """What the node said in its last message of this name."""
+
+    message: str
+    field: str
+    plus: int = 0
+    peer: str = ""
+    """To whom; empty for the peer of the step."""
+
+
+class Ours(Value):
+    """What the peer of the step said itself in its last message of this name."""
+
+    message: str
+    field: str
+    plus: int = 0
+
+
+class PreimageOf(Value):
+    """The preimage of a payment with this number."""
+
+    number: int
+
+
+class HashOf(Value):
+    """The payment_hash of a payment with this number."""
+
+    number: int
+
+
+class Height(Value):
+    """The height of the chain, and this much more."""
+
+    plus: int = 0
+
+
+class Now(Value):
+    """Seconds since 1970 by the node's clock, and this much more."""
+
+    plus: int = 0
+
+
+class Onion(Value):
+    """An onion for the node: to be forwarded over its channel with this peer, or for itself when that is empty."""
+
+    to: str = ""
+
+
+class Script22(Value):
+    """A P2WPKH script of the fake peer's, one for each number."""
+
+    number: int = 0
+
+
+class Scid(Value):
+    """The short channel id of a channel that a fake peer has with the node, or of the one that gossip speaks of."""
+
+    peer: str = ""
+    plus: int = 0
+
+
+class Scids(Value):
+    """An array of short channel ids as queries carry it: the announced channel's."""
+
+
+# -- conditions: what a field of the node's message has to be ----------------------------------------------------------
+
+
+class Condition(Record):
+    """Something that a field is held to. A plain value, or a `Value`, has to be equal."""
+
+
+class AtLeast(Condition):
+    """A number that is not smaller."""
+
+    number: Any
+
+
+class AtMost(Condition):
+    """A number that is not larger."""
+
+    number: Any
+
+
+class HasBit(Condition):
+    """A feature bitmap that has this bit."""
+
+    bit: int
+
+
+class Lacks(Condition):
+    """A bitmap (or a number) that has none of these bits."""
+
+    bits: tuple[int, ...]
+
+
+class Length(Condition):
+    """So many bytes."""
+
+    count: int
+
+
+class OneOf(Condition):
+    """Equal to one of these."""
+
+    values: tuple[Any, ...]
+
+
+class Not(Condition):
+    """Not equal to this."""
+
+    value: Any
+
+
+class Present(Condition):
+    """There at all."""
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+class Step(Record, kw_only=True):
+    """One thing that a fake peer does, or waits for."""
+
+    peer: str = ALICE
+
+
+class Connect(Step):
+    """Connect and shake hands (BOLT 8). Nothing is said yet."""
+
+
+class Disconnect(Step):
+    """Close the connection; what was in no signed commitment is forgotten."""
+
+
+class Send(Step):
+    """Send a message: the fake peer's default with these fields instead."""
+
+    message: str
+    fields: Mapping[str, Any] = {}
+
+
+class SendRaw(Step):
+    """Send these bytes as a message: type and payload."""
+
+    frame: bytes
+
+
+class SendBroken(Step):
+    """Send a message whose frame is cut, or has bytes added, after it was made."""
+
+    message: str
+    fields: Mapping[str, Any] = {}
+    cut: int = 0
+    added: bytes = b""
+
+
+class Expect(Step):
+    """The node sends this message next, with these fields.
+
+    Pings are answered; gossip, odd messages that nobody knows and warnings are let pass, unless they are what is
+    expected.
+    """
+
+    message: str
+    fields: Mapping[str, Any] = {}
+    within_s: float = PATIENCE_S
+
+
+class ExpectEach(Step):
+    """The node sends all of these next, in any order."""
+
+    of: tuple[Expect, ...]
+    within_s: float = PATIENCE_S
+
+
+class ExpectFailure(Step):
+    """The node fails the channel, or the connection: an `error`, or it hangs up, before it says anything else."""
+
+    within_s: float = PATIENCE_S
+
+
+class ExpectError(Step):
+    """The node sends an `error`."""
+
+    within_s: float = PATIENCE_S
+
+
+class ExpectClosed(Step):
+    """The node closes the connection; it may say why before."""
+
+    within_s: float = PATIENCE_S
+
+
+class ExpectComplaint(Step):
+    """The node sends a `warning` or an `error`, or hangs up."""
+
+    within_s: float = PATIENCE_S
+
+
+class ExpectQuiet(Step):
+    """The node is still there (it answers a ping), and has said nothing else for this long."""
+
+    for_s: float = 0.5
+
+
+class ExpectSilence(Step):
+    """The node says nothing for this long, or hangs up: it waits for something that we have not said."""
+
+    for_s: float = 1.0
+
+
+class ExpectGossip(Step):
+    """The node has, or has not, a message of gossip about the announced channel: it is asked with a query.
+
+    `message` is `channel_announcement`, `channel_update` or `node_announcement`.
+    """
+
+    message: str
+    known: bool = True
+    fields: Mapping[str, Any] = {}
+    within_s: float = PATIENCE_S
+
+
+class FundChannel(Step):
+    """Broadcast the funding transaction of `funding_created`, and mine it this deep."""
+
+    depth: int = 6
+    amount_off_by: int = 0
+    """Fund with so many satoshi more than agreed on: an output that is not the channel's."""
+
+
+class FundAnnounced(Step):
+    """Put the output of a channel between alice and bob on the chain, this deep: what gossip will announce."""
+
+    depth: int = 6
+
+
+class SpendAnnounced(Step):
+    """Spend that output, this deep."""
+
+    depth: int = 1
+
+
+class Mine(Step):
+    """Mine blocks."""
+
+    blocks: int = 1
+
+
+class ExpectSpent(Step):
+    """The funding output of the peer's channel is spent by a transaction that the node publishes."""
+
+    within_s: float = PATIENCE_S
+
+
+class Ask(Step):
+    """Tell the node's operator to do something: `open` (a channel to the peer) or `close` (the peer's channel)."""
+
+    command: str
+    fields: Mapping[str, Any] = {}
+
+
+# -- scripts -----------------------------------------------------------------------------------------------------------
+
+
+_ON_CHAIN = (FundChannel, FundAnnounced, SpendAnnounced, Mine, ExpectSpent)
+
+
+class Script(Record, kw_only=True):
+    """A scenario, and the sentences of the BOLTs that a node keeps by passing it."""
+
+    name: str
+    """A sentence about the protocol, unique among all scripts."""
+    ids: tuple[str, ...]
+    """What it covers (`ids`)."""
+    quotes: tuple[str, ...]
+    """The sentences, in the BOLTs' own words."""
+    steps: tuple[Step, ...]
+    level: Level = Level.MUST
+    offers: tuple[int, ...] = ()
+    """Features (even bits) that the node has to offer for this to make sense."""
+
+    @property
+    def needs_chain(self) -> bool:
+        """Whether blocks have to be mined."""
+        return any(
+            isinstance(step, (FundChannel, FundAnnounced, SpendAnnounced, Mine, ExpectSpent)) for step in self.steps
+        )
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether somebody has to tell the node what to do."""
+        return any(isinstance(step, Ask) for step in self.steps)
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The fake peers that play in it."""
+        return tuple(dict.fromkeys(step.peer for step in self.steps))
