@@ -10,12 +10,15 @@ from fulmen.core.base.faults import Refused
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
 
 
-@given(st.lists(st.dictionaries(st.text(), VALUES), max_size=5), st.integers(1, 40), st.sampled_from(["", " ", "\n\n"]))
+OBJECTS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=4)
+
+
+@given(OBJECTS, st.integers(1, 40), st.sampled_from(["", " ", "\n\n"]))
 def test_objects_come_out_however_the_stream_is_cut(objects, cut, between):
     stream = between.join(json.dumps(one, ensure_ascii=False) for one in objects).encode()
     reader = Objects()
