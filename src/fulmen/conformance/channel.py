@@ -24,7 +24,7 @@ from fulmen.core.channel.facts import (
     ShutdownReceived,
     ShutdownSent,
 )
-from fulmen.core.channel.opening import ANNOUNCE_CHANNEL
+from fulmen.core.channel.opening.state import ANNOUNCE_CHANNEL
 from fulmen.core.channel.state import Channel, Link
 from fulmen.core.channel.terms import format_of, terms_of
 from fulmen.core.commitments.commitment import Commitment
