@@ -63,9 +63,7 @@ def _start(template: str, **values: str) -> None:
 @click.option("--seed", help="What the fake peers' keys are made from; another one each time, if it is not said.")
 @click.option("--synced-command", metavar="CMD", help="Ends well once the node has seen block {height}.")
 @click.option("--open-command", metavar="CMD", help="Has the node open {amount} sat to the connected peer {node_id}.")
-@click.option(
-    "--close-command", metavar="CMD", help="Has the node close {channel_id} (funded by {funding})."
-)
+@click.option("--close-command", metavar="CMD", help="Has the node close {channel_id} (funded by {funding}).")
 @click.option("--ourselves", is_flag=True, help="Play against fulmen's own core, in this process.")
 @click.option("--list", "listing", is_flag=True, help="Only say which scripts there are.")
 @click.pass_obj

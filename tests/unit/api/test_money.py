@@ -13,8 +13,9 @@ from fulmen.api.commands.invoices import terms_of_peers
 from fulmen.api.dispatch import Dispatcher
 from fulmen.api.errors import BadParameter, RpcError, code_of
 from fulmen.core.base.faults import Fault
+from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Disconnected
-from fulmen.core.base.outer import Send
+from fulmen.core.base.outer import OutputSpent, Send
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
@@ -198,6 +199,19 @@ def test_a_forced_close_names_its_transaction():
     closed = ask(a_node_with_a_channel(), "close", {"id": CHANNEL_ID.hex(), "force": True})
     assert closed["type"] == "unilateral"
     assert len(closed["txid"]) == 64
+
+
+def test_a_channel_that_is_spent_names_the_spend_and_counts_no_more():
+    node = a_node_with_a_channel()
+    (before,) = ask(node, "listpeerchannels")["channels"]
+    assert "close_txid" not in before
+    assert ask(node, "listfunds")["balances"]["channels_msat"] == 400_000_000
+    closed = ask(node, "close", {"id": CHANNEL_ID.hex(), "force": True})
+    funding = OutPoint(Txid(bytes.fromhex(before["funding_txid"])[::-1]), before["funding_outnum"])
+    node.tell(CHANNEL, OutputSpent(funding, bytes.fromhex(closed["tx"]), node.tip))
+    (after,) = ask(node, "listpeerchannels")["channels"]
+    assert (after["state"], after["close_txid"]) == ("ONCHAIN", closed["txid"])
+    assert ask(node, "listfunds")["balances"]["channels_msat"] == 0
 
 
 def test_a_mutual_close_with_an_absent_peer_is_refused():

@@ -34,6 +34,7 @@ from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Msat, Sat
 from fulmen.core.bitcoin.address import script_of
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel, OpenTo, SetChannel
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.state import Channel, Phase
@@ -331,7 +332,7 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         short_channel_id=shown_scid(channel.scid),
         alias_local=shown_scid(view.local_alias) if view is not None else None,
         alias_remote=shown_scid(channel.remote_alias),
-        close_txid=shown_hash(channel.spent_by) if channel.spent_by else None,
+        close_txid=shown_hash(parse_tx(channel.spent_by).txid) if channel.spent_by else None,
         failed_because=channel.fail_reason or None,
         frozen=node.frozen(Address("channel", channel.channel_id)),
     )

@@ -89,7 +89,7 @@ class Balances(Record, kw_only=True):
     immature_msat: int
     """Mined by us, less than a hundred blocks ago."""
     channels_msat: int
-    """Ours in channels, by the latest commitments, before the fee of a close."""
+    """Ours in channels whose funding is unspent, by the latest commitments, before the fee of a close."""
 
 
 class ListFundsAnswer(Record, kw_only=True):
@@ -130,7 +130,9 @@ async def listfunds(node: NodeHandle, request: ListFundsRequest) -> ListFundsAns
             pending_msat=parts.pending_sat * 1000,
             reserved_msat=parts.reserved_sat * 1000,
             immature_msat=parts.immature_sat * 1000,
-            channels_msat=sum(channel.our_amount_msat for channel in channels),
+            channels_msat=sum(
+                channel.local.totals.local_msat for channel, _ in channels_of(node) if not channel.spent_by
+            ),
         ),
     )
 
