@@ -14,7 +14,7 @@ from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault, Sour
 from fulmen.adapters.chain.source import ChainSource, TipStatus
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import OutPoint, Txid
-from fulmen.core.base.outer import Block, WantSpendWatch
+from fulmen.core.base.outer import Block, WantHeight, WantPublished, WantScriptWatch, WantSpendWatch, WantTxWatch
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.node.batch import WantsChanged
@@ -81,8 +81,11 @@ class ChainWatcher:
 
     def wants_changed(self, change: WantsChanged) -> None:
         """Machines want something else now. What is true of it already is told at once."""
-        self._changes.append(change)
-        self._wake.set()
+        added, removed = tuple(filter(_of_the_chain, change.added)), tuple(filter(_of_the_chain, change.removed))
+        if added or removed:
+            self._changes.append(WantsChanged(added, removed))
+        if any(map(self._cannot_wait, added)):
+            self._wake.set()
 
     def look(self) -> None:
         """Ask the source now instead of at the next poll."""
@@ -123,6 +126,11 @@ class ChainWatcher:
             await self._follow(matcher)
         await self._rescan(matcher)
         await self._look_into_mempool(matcher, status)
+
+    def _cannot_wait(self, wanted: Wanted) -> bool:
+        """True unless it is a height that has not come: every HTLC has one, and the source is not asked for each."""
+        want = wanted[1]
+        return not (isinstance(want, WantHeight) and self.tip is not None and want.height > self.tip.height)
 
     async def _sleep(self) -> None:
         try:
@@ -304,6 +312,10 @@ class ChainWatcher:
         events = matcher.unconfirmed(_parents_first(readable))
         if events:
             await self._deliver(events, matcher.tip)
+
+
+def _of_the_chain(wanted: Wanted) -> bool:
+    return isinstance(wanted[1], WantSpendWatch | WantTxWatch | WantScriptWatch | WantPublished | WantHeight)
 
 
 def _parents_first(txs: dict[Txid, ChainTx]) -> list[ChainTx]:

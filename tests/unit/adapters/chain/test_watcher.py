@@ -26,9 +26,10 @@ from fulmen.core.base.outer import (
     WantHeight,
     WantScriptWatch,
     WantSpendWatch,
+    WantTime,
     WantTxWatch,
 )
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.units import BlockHeight, Sat, Timestamp
 from fulmen.core.node import WantsChanged
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.rpc.server import ChainOptions, serve
@@ -222,6 +223,36 @@ def test_a_reorg_is_a_rewind_and_other_blocks():
         await watcher.step()
         assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(other[0]), 1)]
         assert watcher.tip == at(node.chain.tip)
+
+    on_a_chain(play)
+
+
+def test_the_source_is_asked_for_nothing_that_can_wait_or_is_none_of_its_business():
+    async def play(_node, source, _wallet, coins):
+        asked = 0
+        tip = source.tip
+
+        async def counted(*, with_mempool):
+            nonlocal asked
+            asked += 1
+            return await tip(with_mempool=with_mempool)
+
+        source.tip = counted
+        watcher, told = a_watcher(source, poll_s=60)
+        watching = asyncio.create_task(watcher.run())
+        async with asyncio.timeout(10):
+            while not told.tips or not asked:
+                await asyncio.sleep(0)
+            watcher.wants_changed(wants((CHANNEL, WantTime(Timestamp(5))), (CHANNEL, WantHeight(BlockHeight(104)))))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert asked == 1
+            watcher.wants_changed(wants((CHANNEL, WantHeight(BlockHeight(103)))))
+            while not told.events:
+                await asyncio.sleep(0)
+        assert told.take() == [HeightReached(watcher.tip)]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     on_a_chain(play)
 
