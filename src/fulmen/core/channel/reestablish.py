@@ -17,7 +17,7 @@ from fulmen.core.channel.failing import fail, send_error
 from fulmen.core.channel.faults import BadReestablishSecret, CommitmentNumberMismatch, PeerForgotEverything
 from fulmen.core.channel.funding import on_depth, send_channel_ready
 from fulmen.core.channel.state import Channel, Link, Phase
-from fulmen.core.channel.updates import locked_in, propose_fulfill, received_key, send_update
+from fulmen.core.channel.updates import follow_feerate, locked_in, propose_fulfill, received_key, send_update
 from fulmen.core.commitments.htlcs import FulfillHtlc
 from fulmen.core.crypto.secp256k1 import is_secret, point_of
 from fulmen.core.crypto.shachain import index_of
@@ -80,6 +80,7 @@ def on_channel_reestablish(channel: Channel, msg: ChannelReestablish, env: Env) 
     step.act(*_what_was_missed(channel, msg, env))
     step.then(_shutdown_again)
     step.then(_propose_again)
+    step.then(lambda state: follow_feerate(state, env))
     return step.then(lambda state: on_depth(state, env))
 
 

@@ -314,7 +314,16 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
 
 @fees.on(FeeratesChanged)
 def on_feerates_changed(channel: Channel, _event: FeeratesChanged, env: Env) -> Step[Channel]:
-    """As the opener, follow the chain's feerate when it moved by a fifth and we can afford it."""
+    """News of what the chain asks for."""
+    return follow_feerate(channel, env)
+
+
+def follow_feerate(channel: Channel, env: Env) -> Step[Channel]:
+    """As the opener, follow the chain's feerate when it moved by a fifth and we can afford it.
+
+    Done at each reconnection as well: then an `update_fee` of ours may have been forgotten (law 2d), and the feerate
+    may have moved while the peer was away.
+    """
     step = Step(channel)
     if not channel.terms.is_opener or channel.link is not Link.READY or channel.phase is not Phase.NORMAL:
         return step

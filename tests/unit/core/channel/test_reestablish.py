@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from fulmen.core.base.ids import Secret
 from fulmen.core.base.machine import Disconnected, Step
 from fulmen.core.base.outer import Send, WantPublished
 from fulmen.core.base.peers import MessageReceived, PeerReady
+from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.channel import faults
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, wants
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.wire.messages.opening import ChannelReady
 from fulmen.core.wire.messages.setup import ErrorMessage
-from fulmen.core.wire.messages.updates import ChannelReestablish
+from fulmen.core.wire.messages.updates import ChannelReestablish, UpdateFee
 
 
 def a_used_channel() -> Channel:
@@ -86,6 +88,16 @@ def test_channel_ready_is_said_again_only_before_the_first_update() -> None:
 
 def test_a_missed_revocation_is_said_again() -> None:
     assert sent(after(a_used_channel(), says(3, 1, secret_of("alice", 0)))) == ["RevokeAndAck"]
+
+
+def test_the_opener_follows_a_feerate_that_moved_while_the_peer_was_away() -> None:
+    risen = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(2400)))
+    step = decide(reconnected(a_used_channel()).state, MessageReceived(says(3, 2, secret_of("alice", 1))), risen)
+    (update,) = [action.message for action in step.actions if isinstance(action, Send)]
+    assert update == UpdateFee(CHANNEL_ID, FeeratePerKw(2400))
+    # Also where our update_fee was under way when the connection was lost: nobody else proposes it again.
+    again = decide(reconnected(step.state).state, MessageReceived(says(3, 2, secret_of("alice", 1))), risen)
+    assert sent(again) == ["UpdateFee"]
 
 
 @pytest.mark.parametrize(("next_commitment", "next_revocation"), [(5, 2), (2, 2), (3, 0)])
