@@ -18,8 +18,6 @@ from tests.builders.line import Line
 import fulmen
 from fulmen.api.client import RemoteError
 
-pytestmark = pytest.mark.xdist_group("line")
-
 SOURCE = str(Path(fulmen.__file__).parent.parent)
 
 

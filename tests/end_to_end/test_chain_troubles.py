@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.builders.line import Line
-
-pytestmark = pytest.mark.xdist_group("line")
 
 
 def test_payments_go_on_while_the_chain_is_away_and_blocks_are_read_when_it_is_back(line: Line) -> None:

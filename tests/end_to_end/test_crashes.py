@@ -7,8 +7,6 @@ import random
 import pytest
 from tests.builders.line import Line, Load
 
-pytestmark = pytest.mark.xdist_group("line")
-
 LANES = 6
 
 

@@ -8,8 +8,6 @@ from tests.builders.line import Line, Load
 from fulmen.api.client import RemoteError
 from fulmen.api.errors import PAY_ROUTE_NOT_FOUND
 
-pytestmark = pytest.mark.xdist_group("line")
-
 
 def test_a_payment_over_three_hops_costs_what_was_published(line: Line) -> None:
     paid = line.pay("alice", "dave", 20_000_000)

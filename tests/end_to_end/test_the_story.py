@@ -8,8 +8,6 @@ import pytest
 from demo.chapters import ALL, stream
 from demo.story import Chapter, Story
 
-pytestmark = pytest.mark.xdist_group("story")
-
 NAMES = [chapter.__name__.rpartition(".")[2] for chapter in ALL]
 played: list[str] = []
 
