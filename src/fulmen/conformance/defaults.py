@@ -167,6 +167,8 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return cast.subject.now() + value.plus
         case script.Script22():
             return peer.script(value.number)
+        case script.NewChannelId():
+            return _channel(peer).channel_id
         case script.Scid():
             return _scid(peer, value) + value.plus
         case script.Scids():

@@ -78,23 +78,29 @@ FUNDS_SAT = Sat(200_000_000)
 
 
 class MemoryStore:
-    """A store that is safe at once and forgets all with the process."""
+    """A store that is safe as soon as it is told to sync, and forgets all with the process."""
 
     def __init__(self) -> None:
         self._cold: dict[Address, Any] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def load(self) -> Stored:
         """Nothing was stored before."""
         return Stored()
 
     def submit(self, batch: Batch, done: Callable[[], None]) -> None:
-        """Done."""
+        """Keep what has left memory; the rest is in memory anyway."""
         for row in batch.cold:
             self._cold[row.address] = row.row
-        done()
+        self._waiting.append(done)
+
+    def sync(self) -> None:
+        """All that was submitted is safe."""
+        while self._waiting:
+            self._waiting.popleft()()
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """`sync` comes right after each run."""
 
     def on_failure(self, failed: Callable[[Fault], None]) -> None:
         """It never fails."""
@@ -155,17 +161,17 @@ class NodeUnderTest:
         self._matcher = WatchMatcher(self._block)
         self._published: dict[WantPublished, None] = {}
         self._policy = policy if policy is not None else Policy()
-        store = MemoryStore()
-        self.node = Node(mounts(self._keys.accounts), self.env, verify=verify, cold=store)
+        self._store = MemoryStore()
+        self.node = Node(mounts(self._keys.accounts), self.env, verify=verify, cold=self._store)
         self._gate = Gate(
-            self.node, store, self._keys, perform=self._perform, wanted=self._wanted, refused=self._refused
+            self.node, self._store, self._keys, perform=self._perform, wanted=self._wanted, refused=self._refused
         )
         features = offered(self._policy, NodeId(b""))
         settings = Settings(self._keys.node_id, REGTEST.chain_hash, features.to_bytes())
         self._pathfinder = Pathfinder(settings)
         self._tell(OwnNodeIs(OwnNode("conformance", b"\0\0\0", features.within(NODE).to_bytes())))
         self._own_channels = OwnChannels(self._channels, self.env, self._tell)
-        self._gate.submit(self.node.resume())
+        self._submit(self.node.resume())
 
     # ---- what a test does with it ------------------------------------------------------------------------------------
 
@@ -234,12 +240,16 @@ class NodeUnderTest:
             while self._queue:
                 waiting = list(self._queue)
                 self._queue.clear()
-                self._gate.submit(self.node.run([*waiting, Lull()]))
+                self._submit(self.node.run([*waiting, Lull()]))
             self._own_channels.look()
         finally:
             self._running = False
         if self._queue:
             self.post()
+
+    def _submit(self, batch: Batch) -> None:
+        self._gate.submit(batch)
+        self._store.sync()
 
     def frozen(self) -> list[Notify]:
         """What the node says of machines of its own that were wrong."""

@@ -102,6 +102,10 @@ class Script22(Value):
     number: int = 0
 
 
+class NewChannelId(Value):
+    """The channel_id that follows from `funding_created`."""
+
+
 class Scid(Value):
     """The short channel id of a channel that a fake peer has with the node, or of the one that gossip speaks of."""
 
