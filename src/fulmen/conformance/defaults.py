@@ -14,6 +14,7 @@ from fulmen.core.base.ids import (
     ChannelId,
     NodeId,
     OutPoint,
+    PaymentHash,
     PaymentSecret,
     Point,
     Secret,
@@ -165,6 +166,8 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return _height(peer) + value.plus
         case script.Now():
             return cast.subject.now() + value.plus
+        case script.OnionHash():
+            return sha256(peer.said["update_add_htlc"].onion_routing_packet)
         case script.Script22():
             return peer.script(value.number)
         case script.NewChannelId():
@@ -186,7 +189,9 @@ def _flipped(value: Any) -> Any:
     return value[:-1] + bytes([value[-1] ^ 1])
 
 
-def _high_s(signature: Signature) -> Signature:
+def _high_s(signature: Any) -> Any:
+    if isinstance(signature, tuple):
+        return (*signature[:-1], _high_s(signature[-1]))
     s = int.from_bytes(signature[32:], "big")
     return Signature(signature[:32] + (ORDER - s).to_bytes(32, "big"))
 
@@ -197,7 +202,7 @@ def _scid(peer: FakePeer, value: script.Scid) -> ShortChannelId:
         if announced is not None:
             return announced.scid
     channel = _channel(peer.cast.peers[value.peer] if value.peer else peer)
-    found = channel.alias if channel.alias is not None else channel.scid
+    found = channel.scid if value.real or channel.alias is None else channel.alias
     if found is None:
         raise CannotCompose("the channel has no short channel id yet")
     return found
@@ -330,9 +335,11 @@ def _update_add_htlc(peer: FakePeer) -> UpdateAddHtlc:
 def _with_onion(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> Record:
     """An onion that fits the HTLC, unless the step brings bytes of its own."""
     assert isinstance(message, UpdateAddHtlc)
-    wanted = fields.get("onion_routing_packet", script.Onion())
-    if not isinstance(wanted, script.Onion):
+    wanted = fields.get("onion_routing_packet")
+    if isinstance(wanted, bytes):
         return message
+    if not isinstance(wanted, script.Onion):
+        wanted = script.Onion()
     node_id = peer.cast.subject.node_id
     final_expiry = BlockHeight(_height(peer) + FINAL_DELTA)
     secret = PaymentSecret(sha256(peer.cast.seed + b"payment secret"))
@@ -351,10 +358,11 @@ def _with_onion(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> R
 
 
 def _received(peer: FakePeer) -> UpdateAddHtlc:
+    """The node's last HTLC; for a peer that has none, one that never was."""
     found: UpdateAddHtlc | None = peer.told.get("update_add_htlc")
-    if found is None:
-        raise CannotCompose("the node has offered no HTLC", peer=peer.name)
-    return found
+    if found is not None:
+        return found
+    return UpdateAddHtlc(_channel(peer).channel_id, 0, Msat(0), PaymentHash(bytes(32)), BlockHeight(0), NO_ONION)
 
 
 def _update_fulfill_htlc(peer: FakePeer) -> UpdateFulfillHtlc:

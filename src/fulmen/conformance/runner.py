@@ -26,6 +26,7 @@ from fulmen.conformance.script import (
     ExpectError,
     ExpectFailure,
     ExpectGossip,
+    ExpectNoGossip,
     ExpectQuiet,
     ExpectSilence,
     ExpectSpent,
@@ -48,6 +49,7 @@ from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import sign_ecdsa
+from fulmen.core.gossip.encodings import encode_scids
 from fulmen.core.transactions.funding import funding_digest, funding_output, funding_witness
 from fulmen.core.wire import UnknownMessage, decode, encode, name_of, type_of
 from fulmen.core.wire.declare import KINDS
@@ -285,6 +287,14 @@ class Play:
         except LinkClosed:
             peer.parted()
 
+    def expect_no_gossip(self, peer: FakePeer, step: ExpectNoGossip) -> None:
+        """Whatever comes, none of these."""
+        deadline = self._subject.now() + step.for_s
+        while (left := deadline - self._subject.now()) > 0:
+            message = self._message_or_none(peer, left, gossip=True)
+            if message is not None and name_of(message) in step.messages:
+                raise ScriptFailed(f"the node says {name_of(message)}")
+
     def expect_gossip(self, peer: FakePeer, step: ExpectGossip) -> None:
         """Ask for the announced channel until the answer is as expected, or time is up."""
         deadline = self._subject.now() + step.within_s
@@ -301,10 +311,10 @@ class Play:
             self._message_or_none(peer, POLL_S)
 
     def _asked_for(self, peer: FakePeer, step: ExpectGossip) -> bool:
-        message = compose(peer, "query_short_channel_ids", {})
+        wanted = resolve(peer, Scid() if step.scid is None else step.scid)
+        message = compose(peer, "query_short_channel_ids", {"encoded_short_ids": encode_scids([wanted])})
         self._send(peer, encode(message), _line(message))
         found = False
-        wanted = resolve(peer, Scid())
         while True:
             answer = self._message(peer, step.within_s, gossip=True)
             peer.heard(answer)
@@ -323,7 +333,8 @@ class Play:
                 continue
             if found is None:
                 raise ScriptFailed(f"the node says {name_of(message)}, not {' or '.join(names)}")
-            peer.heard(message)
+            if not found.lost:
+                peer.heard(message)
             self._check_offers(peer, message)
             why = why_not(peer, message, found.fields)
             if not why:
@@ -465,6 +476,7 @@ _PERFORM: dict[type[Step], Callable[..., None]] = {
     ExpectQuiet: Play.expect_quiet,
     ExpectSilence: Play.expect_silence,
     ExpectGossip: Play.expect_gossip,
+    ExpectNoGossip: Play.expect_no_gossip,
     ExpectSpent: Play.expect_spent,
     FundChannel: Play.fund_channel,
     FundAnnounced: Play.fund_announced,

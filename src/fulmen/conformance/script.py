@@ -96,6 +96,10 @@ class Onion(Value):
     to: str = ""
 
 
+class OnionHash(Value):
+    """The SHA-256 of the onion in our last `update_add_htlc`."""
+
+
 class Script22(Value):
     """A P2WPKH script of the fake peer's, one for each number."""
 
@@ -107,10 +111,14 @@ class NewChannelId(Value):
 
 
 class Scid(Value):
-    """The short channel id of a channel that a fake peer has with the node, or of the one that gossip speaks of."""
+    """The short channel id of a channel that a fake peer has with the node, or of the one that gossip speaks of.
+
+    Of a channel with the node it is the alias that the node gave, unless the `real` one is asked for.
+    """
 
     peer: str = ""
     plus: int = 0
+    real: bool = False
 
 
 class Scids(Value):
@@ -219,6 +227,8 @@ class Expect(Step):
     message: str
     fields: Mapping[str, Any] = {}
     within_s: float = PATIENCE_S
+    lost: bool = False
+    """It never arrives, as far as the fake peer's books go: a connection that breaks at the wrong moment."""
 
 
 class ExpectEach(Step):
@@ -264,13 +274,22 @@ class ExpectSilence(Step):
     for_s: float = 1.0
 
 
-class ExpectGossip(Step):
-    """The node has, or has not, a message of gossip about the announced channel: it is asked with a query.
+class ExpectNoGossip(Step):
+    """The node passes on none of these messages for so long."""
 
-    `message` is `channel_announcement`, `channel_update` or `node_announcement`.
+    messages: tuple[str, ...]
+    for_s: float
+
+
+class ExpectGossip(Step):
+    """The node has, or has not, a message of gossip about a channel: it is asked with a query.
+
+    `message` is `channel_announcement`, `channel_update` or `node_announcement`; the channel is the announced one,
+    unless `scid` says another.
     """
 
     message: str
+    scid: Any = None
     known: bool = True
     fields: Mapping[str, Any] = {}
     within_s: float = PATIENCE_S

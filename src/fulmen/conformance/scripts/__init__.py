@@ -3,6 +3,7 @@
 from fulmen.conformance.script import Script
 from fulmen.conformance.scripts.messaging import SCRIPTS as MESSAGING
 from fulmen.conformance.scripts.opening import SCRIPTS as OPENING
+from fulmen.conformance.scripts.updates import SCRIPTS as UPDATES
 
-ALL: tuple[Script, ...] = (*MESSAGING, *OPENING)
+ALL: tuple[Script, ...] = (*MESSAGING, *OPENING, *UPDATES)
 """Every script, in the order of the BOLTs."""

@@ -6,9 +6,11 @@ from typing import Any
 
 from fulmen.conformance.script import (
     ALICE,
+    BOB,
     Connect,
     Expect,
     FundChannel,
+    Onion,
     Send,
     Step,
 )
@@ -36,6 +38,41 @@ def opened(peer: str = ALICE, depth: int = 6, **fields: Any) -> tuple[Step, ...]
     )
 
 
+def commit(peer: str = ALICE) -> tuple[Step, ...]:
+    """What the fake peer proposed becomes irrevocable on both sides."""
+    return (
+        Send("commitment_signed", peer=peer),
+        Expect("revoke_and_ack", peer=peer),
+        Expect("commitment_signed", peer=peer),
+        Send("revoke_and_ack", peer=peer),
+    )
+
+
+def take(message: str, peer: str = ALICE, **fields: Any) -> tuple[Step, ...]:
+    """The node proposes something, and it becomes irrevocable on both sides."""
+    return (
+        Expect(message, fields, peer=peer, within_s=20.0),
+        Expect("commitment_signed", peer=peer),
+        Send("revoke_and_ack", peer=peer),
+        Send("commitment_signed", peer=peer),
+        Expect("revoke_and_ack", peer=peer),
+    )
+
+
+def offered(**fields: Any) -> tuple[Step, ...]:
+    """Alice offers the node an HTLC, and it is irrevocable."""
+    return Send("update_add_htlc", fields), *commit()
+
+
+def reconnected(peer: str = ALICE) -> tuple[Step, ...]:
+    """A new connection, and `channel_reestablish` both ways."""
+    return *hello(peer), Expect("channel_reestablish", peer=peer), Send("channel_reestablish", peer=peer)
+
+
 HELLO = hello()
 ACCEPTED = accepted()
 OPENED = opened()
+BETWEEN = (*opened(ALICE), *opened(BOB))
+"""Alice and bob each have a channel with the node."""
+FORWARDED = (*BETWEEN, *offered(onion_routing_packet=Onion(BOB)), *take("update_add_htlc", BOB))
+"""The node has passed an HTLC on from alice to bob."""
