@@ -40,8 +40,13 @@ UNDERSTOOD = CARRIED | optional(OPTION_ZEROCONF)
 
 
 def offered(policy: Policy, node_id: NodeId) -> Features:
-    """What our `init` says to this peer. Zero-conf is for peers that the operator trusts."""
+    """What our `init` says to this peer. Zero-conf is for peers that the operator trusts.
+
+    Where the operator wants no anchors, they are not offered: a peer that sees the bit proposes them, and is refused.
+    """
     ours = CARRIED if policy.peer.features is None else Features.from_bytes(policy.peer.features)
+    if not policy.opening.anchors:
+        ours = ours.without(OPTION_ANCHORS)
     if node_id in policy.opening.zeroconf_peers:
         ours |= optional(OPTION_ZEROCONF)
     return ours

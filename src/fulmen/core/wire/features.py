@@ -133,6 +133,10 @@ class Features(Record):
         """
         return self.has(feature & ~1)
 
+    def without(self, feature: int) -> Features:
+        """This set with neither bit of the pair."""
+        return Features(self.mask & ~(3 << (feature & ~1)))
+
     def bits(self) -> tuple[int, ...]:
         """All set bits, lowest first."""
         return tuple(bit for bit in range(self.mask.bit_length()) if self.mask >> bit & 1)

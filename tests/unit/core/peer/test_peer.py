@@ -42,7 +42,7 @@ from fulmen.core.peer.features import CARRIED, offered
 from fulmen.core.peer.state import Peer
 from fulmen.core.peer.table import MOUNT, initial
 from fulmen.core.wire import UnknownMessage, encode
-from fulmen.core.wire.features import Features, optional, required
+from fulmen.core.wire.features import OPTION_ANCHORS, Features, optional, required
 from fulmen.core.wire.messages.gossip import GossipTimestampFilter
 from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
 from fulmen.core.wire.messages.updates import UpdateFee
@@ -175,6 +175,12 @@ def test_zeroconf_is_offered_to_those_whom_the_operator_trusts() -> None:
     assert offered(trusted, NODE).supports(50)
     assert not offered(Policy(), NODE).supports(50)
     assert not CARRIED.missing_dependencies()
+
+
+def test_anchors_are_not_offered_where_the_operator_wants_none() -> None:
+    plain = Policy(opening=OpeningPolicy(anchors=False))
+    assert not offered(plain, NODE).supports(OPTION_ANCHORS)
+    assert offered(Policy(), NODE) == offered(plain, NODE) | optional(OPTION_ANCHORS)
 
 
 def test_a_missing_init_ends_the_connection() -> None:
