@@ -34,9 +34,9 @@ FAMILY = Family(
 )
 
 
-def a_world(seed: int = 0, format: str = ANCHORS_ZERO_FEE_HTLC.name, **changes: Any) -> World:
+def a_world(seed: int = 0, format: str = ANCHORS_ZERO_FEE_HTLC.name, family: Family = FAMILY, **changes: Any) -> World:
     """Alice opened a channel to Bob; both have money in it, and both remember it."""
-    world = World(FAMILY, ("alice", "bob"), seed)
+    world = World(family, ("alice", "bob"), seed)
     alice, bob = world.hosts.values()
     for host, other, opens in ((alice, bob, True), (bob, alice, False)):
         birth = born(host.name, other.name, NodeId(other.node_id), is_opener=opens, format=format, **changes)

@@ -18,7 +18,9 @@ from fulmen.adapters.store.names import Numbers
 from fulmen.adapters.store.schema import connect, named
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
+from fulmen.core.base.stretch import NUMBER_LENGTH, Stretch
 from fulmen.core.node.batch import JournalRow, Snapshot
+from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.storage import Stored
 
 MOST_PER_PAGE = 1000
@@ -87,6 +89,22 @@ class Reader:
             return None
         found = list(self._query("SELECT row FROM cold WHERE kind = ? AND key = ?", (kind, address.key)))
         return self.codec.unpack(opened(found[0][0])) if found else None
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """Cold rows whose stretch holds a number, in the order of their keys: one walk over the index of addresses.
+
+        Raises:
+            CorruptDatabase, DiskFailed
+        """
+        kind = self.codec.numbers.known(kind_name(wanted.kind))
+        if kind is None:
+            return ()
+        start_at = wanted.start_at + 1
+        rows = self._query(
+            "SELECT key, row FROM cold WHERE kind = ? AND key >= ? AND key < ? AND substr(key, ?, ?) <= ? ORDER BY key",
+            (kind, wanted.first_key, wanted.last_key, start_at, NUMBER_LENGTH, wanted.greatest_start),
+        )
+        return tuple([(Address(wanted.kind, key), self.codec.unpack(opened(row))) for key, row in rows])
 
     def page(self, kind: str, after: int | None = None, limit: int = 100, newest_first: bool = True) -> ColdPage:
         """Cold rows of one kind in the order in which they became cold, or the newest first."""

@@ -23,7 +23,9 @@ from fulmen.adapters.store.schema import (
 from fulmen.adapters.store.writer import Row, Work, Writer
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address, Fact
+from fulmen.core.base.stretch import Stretch
 from fulmen.core.node.batch import Batch, Ended, StoryRow
+from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.storage import Stored
 
 TRIM_SLICE = 256
@@ -94,6 +96,10 @@ class SqliteStore:
     def read(self, address: Address) -> Any | None:
         """A cold row, from what is on disk."""
         return self._reader.read(address)
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """Cold rows whose stretch holds a number, from what is on disk."""
+        return self._reader.read_stretch(wanted)
 
     def reader(self) -> Reader:
         """Another connection, for long lists; whoever asks for it closes it."""

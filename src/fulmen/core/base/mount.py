@@ -11,6 +11,7 @@ from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.machine import Address, Event, Step
 from fulmen.core.base.outer import Want
 from fulmen.core.base.record import Record
+from fulmen.core.base.stretch import Stretch
 
 
 class Check(Record):
@@ -29,10 +30,13 @@ class CheckFailed(Event):
 
 
 class Informed(Event):
-    """An event with the cold rows that `Mount.needs` asked for, in that order; None where there is no such row."""
+    """An event with the cold rows that `Mount.needs` asked for, in that order.
+
+    For an address its row, or None where there is none; for a stretch what was `Found`.
+    """
 
     event: Event
-    rows: tuple[Record | None, ...]
+    rows: tuple[Any, ...]
 
 
 def no_checks(_state: Any, _event: Event, _env: Env) -> tuple[Check, ...]:
@@ -50,7 +54,7 @@ def no_view(_state: Any) -> object | None:
     return None
 
 
-def no_needs(_event: Event) -> tuple[Address, ...]:
+def no_needs(_event: Event) -> tuple[Address | Stretch, ...]:
     """The default of `Mount.needs`: no cold rows."""
     return ()
 
@@ -91,7 +95,7 @@ class Mount:
     """What must be verified before `decide` may see this event."""
     view: Callable[[Any], object | None] = no_view
     """What it shows of itself to other machines through `Env.views`."""
-    needs: Callable[[Event], tuple[Address, ...]] = no_needs
+    needs: Callable[[Event], tuple[Address | Stretch, ...]] = no_needs
     """The cold rows an event is to be decided with; the machine then gets it as `Informed(event, rows)`."""
     ended: Callable[[Any], bool] = _live
     """True when the machine is over: its state leaves memory for the cold store, where a later event finds it."""

@@ -7,8 +7,8 @@ Whatever changes a commitment number is in this file, and nothing else is.
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import OFFERED, HtlcKey, Point, Secret, Signature
-from fulmen.core.base.machine import Lull, Step, Tell, Topic
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, Point, Secret, Signature
+from fulmen.core.base.machine import Keep, Lull, Step, Tell, Topic
 from fulmen.core.base.outer import Send
 from fulmen.core.channel.facts import CommitmentReceived, CommitmentSent, RevocationReceived
 from fulmen.core.channel.faults import BadRevocationSecret, NothingToCommit, UnexpectedRevocation, WrongSignatureCount
@@ -16,6 +16,7 @@ from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.updates import received_key
 from fulmen.core.commitments.commitment import Commitment
 from fulmen.core.commitments.htlcs import Failed, Htlc, HtlcLockedIn, HtlcRemoved, circuit_address
+from fulmen.core.commitments.revoked import keep_revoked
 from fulmen.core.commitments.updates import Add, Remove
 from fulmen.core.commitments.view import CommitmentView, view_of
 from fulmen.core.crypto.secp256k1 import is_secret, point_of
@@ -134,11 +135,24 @@ def on_revoke_and_ack(channel: Channel, msg: RevokeAndAck, _env: Env) -> Step[Ch
     received = channel.remote_log.between(channel.remote.remote_upto, signed.remote_upto)
     failed = _irrevocably_failed(channel, signed.remote_upto)
     step = Step(channel).fact(RevocationReceived(secret, msg.next_per_commitment_point))
+    step.act(*_kept_of_revoked(channel, signed))
     for add, remove in failed:
         step.act(*_told_failed(channel, add, remove))
     for add in received.adds:
         step.act(tell_locked_in(channel, add))
     return step
+
+
+def _kept_of_revoked(channel: Channel, signed: Commitment) -> list[Keep]:
+    """What a penalty needs of the HTLCs that the peer's newest commitment holds no more, and revoked ones do."""
+    ours = channel.local_log.between(channel.remote.local_upto, signed.local_upto).removes
+    theirs = channel.remote_log.between(channel.remote.remote_upto, signed.remote_upto).removes
+    gone = [
+        *((channel.remote_log.add(remove.id), RECEIVED) for remove in ours),
+        *((channel.local_log.add(remove.id), OFFERED) for remove in theirs),
+    ]
+    kept = [keep_revoked(channel.terms, add, way, signed.number) for add, way in gone if add is not None]
+    return [keep for keep in kept if keep is not None]
 
 
 def _irrevocably_failed(channel: Channel, remote_upto: int) -> list[tuple[Add, Remove]]:

@@ -8,7 +8,7 @@ stay meaningful when entries between them go. BOLT 2, "Normal Operation".
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -33,6 +33,8 @@ class Add(Record):
     ref: int = 0
     over_dust_exposure: bool = False
     """Theirs only: it exceeded our bound on trimmed value; it is given back as soon as it is committed."""
+    since: int = 0
+    """The first commitment of the peer's that holds it, once the one before is revoked."""
 
 
 class Remove(Record):
@@ -156,6 +158,14 @@ def _slice(entries: Sequence[E_], start: int, stop: int) -> tuple[E_, ...]:
     return tuple(entries[low:high])
 
 
-def without_onions(adds: Iterable[Add], upto: int) -> tuple[Add, ...]:
-    """The same adds; those below `upto` need not be sent again, so they no longer carry their onion."""
-    return tuple(add.but(onion=b"") if add.index < upto and add.onion else add for add in adds)
+def committed_since(adds: Sequence[Add], start: int, stop: int, number: int, *, acknowledged: bool) -> tuple[Add, ...]:
+    """The same adds; those with start <= index < stop are in the peer's commitment `number` for the first time.
+
+    Ours, which it has `acknowledged` by that, need not be sent again, so they no longer carry their onion.
+    """
+    low, high = bisect_left(adds, start, key=_index), bisect_left(adds, stop, key=_index)
+    if acknowledged:
+        new = [add.but(since=number, onion=b"") for add in adds[low:high]]
+    else:
+        new = [add.but(since=number) for add in adds[low:high]]
+    return (*adds[:low], *new, *adds[high:])

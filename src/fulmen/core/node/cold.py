@@ -1,4 +1,4 @@
-"""Cold rows: read one by one by their address, with what is not yet on disk laid over what is."""
+"""Cold rows: read by their address or by a stretch, with what is not yet on disk laid over what is."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections import deque
 from typing import Any, Protocol
 
 from fulmen.core.base.machine import Address
+from fulmen.core.base.stretch import Found, Stretch, found
+
+ColdRows = tuple[tuple[Address, Any], ...]
 
 
 class ColdReader(Protocol):
-    """A point read of the cold store, from what is on disk."""
+    """Reads of the cold store, from what is on disk."""
 
     def read(self, address: Address) -> Any | None:
         """The row at this address, or None."""
+        ...
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """All rows whose stretch holds a number, in the order of their keys."""
         ...
 
 
@@ -22,6 +29,10 @@ class NothingCold:
     def read(self, _address: Address) -> Any | None:
         """Nothing is there."""
         return None
+
+    def read_stretch(self, _wanted: Stretch) -> ColdRows:
+        """Nothing is there."""
+        return ()
 
 
 class Overlay:
@@ -39,6 +50,16 @@ class Overlay:
             if ahead is not None:
                 return ahead[1]
         return self._below.read(address)
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """The newest rows of a stretch, on disk or on their way there."""
+        rows = dict(self._below.read_stretch(wanted))
+        rows |= {address: row for address, (_, row) in self._ahead.items() if wanted.holds(address)}
+        return tuple(sorted(rows.items(), key=lambda item: item[0].key))
+
+    def look_up(self, wanted: Address | Stretch) -> Any | Found | None:
+        """What a machine has asked for by `Mount.needs`."""
+        return found(wanted, self.read_stretch(wanted)) if isinstance(wanted, Stretch) else self.read(wanted)
 
     def write(self, position: int, address: Address, row: Any) -> None:
         """A batch at this position of the journal writes this row."""

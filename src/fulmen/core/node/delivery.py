@@ -213,7 +213,7 @@ class Delivery:
             return bug(error)
         if not wanted:
             return self._attempt(live, event)
-        return self._attempt(live, Informed(event, tuple(self._cold.read(address) for address in wanted)))
+        return self._attempt(live, Informed(event, tuple([self._cold.look_up(one) for one in wanted])))
 
     def _attempt(self, live: Live, event: Event) -> Step[Any] | Fault:
         """Check and decide. What goes wrong comes back as a fault, and nothing of the step stays."""

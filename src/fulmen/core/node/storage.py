@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
+from fulmen.core.base.stretch import Stretch
 from fulmen.core.node.batch import Batch, JournalRow, Snapshot
+from fulmen.core.node.cold import ColdRows
 
 
 class Stored(Record):
@@ -43,4 +45,8 @@ class Store(Protocol):
 
     def read(self, address: Address) -> Any | None:
         """A cold row, from what is on disk."""
+        ...
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """Cold rows whose stretch holds a number, from what is on disk."""
         ...

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import apsw
 import pytest
@@ -22,9 +23,12 @@ from fulmen.adapters.store import (
     NewerDatabase,
     StoryLine,
 )
-from fulmen.core.base.ids import CommandId, NodeId
+from fulmen.core.base.ids import CommandId, NodeId, PaymentHash
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import HangUp
+from fulmen.core.base.stretch import Stretch, stretch_key
+from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.commitments.revoked import RevokedHtlc
 from fulmen.core.node import Batch, ColdRow, Ended, JournalRow, Snapshot, StoryRow
 
 LINK = Address("link", b"\x02" * 33)
@@ -313,3 +317,53 @@ def test_the_command_ids_of_the_toy_survive(path):
     pumped.pump(lambda: pumped.done)
     assert pumped.store.load().rows[0].facts == ((Address("order", b"c"), fact),)
     pumped.close()
+
+
+def test_rows_of_a_stretch_are_found_by_any_number_within(path):
+    rows = {
+        Address(kind, stretch_key(prefix, start, start + long, bytes((start % 256,)))): toy.Offer(
+            CommandId(b"c" * 16), start
+        )
+        for kind in ("kept", "other")
+        for prefix in (b"\x01" * 32, b"\xff" * 32)
+        for start in range(0, 300, 7)
+        for long in (1, 30, 255)
+    }
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1, cold=tuple(ColdRow(address, row) for address, row in rows.items())))
+    pumped.pump(lambda: pumped.done)
+    for prefix in (b"\x01" * 32, b"\xff" * 32):
+        for number in (0, 6, 29, 255, 256, 294, 295, 400, 549, 550):
+            wanted = Stretch("kept", prefix, number)
+            expected = sorted((address.key, row) for address, row in rows.items() if wanted.holds(address))
+            assert [(address.key, row) for address, row in pumped.store.read_stretch(wanted)] == expected
+    assert pumped.store.read_stretch(Stretch("never seen", b"", 1)) == ()
+    pumped.close()
+
+
+def test_an_htlc_of_revoked_commitments_costs_at_most_200_bytes(path):
+    channel, count = b"\x5a" * 32, 20_000
+    rows = [
+        ColdRow(
+            Address("revoked", stretch_key(channel, number, number + 2, b"\x00" + number.to_bytes(4, "big"))),
+            RevokedHtlc(Msat(1_000_000_000 + number), PaymentHash(b"\x77" * 32), BlockHeight(900_000)),
+        )
+        for number in range(1 << 24, (1 << 24) + count)
+    ]
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1))
+    pumped.pump(lambda: pumped.done)
+    before = _pages(path)
+    for position in range(2, 102):
+        pumped.submit(a_batch(position, cold=tuple(rows[(position - 2) * 200 : (position - 1) * 200])))
+    pumped.pump(lambda: len(pumped.done) == 101)
+    pumped.close()
+    assert _pages(path) - before < 200 * count
+
+
+def _pages(path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        used, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+    return (used - free) * size

@@ -12,7 +12,7 @@ from fulmen.core.commitments.commitment import (
     including_local,
     including_remote,
 )
-from fulmen.core.commitments.updates import Updates, pruned, without_onions
+from fulmen.core.commitments.updates import Updates, committed_since, pruned
 from fulmen.core.crypto.shachain import index_of
 
 
@@ -87,12 +87,20 @@ def _commitment_received(channel: Channel, fact: CommitmentReceived) -> Channel:
 def _revocation_received(channel: Channel, fact: RevocationReceived) -> Channel:
     remote = channel.remote_next
     assert remote is not None, "a revocation is accepted only after our signature"
+    before, number = channel.remote, remote.number
+    local_adds, remote_adds = channel.local_log.adds, channel.remote_log.adds
+    if remote.local_upto > before.local_upto:
+        local_adds = committed_since(local_adds, before.local_upto, remote.local_upto, number, acknowledged=True)
+    if remote.remote_upto > before.remote_upto:
+        remote_adds = committed_since(remote_adds, before.remote_upto, remote.remote_upto, number, acknowledged=False)
     channel = channel.but(
+        local_log=channel.local_log.but(adds=local_adds),
+        remote_log=channel.remote_log.but(adds=remote_adds),
         remote=remote,
         remote_next=None,
         remote_point=channel.remote_next_point,
         remote_next_point=fact.next_point,
-        revoked=channel.revoked.insert(index_of(remote.number - 1), fact.per_commitment_secret),
+        revoked=channel.revoked.insert(index_of(number - 1), fact.per_commitment_secret),
         local_pending=including_local(
             channel.local_pending, channel.terms, channel.local_log, channel.remote_log, remote.local_upto
         ),
@@ -112,7 +120,7 @@ def _without_received(channel: Channel) -> Channel:
 
 
 def _without_offered(channel: Channel) -> Channel:
-    """Offered HTLCs that the peer removed are gone, and no onion that it has acknowledged is kept."""
+    """Offered HTLCs that the peer removed are gone, and changes of the feerate that all commitments have taken in."""
     upto = min(channel.local.remote_upto, channel.remote.remote_upto)
     local_log, remote_log, done = pruned(channel.local_log, channel.remote_log, channel.local.local_upto, upto)
     gone = {add.id for add, _ in done}
@@ -120,7 +128,6 @@ def _without_offered(channel: Channel) -> Channel:
     if gone:
         learned = tuple(preimage for preimage in learned if preimage.id not in gone)
     local_log = local_log.but(
-        adds=without_onions(local_log.adds, channel.remote.local_upto),
         fees=tuple(fee for fee in local_log.fees if fee.index >= channel.local.local_upto),
     )
     remote_log = remote_log.but(fees=tuple(fee for fee in remote_log.fees if fee.index >= channel.remote.remote_upto))
