@@ -59,9 +59,14 @@ class Screen:
         """What a node said, word for word."""
         self.console.print(Text(f"  {text}", style="yellow"), width=self._width)
 
+    def type(self, command: str, meaning: str = "") -> None:
+        """A command to type, whole: a line that was broken could not be pasted."""
+        words = Text.assemble((f"  {command}", "bold green"), (f"   # {meaning}" if meaning else "", "dim"))
+        self.console.print(words, soft_wrap=True)
+
     def code(self, text: str) -> None:
         """Something to scan."""
-        self.console.print(qr_of(text), style="black on white", soft_wrap=True, end="")
+        self.console.print(qr_of(text), style="bright_white on black", soft_wrap=True, end="")
 
     def table(self, table: Table) -> None:
         """A table."""

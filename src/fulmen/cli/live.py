@@ -18,7 +18,7 @@ _COLUMNS = ("attempt", "route", "amount", "fee", "state")
 class Attempts:
     """The attempts of one payment, as the node tells of them."""
 
-    def __init__(self, payment_hash: str | None) -> None:
+    def __init__(self, payment_hash: str) -> None:
         self._payment_hash = payment_hash
         self._rows: dict[Any, dict[str, Any]] = {}
 
@@ -46,7 +46,7 @@ class Attempts:
         return table
 
 
-def pay_live(console: Console, node: RpcClient, params: dict[str, Any], payment_hash: str | None) -> dict[str, Any]:
+def pay_live(console: Console, node: RpcClient, params: dict[str, Any], payment_hash: str) -> dict[str, Any]:
     """Pay, and show each attempt while it lasts."""
     attempts = Attempts(payment_hash)
     node.call("notifications", {"enable": True})

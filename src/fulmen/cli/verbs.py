@@ -19,7 +19,7 @@ from fulmen.cli.live import pay_live
 from fulmen.cli.settings import Settings
 from fulmen.cli.show import show
 from fulmen.cli.words import bare, choices_of, description_of, params_of
-from fulmen.core.base.faults import Fault, Malformed
+from fulmen.core.base.faults import Fault
 from fulmen.core.invoices import bolt11
 
 MAX_LINE = 65_536
@@ -132,11 +132,9 @@ def _ask(command: Command, settings: Settings, node: RpcClient, params: dict[str
         sys.exit(Exit.UNKNOWN_OUTCOME)
 
 
-def _payment_hash(params: dict[str, Any]) -> str | None:
-    try:
-        return bolt11.decode(params["bolt11"]).payment_hash.hex()
-    except Malformed:
-        return None  # the node says what is wrong with it
+def _payment_hash(params: dict[str, Any]) -> str:
+    """Raises: Malformed: it is no invoice, which needs no node to be seen."""
+    return bolt11.decode(params["bolt11"]).payment_hash.hex()
 
 
 def _run_many(command: Command, settings: Settings, words: list[str], options: dict[str, str | bool]) -> Exit:

@@ -51,6 +51,13 @@ def test_parameters_may_be_words_or_options(node, fulmen):
     assert node.chain_control.told == [("mine", 2, None)] * 2
 
 
+def test_what_is_no_invoice_is_said_before_anything_is_tried(node, fulmen):
+    ran = fulmen("pay", "lnbcrt1nonsense", "--no-json")
+    assert ran.exit_code == Exit.USAGE
+    assert "attempt" not in ran.stdout
+    assert ran.stderr.startswith("Error: ")
+
+
 def test_an_amount_is_written_as_people_write_it(node, fulmen):
     fulmen("faucet", "addr", "5k")
     assert node.chain_control.told == [("faucet", "addr", 5000)]
