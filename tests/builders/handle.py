@@ -93,6 +93,7 @@ class RunningNode:
     feerates = FEERATES
     policy = Policy()
     tip = Block(BlockHeight(101), BlockHash(bytes(32)))
+    counters: Mapping[str, int] = {"batches": 3, "facts": 7, "syncs": 2}
     now = 1_700_000_000
 
     def __init__(self, name: str = "me", graph: Graph | None = None) -> None:

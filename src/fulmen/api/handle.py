@@ -63,6 +63,10 @@ class NodeHandle(Protocol):
     def now(self) -> int:
         """Seconds since 1970."""
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was counted since the start: name -> number."""
+
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
         """Tell a machine, and wait for its `Answer`: the result, signed, once it is true on disk.
 

@@ -314,6 +314,11 @@ class Daemon:
         """Seconds since 1970."""
         return self._outlook().wall
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often the disk was waited for, and for how much."""
+        return {"batches": self._driver.batches, "facts": self._driver.facts, "syncs": self._store.syncs}
+
     async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
         """Tell a machine, and wait for its `Answer`."""
         if self._driver.closing:

@@ -57,6 +57,10 @@ class Driver:
         self._scheduled = False
         self._closing = False
         self._quiet: asyncio.TimerHandle | None = None
+        self.batches = 0
+        """How many batches had something for the disk."""
+        self.facts = 0
+        """How many facts stood in them."""
         self._loop = asyncio.get_running_loop()
         self._stopped: asyncio.Future[None] = self._loop.create_future()
         store.on_failure(self._fail)
@@ -123,6 +127,8 @@ class Driver:
             self._fail(error)
 
     def _submit(self, batch: Batch) -> None:
+        self.batches += batch.durable
+        self.facts += len(batch.facts)
         self._gate.submit(batch)
         if batch.durable and not batch.outward and self._quiet is None:
             self._quiet = self._loop.call_later(self._bounds.quiet_s, self._flush)

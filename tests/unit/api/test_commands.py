@@ -23,6 +23,10 @@ def ask(node, method, params=None, **options):
     return asyncio.run(Dispatcher(node).call(method, params, **options))
 
 
+def test_counters_are_told_as_they_stand():
+    assert ask(RunningNode(), "counters") == {"counters": {"batches": 3, "facts": 7, "syncs": 2}}
+
+
 def test_getinfo_says_who_we_are():
     info = ask(RunningNode(), "getinfo")
     assert info["id"] == point_of(SECRET).hex()

@@ -9,7 +9,7 @@ from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of_all
 
 VERBS = {
-    *("getinfo", "feerates", "help", "stop"),
+    *("getinfo", "feerates", "counters", "help", "stop"),
     *("newaddr", "listfunds", "withdraw"),
     *("connect", "disconnect", "listpeers"),
     *("fundchannel", "close", "setchannel", "listpeerchannels"),

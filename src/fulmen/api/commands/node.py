@@ -120,6 +120,22 @@ async def feerates(node: NodeHandle, request: FeeratesRequest) -> FeeratesAnswer
     return FeeratesAnswer(perkb=table) if request.style == "perkb" else FeeratesAnswer(perkw=table)
 
 
+class CountersRequest(Record):
+    """Nothing to say."""
+
+
+class CountersAnswer(Record):
+    """Since the start."""
+
+    counters: dict[str, int]
+
+
+@command("counters", permission=Permission.READ, group="node", help="What the node has counted since it started.")
+async def counters(node: NodeHandle, request: CountersRequest) -> CountersAnswer:
+    """How much work its payments were: divide by them to see what one costs."""
+    return CountersAnswer(dict(node.counters))
+
+
 class HelpRequest(Record):
     """About which command."""
 
