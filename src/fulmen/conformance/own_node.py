@@ -29,6 +29,7 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import Connected, GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
+from fulmen.core.base.stretch import Stretch, held
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Monotonic, Sat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.bitcoin.transaction import parse_tx
@@ -39,6 +40,7 @@ from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.node import Batch, Freeze, Gate, Node, Stored, WantsChanged
+from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.machines import mounts, verify
 from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
@@ -108,6 +110,10 @@ class MemoryStore:
     def read(self, address: Address) -> Any | None:
         """A cold row."""
         return self._cold.get(address)
+
+    def read_stretch(self, wanted: Stretch) -> ColdRows:
+        """Cold rows whose stretch holds a number."""
+        return held(wanted, self._cold)
 
 
 class OwnLink:

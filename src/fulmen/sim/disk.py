@@ -12,7 +12,7 @@ from typing import Any
 
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address
-from fulmen.core.base.stretch import Stretch
+from fulmen.core.base.stretch import Stretch, held
 from fulmen.core.node.batch import Batch, Ended, JournalRow, Snapshot, StoryRow
 from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.storage import Stored
@@ -67,8 +67,7 @@ class SimulatedDisk:
 
     def read_stretch(self, wanted: Stretch) -> ColdRows:
         """Cold rows whose stretch holds a number, from what is safe."""
-        rows = [(address, row) for address, row in self.cold.items() if wanted.holds(address)]
-        return tuple(sorted(rows, key=lambda item: item[0].key))
+        return held(wanted, self.cold)
 
     # ---- what the world does with it -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ rows of the same stretch apart. A store finds them by their keys alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fulmen.core.base.machine import Address
@@ -64,6 +65,12 @@ class Found(Record):
 def stretch_key(prefix: bytes, start: int, behind: int, rest: bytes) -> bytes:
     """The key of a row that is true from `start` on and no more at `behind`."""
     return b"".join((prefix, _number(behind), _number(start), rest))
+
+
+def held(wanted: Stretch, rows: Mapping[Address, Any]) -> tuple[tuple[Address, Any], ...]:
+    """Those rows that are asked for, in the order of their keys: what a store without an index does."""
+    among = [(address, row) for address, row in rows.items() if wanted.holds(address)]
+    return tuple(sorted(among, key=lambda item: item[0].key))
 
 
 def found(wanted: Stretch, rows: tuple[tuple[Address, Any], ...]) -> Found:
