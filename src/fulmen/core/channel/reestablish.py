@@ -5,6 +5,8 @@ BOLT 2, "Message Retransmission".
 
 from __future__ import annotations
 
+from functools import partial
+
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import Secret
 from fulmen.core.base.machine import Step, Topic
@@ -175,7 +177,7 @@ def _propose_again(channel: Channel) -> Step[Channel]:
             continue
         if add.id in held:
             claim = FulfillHtlc(received_key(channel, add), held[add.id])
-            step.then(lambda state, add=add, claim=claim: propose_fulfill(state, add, claim))  # type: ignore[misc]
+            step.then(partial(propose_fulfill, add=add, event=claim))
         else:
             step.act(tell_locked_in(channel, add))
     return step

@@ -24,7 +24,7 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
-from fulmen.core.base.units import BlockHeight, Timestamp
+from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
@@ -256,9 +256,9 @@ def view(channel: Channel) -> LinkView | None:
         terms.channel_id,
         terms.node_id,
         usable,
-        spendable_msat(channel) if usable else 0,  # type: ignore[arg-type]
-        receivable_msat(channel) if usable else 0,  # type: ignore[arg-type]
-        channel.funding.amount_sat * 1000,  # type: ignore[arg-type]
+        spendable_msat(channel) if usable else Msat(0),
+        receivable_msat(channel) if usable else Msat(0),
+        to_msat(channel.funding.amount_sat),
         terms.remote.htlc_minimum_msat,
         channel.scid,
         channel.local_aliases[-1] if channel.local_aliases else None,
