@@ -23,7 +23,7 @@ def main() -> int:
     screen = Screen()
     screen.title(
         "fulmen",
-        "One Bitcoin regtest chain and four Lightning nodes, each a process of its own, talk over real TCP sockets.\n"
+        "One Bitcoin regtest chain and four Lightning nodes, each a process of its own, over real TCP.\n"
         "Every step is checked; at the end every satoshi is accounted for.",
     )
     try:

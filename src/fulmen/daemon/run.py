@@ -81,7 +81,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
 
 
 def chain_endpoint(settings: Settings) -> Endpoint:
-    """Where the chain source listens.
+    """Where the chain source listens: as set, or the embedded chain beside our data, or this user's own.
 
     Raises:
         NoChain: none is named, and no embedded chain runs.
@@ -91,15 +91,18 @@ def chain_endpoint(settings: Settings) -> Endpoint:
     if chain.url:
         cookie = Path(chain.cookie_file).expanduser() if chain.cookie_file else None
         return Endpoint.from_url(_with_credentials(chain), cookie)
-    directory = Path(settings.data_dir).expanduser() / EMBEDDED_CHAIN
-    try:
-        port = int((directory / "port").read_text())
-    except (OSError, ValueError) as why:
-        raise NoChain(
-            "no chain: start one with `fulmen chain`, or say where a bitcoind is with `chain.url`",
-            looked_in=str(directory),
-        ) from why
-    return Endpoint("127.0.0.1", port, cookie=directory / ".cookie")
+    # A second node with a directory of its own is on the same embedded chain as the first.
+    homes = dict.fromkeys(Path(home).expanduser() for home in (settings.data_dir, Settings().data_dir))
+    for directory in (home / EMBEDDED_CHAIN for home in homes):
+        try:
+            port = int((directory / "port").read_text())
+        except (OSError, ValueError):
+            continue
+        return Endpoint("127.0.0.1", port, cookie=directory / ".cookie")
+    raise NoChain(
+        "no chain: start one with `fulmen chain`, or say where a bitcoind is with `chain.url`",
+        looked_in=", ".join(str(home / EMBEDDED_CHAIN) for home in homes),
+    )
 
 
 def _with_credentials(chain: ChainSettings) -> str:
