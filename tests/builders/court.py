@@ -40,6 +40,8 @@ from fulmen.core.commitments.close import (
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Side
 from fulmen.core.commitments.htlcs import Htlc
 from fulmen.core.commitments.params import ChannelParams, Funding
+from fulmen.core.commitments.revoked import keep_revoked
+from fulmen.core.commitments.updates import Add
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.shachain import Shachain, index_of
@@ -67,6 +69,7 @@ class Court:
         self.channel_id = channel_id_of(self.funding)
         self.address = Address("onchain", self.channel_id)
         self.start_height = self.tip.height
+        self._keep_what_is_revoked()
         for host in self.hosts.values():
             host.start()
         self.settle()
@@ -95,6 +98,16 @@ class Court:
     def env(self, name: str) -> Env:
         env = _env_of(name)
         return replace(env, tip=self.tip, policy=self.policy, feerates=self.feerates)
+
+    def _keep_what_is_revoked(self) -> None:
+        """What alice's channel has written of HTLCs that bob's commitment 5 holds no more, and those before do."""
+        for planned in self.plan.htlcs:
+            if "bob_last" in planned.within and "bob" not in planned.within:
+                expiry, amount = self.expiry(planned), Msat(planned.amount_msat)
+                add = Add(0, planned.id, amount, PaymentHash(sha256(planned.preimage)), expiry, since=1)
+                kept = keep_revoked(self.params("alice"), add, planned.key("alice", self.channel_id).direction, 5)
+                if kept is not None:
+                    self.alice.disk.cold[kept.at] = kept.row
 
     # -- commitments --
 
@@ -235,8 +248,7 @@ class Court:
         for _ in range(count):
             self.publish()
             self.regtest.mine(1)
-            self._connect()
-            self.settle()
+            self.hear_of_block()
 
     def mine_empty(self, count: int = 1) -> None:
         """Blocks without anything of the mempool."""
@@ -248,15 +260,16 @@ class Court:
             self.regtest.mine(1)
             for tx in pooled:
                 self.regtest.submit_tx(tx)
-            self._connect()
-            self.settle()
+            self.hear_of_block()
 
-    def _connect(self) -> None:
+    def hear_of_block(self) -> None:
+        """Both ends hear of the block that is the tip now."""
         block = self.block(self.tip.height)
         for host in self.hosts.values():
             if host.matcher is not None:
                 host.inbox += host.matcher.connect(block)
             self.tell_of_the_funding(host)
+        self.settle()
 
     def tell_of_the_funding(self, host: Host) -> None:
         """What the channel would say: the funding is spent in a block."""

@@ -51,6 +51,8 @@ class DeadlinePolicy(Record):
     """G: how long after its expiry an offered HTLC may linger before the channel fails."""
     fulfilled_deadline: CltvDelta = CltvDelta(18)
     """2R+G+S: how long before its expiry a received HTLC that we fulfilled must be gone."""
+    security_delay: CltvDelta = CltvDelta(18)
+    """Within how many blocks the HTLCs of a revoked commitment are to be taken, at whatever fee (BOLT 5)."""
     max_htlc_cltv: CltvDelta = CltvDelta(2016)
     forget_unconfirmed_after: CltvDelta = CltvDelta(2016)
     resolved_depth: CltvDelta = CltvDelta(100)

@@ -34,7 +34,15 @@ SEGWIT_WEIGHT = 2
 FEE_INPUT_AND_CHANGE_WEIGHT = 4 * 41 + 108 + 4 * 43
 """About what it adds to an HTLC transaction that the wallet pays for it: a coin and its change."""
 
-_DEADLINED = (Purpose.HTLC_TIMEOUT, Purpose.HTLC_SUCCESS, Purpose.TAKE_BACK, Purpose.CLAIM)
+_DEADLINED = (
+    Purpose.HTLC_TIMEOUT,
+    Purpose.HTLC_SUCCESS,
+    Purpose.TAKE_BACK,
+    Purpose.CLAIM,
+    Purpose.PUNISH_TO_LOCAL,
+    Purpose.PUNISH_HTLC,
+    Purpose.PUNISH_SECOND_STAGE,
+)
 
 
 def claim_all(state: Onchain, env: Env) -> Step[Onchain]:
@@ -111,22 +119,39 @@ def _at_feerate(state: Onchain, ending: Ending, matter: Matter, feerate: Feerate
         return _by_htlc_tx(state, ending, matter, feerate)
     spend = matter.spend_with(state.preimage_for(matter))
     assert spend is not None, "only what is due is claimed"
-    tx = swept(matter.outpoint, spend, state.destination, feerate)
+    fee = fee_at(feerate, weight_of_sweep(matter.outpoint, spend, state.destination))
+    return claimed_by_spend(state, ending, matter, fee)
+
+
+def claimed_by_spend(state: Onchain, ending: Ending, matter: Matter, fee_sat: Sat) -> Claim | None:
+    """The transaction that takes an output with one signature of ours, or None if nothing would be left of it."""
+    spend = matter.spend_with(state.preimage_for(matter))
+    assert spend is not None, "only what is due is claimed"
+    tx = _sweep(matter.outpoint, spend, state.destination, fee_sat)
     if tx is None:
         return None
-    sign = SignSpend(ending.close.params.key_index, matter.per_commitment_point, spend)
+    secret = None if matter.punished is None else matter.punished.per_commitment_secret
+    sign = SignSpend(ending.close.params.key_index, matter.per_commitment_point, spend, per_commitment_secret=secret)
     return _decided(ending, matter, tx, (sign,))
+
+
+def weight_of_sweep(outpoint: OutPoint, spend: Spend, destination: bytes) -> int:
+    """Of the transaction that takes one output to our wallet, with the longest signature."""
+    empty = sweep_tx(((outpoint, spend),), (TxOut(Sat(0), destination),))
+    witness = 0 if spend.signer is Signer.NOBODY and not spend.rest else SEGWIT_WEIGHT
+    return 4 * len(empty.base) + witness + spend.weight - INPUT_WEIGHT
 
 
 def swept(outpoint: OutPoint, spend: Spend, destination: bytes, feerate_per_kw: FeeratePerKw) -> Tx | None:
     """The transaction that takes one output to our wallet, or None if nothing would be left of it."""
-    empty = sweep_tx(((outpoint, spend),), (TxOut(Sat(0), destination),))
-    witness = 0 if spend.signer is Signer.NOBODY and not spend.rest else SEGWIT_WEIGHT
-    fee = fee_at(feerate_per_kw, 4 * len(empty.base) + witness + spend.weight - INPUT_WEIGHT)
-    left = Sat(spend.amount_sat - fee)
+    return _sweep(outpoint, spend, destination, fee_at(feerate_per_kw, weight_of_sweep(outpoint, spend, destination)))
+
+
+def _sweep(outpoint: OutPoint, spend: Spend, destination: bytes, fee_sat: Sat) -> Tx | None:
+    left = Sat(spend.amount_sat - fee_sat)
     if left < dust_limit(destination):
         return None
-    return empty.but(outputs=(TxOut(left, destination),))
+    return sweep_tx(((outpoint, spend),), (TxOut(left, destination),))
 
 
 def _by_htlc_tx(state: Onchain, ending: Ending, matter: Matter, feerate: FeeratePerKw) -> Claim | Tell | None:

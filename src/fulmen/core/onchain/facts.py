@@ -7,6 +7,7 @@ from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.commitments.close import ChannelAtClose, KnownPreimage
+from fulmen.core.commitments.htlcs import Htlc
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.onchain.state import Claim, Ending, GivenUp, Onchain, Taken
@@ -29,6 +30,7 @@ class CloseSeen(Fact):
     tx: bytes
     block: Block
     kind: Kind
+    revoked: tuple[Htlc, ...] = ()
 
 
 class CloseUndone(Fact):
@@ -102,7 +104,7 @@ def _ours_withdrawn(state: Onchain, _: OursWithdrawn) -> Onchain:
 
 @evolves(CloseSeen)
 def _close_seen(state: Onchain, fact: CloseSeen) -> Onchain:
-    ending = Ending(fact.close, fact.tx, fact.block, fact.kind)
+    ending = Ending(fact.close, fact.tx, fact.block, fact.kind, fact.revoked)
     known = fact.close.preimages
     received = [*state.preimages, *(one for one in known if one.key.direction is RECEIVED)]
     fulfilled = [*state.fulfilled, *(one.key for one in known if one.key.direction is not RECEIVED)]

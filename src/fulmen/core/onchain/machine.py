@@ -8,7 +8,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Malformed, Refused
 from fulmen.core.base.funds import FeeAttached, FeeRefused, ScriptGiven
 from fulmen.core.base.machine import Address, Event, Faulted, Lull, Step, Story, Topic, Undelivered
-from fulmen.core.base.mount import Mount
+from fulmen.core.base.mount import Informed, Mount
 from fulmen.core.base.outer import (
     ChainRewound,
     HeightReached,
@@ -21,6 +21,7 @@ from fulmen.core.base.outer import (
     WantPublished,
     WantSpendWatch,
 )
+from fulmen.core.base.stretch import Stretch
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.commitments.building import build
@@ -31,6 +32,8 @@ from fulmen.core.commitments.close import (
     CommitmentPublished,
     CommitmentWithdrawn,
 )
+from fulmen.core.commitments.htlcs import Htlc
+from fulmen.core.commitments.revoked import kept_of, revoked_htlcs
 from fulmen.core.onchain.claims import claim_all, detach, outpoint_of, voided, with_fee
 from fulmen.core.onchain.classify import Kind, kind_of
 from fulmen.core.onchain.facts import (
@@ -48,7 +51,9 @@ from fulmen.core.onchain.fates import learn_preimages, tell_dead
 from fulmen.core.onchain.lifting import child_of, lift
 from fulmen.core.onchain.local_close import second_stage_in
 from fulmen.core.onchain.matters import Purpose
+from fulmen.core.onchain.raising import raise_all
 from fulmen.core.onchain.resolution import resolve
+from fulmen.core.onchain.revoked_close import revoked_number, second_stage_of_cheat_in
 from fulmen.core.onchain.showing import view
 from fulmen.core.onchain.state import Claim, Onchain, SecondStage, Taken, initial
 
@@ -92,8 +97,16 @@ def on_commitment_withdrawn(state: Onchain, _event: CommitmentWithdrawn, _env: E
     return step.act(*voided(state, step.state))
 
 
+@onchain.on(Informed)
+def on_informed(state: Onchain, informed: Informed, env: Env) -> Step[Onchain]:
+    """The funding is spent by an old commitment of the peer: the HTLCs that were kept of it come with the news."""
+    event = informed.event
+    assert isinstance(event, ChannelSpent)
+    return on_channel_spent(state, event, env, revoked_htlcs(state.channel_id, informed.rows[0]))
+
+
 @onchain.on(ChannelSpent)
-def on_channel_spent(state: Onchain, event: ChannelSpent, env: Env) -> Step[Onchain]:
+def on_channel_spent(state: Onchain, event: ChannelSpent, env: Env, revoked: tuple[Htlc, ...] = ()) -> Step[Onchain]:
     """The funding is spent in a block: find out by what, and take what is ours."""
     step = Step(state)
     before = state.ending
@@ -101,7 +114,7 @@ def on_channel_spent(state: Onchain, event: ChannelSpent, env: Env) -> Step[Onch
         return step
     tx = _parsed(event.tx)
     kind = kind_of(event.close, tx)
-    step.fact(CloseSeen(event.close, event.tx, event.block, kind))
+    step.fact(CloseSeen(event.close, event.tx, event.block, kind, revoked if kind is Kind.REVOKED else ()))
     about = {"channel_id": state.channel_id.hex(), "txid": tx.txid[::-1].hex(), "kind": kind.value}
     step.act(*voided(state, step.state), Story(Address("channel", state.channel_id), "closed on the chain", about))
     if kind in _ALARMS:
@@ -145,7 +158,7 @@ def on_output_spent(state: Onchain, event: OutputSpent, _env: Env) -> Step[Oncha
     step = learn_preimages(state, tx)
     if event.block is None:
         return step
-    found = second_stage_in(matter, tx)
+    found = second_stage_in(matter, tx) or second_stage_of_cheat_in(matter, tx)
     taken = Taken(event.outpoint, tx.txid, event.block, None if found is None else SecondStage(*found))
     if state.taken_by.get(event.outpoint) != taken:
         step.fact(OutputTaken(taken))
@@ -244,6 +257,14 @@ def on_undelivered(state: Onchain, event: Undelivered, _env: Env) -> Step[Onchai
 # -- the machine ------------------------------------------------------------------------------------------------------
 
 
+def needs(event: Event) -> tuple[Stretch, ...]:
+    """What was kept of the HTLCs of a commitment that the peer has revoked, when one is in a block."""
+    if not isinstance(event, ChannelSpent):
+        return ()
+    number = revoked_number(event.close, event.tx)
+    return () if number is None else (kept_of(event.close.params.channel_id, number),)
+
+
 def decide(state: Onchain, event: Event, env: Env) -> Step[Onchain]:
     """Hand an event to its handler; what is over hears nothing any more.
 
@@ -295,7 +316,7 @@ def _go_on(state: Onchain, env: Env) -> Step[Onchain]:
     """Whatever time and news have made possible: take outputs, tell owners, be done."""
     if state.ending is None:
         return lift(state, env)
-    step = claim_all(state, env)
+    step = claim_all(state, env).then(partial(raise_all, env=env))
     return step.then(partial(tell_dead, env=env)).then(partial(resolve, env=env))
 
 
@@ -312,6 +333,7 @@ MOUNT = Mount(
     decide=decide,
     wants=wants,
     view=view,
+    needs=needs,
     ended=_is_idle,
     takes_frozen=lambda _state, _event: True,
 )

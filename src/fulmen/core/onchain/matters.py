@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from fulmen.core.base.ids import OutPoint, Point, Preimage, Signature
+from fulmen.core.base.ids import OutPoint, Point, Preimage, Secret, Signature
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Sat
@@ -35,6 +35,12 @@ class Purpose(enum.Enum):
     """We received it, on the peer's commitment: ours with the preimage."""
     SECOND_STAGE = "second stage"
     """The output of an HTLC transaction of ours, after a delay."""
+    PUNISH_TO_LOCAL = "to_local of a revoked commitment"
+    """The balance of a cheater, ours by the revocation key."""
+    PUNISH_HTLC = "HTLC of a revoked commitment"
+    """Offered or received, ours by the revocation key."""
+    PUNISH_SECOND_STAGE = "second stage of a revoked commitment"
+    """The output of an HTLC transaction of a cheater, ours by the revocation key."""
     ANCHOR = "anchor"
     """Ours, by which we lift the fee of our commitment."""
     WATCH = "watched"
@@ -60,6 +66,17 @@ class HtlcTx(Record):
     to_self_delay: int
 
 
+class Punished(Record):
+    """What takes an output of a commitment that the peer has revoked."""
+
+    per_commitment_secret: Secret
+    """As the peer revealed it."""
+    delayed_script: bytes
+    """Of `to_local` and of the second stages."""
+    to_self_delay: int
+    """How long the cheater has to wait for either."""
+
+
 class Matter(Record):
     """An output that matters."""
 
@@ -78,6 +95,7 @@ class Matter(Record):
     csv: int = 0
     """For `CLAIM`: how many blocks it waits."""
     htlc_tx: HtlcTx | None = None
+    punished: Punished | None = None
 
     def spend_with(self, preimage: Preimage | None) -> Spend | None:
         """How one signature of ours takes it, now that we know this preimage; None if that is not the way."""
@@ -108,6 +126,8 @@ class Spent(Record):
     close: ChannelAtClose
     tx: Tx
     block: Block
+    revoked: tuple[Htlc, ...] = ()
+    """What was kept of its HTLCs, if it is a commitment that the peer has revoked."""
 
 
 def htlcs_of(close: ChannelAtClose) -> tuple[Htlc, ...]:

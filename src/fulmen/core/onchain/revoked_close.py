@@ -1,69 +1,148 @@
-"""The peer published a commitment that it had revoked: the alarm goes off, and we take what is ours in any case.
+"""The peer published a commitment that it had revoked: everything in it is ours, by the secret that it had to reveal.
 
-BOLT 5, "Revoked Transaction Close Handling". Here are the outputs that pay us without any penalty: our `to_remote`,
-and HTLCs that were in the revoked commitment and still are in one that is not. All other outputs are watched for
-preimages; the peer's own part waits for its penalty under `to_self_delay`.
+BOLT 5, "Revoked Transaction Close Handling". Its balance and its HTLCs go to the revocation key at once, and so does
+the output of every HTLC transaction with which it got ahead of us: that one waits for `to_self_delay` as well. Each
+output is taken by a transaction of its own: what the cheater spends first takes nothing else with it.
 """
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import OFFERED, Point
-from fulmen.core.base.units import sat_floor
+from collections.abc import Iterator
+
+from fulmen.core.base.faults import Malformed
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, OutPoint, Secret
+from fulmen.core.base.units import BlockHeight, Sat, sat_floor
 from fulmen.core.bitcoin.script import p2wsh
-from fulmen.core.bitcoin.transaction import TxOut
+from fulmen.core.bitcoin.transaction import Tx, TxOut, parse_tx
 from fulmen.core.commitments.building import channel_factor
+from fulmen.core.commitments.close import ChannelAtClose
+from fulmen.core.commitments.htlcs import Htlc
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.crypto.shachain import index_of
-from fulmen.core.onchain.matters import Matter, Spent, htlcs_of
+from fulmen.core.onchain.matters import Matter, Punished, Purpose, Spent, htlcs_of
 from fulmen.core.onchain.remote_close import matters_among
 from fulmen.core.onchain.unknown_close import to_remote_in, watched
 from fulmen.core.transactions.commitment import CommitmentOutput, Role
 from fulmen.core.transactions.formats import format_named
-from fulmen.core.transactions.keys import commitment_keys
+from fulmen.core.transactions.keys import CommitmentKeys, commitment_keys
 from fulmen.core.transactions.numbers import commitment_number_of
-from fulmen.core.transactions.scripts import HtlcScripts
+from fulmen.core.transactions.scripts import HtlcScripts, to_local_script
+from fulmen.core.transactions.spending import punish_htlc, punish_second_stage, punish_to_local
+
+
+def revoked_number(close: ChannelAtClose, raw: bytes) -> int | None:
+    """The number of a commitment that the peer has revoked, if this transaction may be one."""
+    try:
+        number = commitment_number_of(parse_tx(raw), channel_factor(close.params))
+    except Malformed:
+        return None
+    return number if number is not None and number < close.remote.number else None
 
 
 def matters_of_revoked(spent: Spent) -> tuple[Matter, ...]:
-    """What of a revoked commitment is ours without a penalty, and what has to be watched."""
-    point = revoked_point(spent)
-    outputs = (*to_remote_in(spent), *_htlcs_in(spent, point))
-    return (*matters_among(spent, outputs, point), *watched(spent, {output.vout: True for output in outputs}))
+    """All of a revoked commitment: our balance as ever, the rest by the revocation key."""
+    secret = revealed_secret(spent)
+    params = spent.close.params
+    keys = commitment_keys(params.remote.basepoints, params.local.basepoints, point_of(secret))
+    # One script stands in `to_local` and in the output of both HTLC transactions (BOLT 3).
+    delayed = to_local_script(keys.revocationpubkey, params.local.to_self_delay, keys.owner_delayedpubkey)
+    punished = Punished(secret, delayed, params.local.to_self_delay)
+    found = [*matters_among(spent, to_remote_in(spent), keys.per_commitment_point)]
+    for output in _to_local_in(spent, delayed):
+        spend = punish_to_local(output)
+        found.append(_matter(spent, Purpose.PUNISH_TO_LOCAL, output, keys).but(spend=spend, punished=punished))
+    for output in _htlcs_in(spent, keys):
+        spend = punish_htlc(output, keys.revocationpubkey)
+        found.append(_matter(spent, Purpose.PUNISH_HTLC, output, keys).but(spend=spend, punished=punished))
+    return (*found, *watched(spent, {matter.outpoint.vout: True for matter in found}))
 
 
-def revoked_point(spent: Spent) -> Point:
-    """The peer's per-commitment point of the revoked commitment, from the secret that it had to show."""
+def revealed_secret(spent: Spent) -> Secret:
+    """The per-commitment secret of the revoked commitment, as the peer revealed it."""
     number = commitment_number_of(spent.tx, channel_factor(spent.close.params))
     assert number is not None, "only a transaction with the number of a revoked commitment is taken for one"
-    return point_of(spent.close.revoked.lookup(index_of(number)))
+    return spent.close.revoked.lookup(index_of(number))
 
 
-def _htlcs_in(spent: Spent, point: Point) -> tuple[CommitmentOutput, ...]:
-    """The living HTLCs that the revoked commitment holds as well, known by their scripts and amounts."""
-    params = spent.close.params
-    keys = commitment_keys(params.remote.basepoints, params.local.basepoints, point)
+def second_stage_of_cheat(matter: Matter, outpoint: OutPoint, amount_sat: Sat, height: BlockHeight) -> Matter:
+    """The output of an HTLC transaction that the cheater got into a block of this height.
+
+    BOLT 5: "MUST *resolve* the _remote node's HTLC-timeout transaction_ by spending it using the revocation private
+    key"; likewise its HTLC-success transaction.
+    """
+    punished = matter.punished
+    assert punished is not None
+    spend = punish_second_stage(amount_sat, punished.delayed_script)
+    return Matter(
+        Purpose.PUNISH_SECOND_STAGE,
+        outpoint,
+        amount_sat,
+        spend.script_pubkey,
+        height,
+        matter.per_commitment_point,
+        spend=spend,
+        punished=punished,
+    )
+
+
+def _matter(spent: Spent, purpose: Purpose, output: CommitmentOutput, keys: CommitmentKeys) -> Matter:
+    outpoint = OutPoint(spent.tx.txid, output.vout)
+    script, point = output.script_pubkey, keys.per_commitment_point
+    return Matter(purpose, outpoint, output.amount_sat, script, spent.block.height, point, output)
+
+
+def _to_local_in(spent: Spent, delayed: bytes) -> Iterator[CommitmentOutput]:
+    script = p2wsh(delayed)
+    for vout, output in enumerate(spent.tx.outputs):
+        if output.script_pubkey == script:
+            yield CommitmentOutput(Role.TO_LOCAL, vout, output.amount_sat, script, delayed)
+
+
+def _htlcs_in(spent: Spent, keys: CommitmentKeys) -> Iterator[CommitmentOutput]:
+    """Its HTLCs, known by their scripts and amounts: first those that still live, then those that are only kept.
+
+    Among HTLCs of one hash, amount and expiry it does not matter which is which, but that the living ones are found.
+    """
     csv = format_named(spent.close.funding.format).csv
     scripts = HtlcScripts(keys.revocationpubkey, keys.owner_htlcpubkey, keys.other_htlcpubkey, csv)
     at: dict[TxOut, list[int]] = {}
     for vout, output in enumerate(spent.tx.outputs):
         at.setdefault(output, []).append(vout)
-    found = []
-    for htlc in htlcs_of(spent.close):
-        ours = htlc.key.direction is OFFERED
-        script = scripts.received(htlc.payment_hash, htlc.cltv_expiry) if ours else scripts.offered(htlc.payment_hash)
-        vouts = at.get(TxOut(sat_floor(htlc.amount_msat), p2wsh(script)))
-        if vouts:
-            vout = vouts.pop(0)
-            found.append(
-                CommitmentOutput(
-                    Role.RECEIVED_HTLC if ours else Role.OFFERED_HTLC,
-                    vout,
-                    spent.tx.outputs[vout].amount_sat,
-                    spent.tx.outputs[vout].script_pubkey,
-                    script,
-                    htlc.key,
-                    htlc.cltv_expiry,
-                    htlc.payment_hash,
-                )
+    seen: dict[HtlcKey, bool] = {}
+    for htlc in (*htlcs_of(spent.close), *spent.revoked):
+        if htlc.key in seen:
+            continue
+        seen[htlc.key] = True
+        script = _script_of(scripts, htlc)
+        output = TxOut(sat_floor(htlc.amount_msat), p2wsh(script))
+        if at.get(output):
+            yield CommitmentOutput(
+                Role.RECEIVED_HTLC if htlc.key.direction is OFFERED else Role.OFFERED_HTLC,
+                at[output].pop(0),
+                output.amount_sat,
+                output.script_pubkey,
+                script,
+                htlc.key,
+                htlc.cltv_expiry,
+                htlc.payment_hash,
             )
-    return tuple(found)
+
+
+def _script_of(scripts: HtlcScripts, htlc: Htlc) -> bytes:
+    if htlc.key.direction is RECEIVED:
+        return scripts.offered(htlc.payment_hash)
+    return scripts.received(htlc.payment_hash, htlc.cltv_expiry)
+
+
+def second_stage_of_cheat_in(matter: Matter, tx: Tx) -> tuple[int, Sat] | None:
+    """Which output of a transaction that took an HTLC of a revoked commitment is its second stage, if it has one.
+
+    Our signature binds the cheater's HTLC transaction's one output to the place of its input (SIGHASH_SINGLE).
+    """
+    if matter.purpose is not Purpose.PUNISH_HTLC or matter.punished is None:
+        return None
+    place = next((at for at, spent in enumerate(tx.inputs) if spent.outpoint == matter.outpoint), None)
+    if place is None or place >= len(tx.outputs):
+        return None
+    output = tx.outputs[place]
+    return (place, output.amount_sat) if output.script_pubkey == p2wsh(matter.punished.delayed_script) else None

@@ -17,12 +17,12 @@ from fulmen.core.onchain.classify import Kind
 from fulmen.core.onchain.local_close import matters_of_local, second_stage
 from fulmen.core.onchain.matters import Matter, Spent, htlcs_of
 from fulmen.core.onchain.remote_close import matters_of_remote
-from fulmen.core.onchain.revoked_close import matters_of_revoked
+from fulmen.core.onchain.revoked_close import matters_of_revoked, second_stage_of_cheat
 from fulmen.core.onchain.unknown_close import matters_of_unknown
 
 
 class SecondStage(Record):
-    """The output of an HTLC transaction of ours that is in a block."""
+    """The output of an HTLC transaction that is in a block: of ours, or of a cheater."""
 
     vout: int
     amount_sat: Sat
@@ -70,6 +70,8 @@ class Ending(Record, dict=True):
     tx: bytes
     block: Block
     kind: Kind
+    revoked: tuple[Htlc, ...] = ()
+    """What was kept of the HTLCs of a revoked commitment, but for those that live on in later ones."""
 
     @cached_property
     def txid(self) -> Txid:
@@ -79,7 +81,7 @@ class Ending(Record, dict=True):
     @cached_property
     def matters(self) -> tuple[Matter, ...]:
         """Its outputs that matter to us."""
-        spent = Spent(self.close, parse_tx(self.tx), self.block)
+        spent = Spent(self.close, parse_tx(self.tx), self.block, self.revoked)
         if self.kind is Kind.LOCAL:
             return matters_of_local(spent)
         if self.kind is Kind.REMOTE:
@@ -119,7 +121,7 @@ class Onchain(Record, dict=True):
 
     @cached_property
     def matters(self) -> dict[OutPoint, Matter]:
-        """All outputs that matter now: of the commitment, and of our HTLC transactions in blocks."""
+        """All outputs that matter now: of the commitment, and of HTLC transactions in blocks."""
         if self.ending is None:
             return {}
         found = {matter.outpoint: matter for matter in self.ending.matters}
@@ -127,7 +129,8 @@ class Onchain(Record, dict=True):
             first = found.get(taken.outpoint)
             if first is not None and taken.second_stage is not None:
                 outpoint = OutPoint(taken.txid, taken.second_stage.vout)
-                found[outpoint] = second_stage(first, outpoint, taken.second_stage.amount_sat, taken.block.height)
+                stage = second_stage_of_cheat if first.punished is not None else second_stage
+                found[outpoint] = stage(first, outpoint, taken.second_stage.amount_sat, taken.block.height)
         return found
 
     @cached_property

@@ -5,7 +5,7 @@ Signatures are made again on retransmission, not stored, so every request can be
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import Point, Preimage, Signature
+from fulmen.core.base.ids import Point, Preimage, Secret, Signature
 from fulmen.core.base.outer import SignRequest
 from fulmen.core.base.units import Sat
 from fulmen.core.commitments.view import CommitmentView
@@ -64,6 +64,8 @@ class SignSpend(SignRequest):
     spend: Spend
     index: int = 0
     """Which input of the transaction it is."""
+    per_commitment_secret: Secret | None = None
+    """The peer's, of a commitment that it has revoked: for the revocation key."""
 
 
 class SignHtlcTx(SignRequest):

@@ -13,9 +13,9 @@ from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
 from fulmen.core.signer.requests import SignClosing, SignHtlcTx, SignSpend
 from fulmen.core.transactions.formats import format_named
 from fulmen.core.transactions.funding import funding_digest, funding_witness
-from fulmen.core.transactions.keys import derive_secret
+from fulmen.core.transactions.keys import derive_revocation_secret, derive_secret
 from fulmen.core.transactions.scripts import anchor_script
-from fulmen.core.transactions.spending import Signer, Spend, htlc_tx_witness, owner_htlc_digest
+from fulmen.core.transactions.spending import Signer, htlc_tx_witness, owner_htlc_digest
 
 
 class WillNotSign(Refused):
@@ -91,18 +91,22 @@ def sign_spend(request: SignSpend, tx: Tx, secrets: ChannelSecrets) -> Tx:
     spend = request.spend
     if spend.signer is Signer.NOBODY:
         return tx.with_witness(request.index, *spend.witness(None))
-    secret = _spending_secret(spend, request.per_commitment_point, secrets)
+    secret = _spending_secret(request, secrets)
     signature = sign_ecdsa(secret, spend.digest(tx, request.index))
     return tx.with_witness(request.index, *spend.witness(signature))
 
 
-def _spending_secret(spend: Spend, per_commitment_point: Point, secrets: ChannelSecrets) -> Secret:
+def _spending_secret(request: SignSpend, secrets: ChannelSecrets) -> Secret:
+    spend, per_commitment_point = request.spend, request.per_commitment_point
     if spend.signer is Signer.PAYMENT:
         return secrets.payment
     if spend.signer is Signer.DELAYED_PAYMENT:
         return derive_secret(secrets.delayed, per_commitment_point)
     if spend.signer is Signer.HTLC:
         return derive_secret(secrets.htlc, per_commitment_point)
+    # Whose per-commitment secret is known to us has revoked; of a commitment of ours nobody asks for it here.
+    if spend.signer is Signer.REVOCATION and request.per_commitment_secret is not None:
+        return derive_revocation_secret(secrets.revocation, request.per_commitment_secret)
     # The funding key moves all of the channel's money: on its own it signs for our anchor and for nothing else.
     if spend.signer is Signer.FUNDING and spend.script_code == anchor_script(point_of(secrets.funding)):
         return secrets.funding
