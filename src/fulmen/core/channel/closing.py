@@ -248,14 +248,22 @@ def closing_tx(channel: Channel, fee: Sat, *, without_ours: bool = False, withou
 
 
 def variants(channel: Channel, fee: Sat) -> tuple[Tx, ...]:
-    """The transactions a peer may have signed at a fee: the one we would, and those without one's own output.
+    """The transactions a peer may have signed at a fee: the one we would, and those it may leave an output out of.
 
-    "if the `signature` is not valid for either variant of closing transaction"
+    "if the `signature` is not valid for either variant of closing transaction". The peer may give up its own output
+    (BOLT 3: "MAY eliminate its own output"); ours it may leave out only where that is dust to it, or it could burn all
+    that we have in the channel as fee.
     """
+    leave_out: list[dict[str, bool]] = [{}, {"without_theirs": True}]
+    totals, terms = channel.local.totals, channel.terms
+    ours = sat_floor(totals.local_msat) - (fee if terms.is_opener else 0)
+    # "MUST remove any output below its own `dust_limit_satoshis`."
+    if ours < terms.remote.dust_limit_sat:
+        leave_out.append({"without_ours": True})
     found: list[Tx] = []
-    for leave_out in ({}, {"without_theirs": True}, {"without_ours": True}):
+    for left_out in leave_out:
         try:
-            tx = closing_tx(channel, fee, **leave_out)
+            tx = closing_tx(channel, fee, **left_out)
         except (FeeAboveBalance, ClosesToNothing):
             continue
         if tx not in found:

@@ -177,6 +177,27 @@ def test_a_variant_without_the_signers_own_output_is_good_as_well() -> None:
     assert step.state.agreed is not None and step.state.agreed.tx == variants(channel, fee)[1].serialize()
 
 
+def test_a_close_that_leaves_our_output_out_is_no_good() -> None:
+    """Else the peer could burn our whole balance as the fee, alone or together with a miner."""
+    for name, env, other in (("bob", BOB, "alice"), ("alice", ALICE, "bob")):
+        channel = drained_channel(name)
+        fee = fee_limits(channel, env)[1]
+        robbed = sign_closing(channel, closing_tx(channel, fee, without_ours=True))
+        message = ClosingSigned(CHANNEL_ID, fee, signing.sign_closing(robbed, keys_of(other)._of(7)))
+        (check,) = checks(channel, MessageReceived(message), env)
+        assert not check.holds()
+
+
+def test_our_output_may_be_left_out_where_the_peer_calls_it_dust() -> None:
+    channel = drained_channel("bob")
+    totals = channel.local.totals.but(local_msat=Msat(500_000), remote_msat=Msat(999_500_000))
+    remote = channel.terms.remote.but(dust_limit_sat=Sat(501))
+    poor = channel.but(local=channel.local.but(totals=totals), params=channel.terms.but(remote=remote))
+    assert [len(tx.outputs) for tx in variants(poor, Sat(1000))] == [2, 1, 1]
+    rich = poor.but(params=channel.terms.but(remote=remote.but(dust_limit_sat=Sat(500))))
+    assert [len(tx.outputs) for tx in variants(rich, Sat(1000))] == [2, 1]
+
+
 def test_a_signature_on_anything_else_is_no_good() -> None:
     channel = drained_channel("bob")
     fee = fee_limits(channel, BOB)[1]
