@@ -137,6 +137,13 @@ class FeerateOutOfRange(ChannelFault):
     section = "Updating Fees"
 
 
+class TooManyFeeChanges(ChannelFault):
+    """Too many feerates were proposed and none made irrevocable."""
+
+    section = "Updating Fees"
+    remedy_due = Remedy.WARN_AND_CLOSE
+
+
 # -- dance
 
 

@@ -6,7 +6,7 @@ BOLT 2, "Adding an HTLC", "Removing an HTLC", "Updating Fees".
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import OFFERED, RECEIVED, ChannelId, HtlcKey
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
 from fulmen.core.base.machine import Event, Step, Tell, Topic
 from fulmen.core.base.outer import Send
 from fulmen.core.base.units import LOCKTIME_THRESHOLD, FeeratePerKw
@@ -24,6 +24,7 @@ from fulmen.core.channel.faults import (
     HtlcUnknown,
     NotTheFeePayer,
     PreimageMismatch,
+    TooManyFeeChanges,
     TooManyHtlcs,
     TooMuchInFlight,
 )
@@ -50,7 +51,8 @@ from fulmen.core.wire.messages.updates import (
 )
 
 BADONION = 0x8000
-NO_CHANNEL = ChannelId(bytes(32))
+MAX_FEE_CHANGES = 32
+"""How many feerates of the peer's may wait to become irrevocable: alone of all updates, they have no other bound."""
 
 adds = Topic()
 settlements = Topic()
@@ -97,7 +99,7 @@ def on_offer_htlc(channel: Channel, event: OfferHtlc, env: Env) -> Step[Channel]
 def refuse_offer(channel: Channel, event: OfferHtlc, _env: Env) -> Step[Channel]:
     """In every state that takes no new HTLC: say so to whoever offered."""
     known = _offer_of(channel, event)
-    channel_id = channel.params.channel_id if channel.params is not None else NO_CHANNEL
+    channel_id = channel.channel_id
     if known is not None:
         return Step(channel).act(Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel_id, OFFERED, known.id))))
     return Step(channel).act(Tell(event.owner, OfferRefused(event.ref, channel_id, "ChannelClosed")))
@@ -293,11 +295,14 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
 
     Raises:
         NotTheFeePayer, FeerateOutOfRange, CannotAfford: the peer broke BOLT 2.
+        TooManyFeeChanges: it broke our bound on what it may cost us (law 7).
     """
     limits = env.policy.commitment
     # "The node _not responsible_ for paying the Bitcoin fee: MUST NOT send `update_fee`."
     if channel.terms.is_opener:
         raise NotTheFeePayer(feerate_per_kw=msg.feerate_per_kw)
+    if len(channel.remote_log.fees) >= MAX_FEE_CHANGES:
+        raise TooManyFeeChanges(feerate_per_kw=msg.feerate_per_kw)
     if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= limits.feerate_max_per_kw:
         raise FeerateOutOfRange(feerate_per_kw=msg.feerate_per_kw)
     if msg.feerate_per_kw > channel.local_pending.feerate_per_kw and (

@@ -21,6 +21,7 @@ from fulmen.core.channel.facts import LocalProposed, PreimageLearned, RemoteProp
 from fulmen.core.channel.limits import spendable_msat
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
+from fulmen.core.channel.updates import MAX_FEE_CHANGES
 from fulmen.core.commitments.htlcs import Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.messages.updates import (
@@ -112,6 +113,16 @@ def test_a_feerate_that_the_opener_cannot_pay_is_refused() -> None:
     channel = channel.but(local_pending=channel.local_pending.but(totals=poor))
     with pytest.raises(faults.CannotAfford):
         heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(20_000)))
+
+
+def test_feerates_that_never_become_irrevocable_do_not_pile_up() -> None:
+    """A peer that proposes and proposes would grow our memory and its own signed state without end."""
+    channel = a_normal_channel("bob")
+    for number in range(MAX_FEE_CHANGES):
+        channel = heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(1000 + number % 2))).state
+    with pytest.raises(faults.TooManyFeeChanges) as caught:
+        heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(1000)))
+    assert caught.value.remedy is Remedy.WARN_AND_CLOSE, "a new connection forgets them"
 
 
 def test_more_htlcs_than_we_accept_are_refused() -> None:
@@ -208,6 +219,13 @@ def test_the_same_offer_twice_is_one_htlc() -> None:
 )
 def test_an_offer_that_the_channel_cannot_carry_is_refused_with_its_reason(amount_msat: int, why: str) -> None:
     assert refused(a_normal_channel("alice"), an_offer(amount_msat)) == why
+
+
+def test_a_refusal_names_the_channel_even_where_nothing_is_left_of_it() -> None:
+    """Else a circuit that resumes after its channel has become cold takes the answer for that of another one."""
+    (told,) = decide(Channel(channel_id=CHANNEL_ID), an_offer(1000), ALICE).actions
+    assert isinstance(told, Tell) and isinstance(told.event, OfferRefused)
+    assert told.event.channel_id == CHANNEL_ID
 
 
 def test_what_is_shown_as_spendable_can_be_offered_and_not_a_msat_more() -> None:
