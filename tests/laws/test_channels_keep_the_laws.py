@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders.channels import CHANNEL, Outcome
+from tests.builders.channels import CHANNEL, CHANNEL_ID, Outcome, preimage_of
 from tests.laws.channel_family import a_world, channel_of, check_at_rest, check_commitments, outcome, pay
 from tests.laws.world import World, crash_at_every_commit_point
 
 from fulmen.core.base.machine import Lull
+from fulmen.core.base.peers import MessageReceived
 from fulmen.core.channel.state import Link, Phase
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
+from fulmen.core.wire.messages.updates import UpdateFulfillHtlc
 
 FORMATS = (ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name)
 
@@ -36,6 +38,27 @@ def test_a_failed_payment_gives_the_money_back() -> None:
     world.settle()
     check_at_rest(world)
     assert outcome(alice, payment) is Outcome.FAILED
+    assert channel_of(alice).local.totals.local_msat == 600_000_000
+
+
+def test_a_payment_whose_preimage_was_shown_never_fails() -> None:
+    """Law 5, when a peer shows the preimage, leaves before it signs, and comes back to give the HTLC back."""
+    world = a_world()
+    world.settle()
+    alice, bob = world.hosts.values()
+    payment = pay(alice, 3, 10_000_000)
+    while not channel_of(alice).local.totals.offered_count:
+        for one in (alice, bob):
+            one.run([Lull()])
+            one.disk.sync()
+        world.deliver("alice", "bob")
+        world.deliver("bob", "alice")
+    alice.run([(CHANNEL, MessageReceived(UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(3))))])
+    alice.disk.sync()
+    world.cut(alice, bob)
+    world.settle()
+    check_at_rest(world)
+    assert outcome(alice, payment) is Outcome.PAID
     assert channel_of(alice).local.totals.local_msat == 600_000_000
 
 

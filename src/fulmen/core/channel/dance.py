@@ -156,9 +156,14 @@ def _kept_of_revoked(channel: Channel, signed: Commitment) -> list[Keep]:
 
 
 def _irrevocably_failed(channel: Channel, remote_upto: int) -> list[tuple[Add, Remove]]:
+    """The offered HTLCs that failed for good.
+
+    Law 5: one whose preimage the peer has shown did not fail, though it may be given back to us after a reconnection.
+    """
     upto = min(remote_upto, channel.local.remote_upto)
     removes = channel.remote_log.between(0, upto).removes
-    failed = [remove for remove in removes if remove.preimage is None]
+    paid = {known.id for known in channel.learned_preimages}
+    failed = [remove for remove in removes if remove.preimage is None and remove.id not in paid]
     return [(add, remove) for remove in failed if (add := channel.local_log.add(remove.id)) is not None]
 
 
