@@ -268,7 +268,19 @@ def view(channel: Channel) -> LinkView | None:
         previous_forward=channel.previous_forward,
         previous_forward_until=channel.previous_forward_until,
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
+        unfunded=not terms.is_opener
+        and terms.minimum_depth > 0
+        and channel.phase in _UNFUNDED
+        and channel.scid is None,
     )
+
+
+def _is_unfunded(channel: Channel) -> bool:
+    """Whether the peer, whom we do not trust, has yet to pay for the channel that it opened."""
+    terms = channel.terms
+    if terms.is_opener or terms.minimum_depth == 0 or channel.phase is Phase.SPENT:
+        return False
+    return channel.scid is None
 
 
 def initial(key: bytes) -> Channel:

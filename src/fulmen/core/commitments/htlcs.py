@@ -152,3 +152,5 @@ class LinkView(Record):
     """True for a channel type with option_scid_alias: onions must not call it by its real scid (BOLT 2)."""
     disabled: bool = False
     """True if our last `channel_update` says so."""
+    unfunded: bool = False
+    """The peer opened it, and its funding is not yet in a block deep enough: it may never be."""

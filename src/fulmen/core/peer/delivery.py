@@ -18,6 +18,7 @@ from fulmen.core.base.peers import (
     PeerView,
 )
 from fulmen.core.base.record import Record
+from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.peer.connection import opening_address
 from fulmen.core.peer.faults import UnknownRequiredMessage
 from fulmen.core.peer.state import Link, OpeningsChanged, Peer
@@ -62,15 +63,27 @@ def on_open_channel(peer: Peer, _link: Link, msg: OpenChannel, env: Env) -> Step
     opening = msg.temporary_channel_id
     step = Step(peer)
     if opening not in peer.openings:
-        policy = env.policy.opening
-        shown = (seen for seen in env.views.values() if isinstance(seen, PeerView))
-        if (
-            len(peer.openings) >= policy.max_pending_per_peer
-            or sum(seen.openings for seen in shown) >= policy.max_pending
-        ):
+        if _too_many_pending(peer, env):
             return step.act(refusal(peer, opening, "too many channels are being opened"))
         step.fact(OpeningsChanged((*peer.openings, opening)))
     return step.act(Tell(opening_address(peer, opening), MessageReceived(msg)))
+
+
+def _too_many_pending(peer: Peer, env: Env) -> bool:
+    """Whether the peer, or all strangers together, have begun enough without paying for it.
+
+    A channel counts until its funding is in a block: else a peer could make us remember and watch for as many fundings
+    as it can invent (fake channels, 2023). Who has a funded channel is no stranger.
+    """
+    policy = env.policy.opening
+    links = [seen for seen in env.views.values() if isinstance(seen, LinkView)]
+    here = [link for link in links if link.node_id == peer.node_id]
+    if len(peer.openings) + sum(link.unfunded for link in here) >= policy.max_pending_per_peer:
+        return True
+    if any(not link.unfunded for link in here):
+        return False
+    openings = sum(seen.openings for seen in env.views.values() if isinstance(seen, PeerView))
+    return openings + sum(link.unfunded for link in links) >= policy.max_pending
 
 
 @delivery.on(AcceptChannel, FundingCreated)

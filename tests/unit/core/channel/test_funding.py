@@ -24,7 +24,7 @@ from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.channel.funding import ALIAS_BLOCK
 from fulmen.core.channel.state import Channel, Link, Phase
-from fulmen.core.channel.table import decide, wants
+from fulmen.core.channel.table import decide, view, wants
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.messages.opening import ChannelReady
 
@@ -68,6 +68,23 @@ def test_channel_ready_waits_for_the_agreed_depth() -> None:
     third = decide(first.state, HeightReached(block(103)), at(103))
     assert messages(third) == ["ChannelReady"]
     assert third.state.scid == scid(101, 4, 1)
+
+
+def test_a_channel_shows_whether_its_opener_has_yet_to_fund_it() -> None:
+    """What peers may begin without paying is counted by it."""
+
+    def is_unfunded(channel: Channel) -> bool:
+        shown = view(channel)
+        assert shown is not None
+        return shown.unfunded
+
+    accepted = an_unconfirmed_channel("bob")
+    assert is_unfunded(accepted)
+    assert is_unfunded(accepted.but(phase=Phase.FAILED)), "an error does not make room for the next"
+    assert not is_unfunded(confirmed(accepted, tip=103).state)
+    assert not is_unfunded(accepted.but(phase=Phase.SPENT))
+    assert not is_unfunded(an_unconfirmed_channel("alice")), "ours"
+    assert not is_unfunded(a_normal_channel("bob")), "trusted with an unconfirmed funding"
 
 
 @pytest.mark.parametrize("wrong", [{"amount_sat": CAPACITY_SAT - 1}, {"script": b"\x00\x20" + bytes(32)}])

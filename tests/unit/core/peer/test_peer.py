@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders.env import an_env
+from tests.builders.env import POINT, an_env
+from tests.builders.switch import a_link
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Fault, PeerFault, Refused
@@ -36,7 +37,7 @@ from fulmen.core.base.peers import (
 )
 from fulmen.core.base.policy import OpeningPolicy, PeerPolicy, Policy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import Timestamp
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat, Timestamp
 from fulmen.core.peer.delivery import printable
 from fulmen.core.peer.features import CARRIED, offered
 from fulmen.core.peer.state import Peer
@@ -44,6 +45,7 @@ from fulmen.core.peer.table import MOUNT, initial
 from fulmen.core.wire import UnknownMessage, encode
 from fulmen.core.wire.features import OPTION_ANCHORS, Features, optional, required
 from fulmen.core.wire.messages.gossip import GossipTimestampFilter
+from fulmen.core.wire.messages.opening import OpenChannel
 from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
 from fulmen.core.wire.messages.updates import UpdateFee
 
@@ -51,6 +53,10 @@ NODE = NodeId(b"\x03" + bytes(31) + b"\x07")
 CHANNEL, OTHER, OPENING = (ChannelId(bytes([n]) * 32) for n in (1, 2, 3))
 COMMAND = CommandId(bytes(16))
 CHAIN = ChainHash(bytes(31) + b"\x06")
+AN_OPEN = OpenChannel(
+    CHAIN, OPENING, Sat(1_000_000), Msat(0), Sat(354), Msat(10**9), Sat(10_000), Msat(1), FeeratePerKw(1000),
+    CltvDelta(144), 483, POINT, POINT, POINT, POINT, POINT, POINT, 0,
+)  # fmt: skip
 THEIR_INIT = Init(b"", CARRIED.to_bytes(), (CHAIN,))
 
 
@@ -291,6 +297,35 @@ def test_what_a_peer_writes_is_only_shown_where_it_is_printable(data: bytes) -> 
     shown = printable(data)
     assert len(shown) <= 1100
     assert all(32 <= ord(letter) <= 126 or letter == "…" for letter in shown)
+
+
+@pytest.mark.parametrize(
+    ("openings", "links", "strangers", "refused"),
+    [
+        (0, [], 0, False),
+        (1, [], 0, False),
+        (2, [], 0, True),
+        (1, [True], 0, True),
+        (0, [True, True], 0, True),
+        (1, [False, False], 0, False),
+        (0, [], 3, True),
+        (0, [], 2, False),
+        (0, [False], 3, False),
+        (1, [False, True], 3, True),
+    ],
+)
+def test_a_peer_may_begin_a_few_channels_and_all_strangers_together_some_more(
+    openings: int, links: list[bool], strangers: int, refused: bool
+) -> None:
+    """A funding that may never come counts like an opening: it costs the peer nothing and us a watch (law 7)."""
+    policy = Policy(opening=OpeningPolicy(max_pending_per_peer=2, max_pending=3))
+    shown: list[Record] = [a_link(node_id=NODE, unfunded=unfunded) for unfunded in links]
+    shown += [a_link(node_id=NodeId(bytes([2, at]) + bytes(31)), unfunded=True) for at in range(strangers)]
+    env = an_env(chain_hash=CHAIN, policy=policy, views=dict(enumerate(shown)))
+    peer = ready(env=env)
+    peer(*(OpeningStarted(ChannelId(bytes([at]) * 32)) for at in range(10, 10 + openings)))
+    (action,) = peer(AN_OPEN.but(temporary_channel_id=OPENING))
+    assert isinstance(action, Send) is refused
 
 
 def test_gossip_is_handed_on_as_it_came() -> None:
