@@ -268,10 +268,7 @@ def view(channel: Channel) -> LinkView | None:
         previous_forward=channel.previous_forward,
         previous_forward_until=channel.previous_forward_until,
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
-        unfunded=not terms.is_opener
-        and terms.minimum_depth > 0
-        and channel.phase in _UNFUNDED
-        and channel.scid is None,
+        unfunded=_is_unfunded(channel),
     )
 
 
