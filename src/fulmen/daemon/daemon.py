@@ -210,13 +210,19 @@ class Daemon:
         driver.performs(Answer, self._on_answer)
         driver.performs(Notify, self._news.tell)
         driver.performs(GossipReceived, pathfinder.on_gossip)
-        driver.performs(GossipLink, pathfinder.on_link)
+        driver.performs(GossipLink, self._on_link)
         driver.performs(FindRoute, pathfinder.on_find)
         driver.performs(Learn, pathfinder.on_learn)
         driver.on_wants(self._chain_wants)
         driver.on_wants(self._clock.wants_changed)
         driver.on_wants(self._connections.wants_changed)
         driver.on_pressure(self._connections.hold)
+
+    def _on_link(self, action: GossipLink) -> None:
+        # Gossip hears which channels are offline before it hears that their peer came or went: what it has to say
+        # about a channel waits for `channel_reestablish`.
+        self._own_channels.look()
+        self.pathfinder.on_link(action)
 
     def _channels(self) -> Iterator[Channel]:
         for address in self._node.addresses("channel"):

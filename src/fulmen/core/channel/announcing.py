@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat
-from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.announcing import OwnChannel
 
 ANNOUNCED_DEPTH = 6
@@ -39,6 +39,7 @@ def announced(channel: Channel, height: BlockHeight, forward: ForwardPolicy) -> 
         remote_alias=channel.remote_alias,
         local_alias=channel.local_aliases[-1] if channel.local_aliases else None,
         ready=channel.ready_sent and channel.ready_received,
+        online=channel.link is Link.READY,
         closing=channel.phase is not Phase.NORMAL and channel.phase is not Phase.AWAITING_READY,
         htlc_minimum_msat=terms.remote.htlc_minimum_msat,
         # "MUST set this to less than or equal to `max_htlc_value_in_flight_msat` it received from the peer."

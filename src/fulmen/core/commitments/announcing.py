@@ -33,6 +33,8 @@ class OwnChannel(Record, kw_only=True):
     """The name that we gave the peer: a private channel_update of its own bears it."""
     ready: bool = True
     """`channel_ready` was sent and received."""
+    online: bool = True
+    """The peer is there and has said `channel_reestablish`: messages about the channel may flow."""
     closing: bool = False
     """A `shutdown` was sent or received, or the funding is spent."""
     htlc_minimum_msat: Msat

@@ -53,6 +53,8 @@ class Ours:
     """The peer's half, come before we could look at it."""
     sent_half: bool = False
     """Our half went out on this connection."""
+    owes_half: bool = False
+    """It was to go out on this connection, and waits for `channel_reestablish`."""
     update: ChannelUpdate | None = None
     sent_update: bool = False
     """Our private update went out on this connection."""
@@ -133,7 +135,7 @@ class Announcer:
         self._connected[peer] = None
         self._away_since.pop(peer, None)
         for known in self._of(peer):
-            known.sent_half = known.sent_update = False
+            known.sent_half = known.owes_half = known.sent_update = False
 
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
         """A peer is gone."""
@@ -256,7 +258,7 @@ class Announcer:
             if self._may_announce(known.channel) and needed:
                 if known.ours is None:
                     self._ask(b"half" + channel_id, self._unsigned_half(known.channel), asked)
-                elif not known.sent_half and known.theirs is None:
+                elif not known.sent_half and (known.theirs is None or known.owes_half):
                     self._send_half(known, said)
             unsigned = self._update_due(known, now)
             if unsigned is not None:
@@ -313,7 +315,12 @@ class Announcer:
         return signatures_to_make(channel, self._node_id, self._chain_hash)
 
     def _send_half(self, known: Ours, said: Said) -> None:
-        if known.ours is not None and not known.sent_half and known.channel.node_id in self._connected:
+        if known.ours is None or known.sent_half or known.channel.node_id not in self._connected:
+            return
+        # BOLT 2: "MUST wait to receive the other node's `channel_reestablish` message before sending any other messages
+        # for that channel."
+        known.owes_half = not known.channel.online
+        if known.channel.online:
             known.sent_half = True
             said.direct.append((known.channel.node_id, known.ours))
 

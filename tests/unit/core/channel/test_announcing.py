@@ -7,7 +7,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.channel.announcing import announced
-from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.state import Channel, Link, Phase
 
 DEFAULT = ForwardPolicy(fee_base_msat=Msat(7))
 PLACE = scid(100, 1, 0)
@@ -70,3 +70,8 @@ def test_a_channel_without_both_channel_readys_is_not_ready() -> None:
 def test_a_policy_of_its_own_comes_first() -> None:
     own = ForwardPolicy(fee_base_msat=Msat(1))
     assert announced(a_channel(forward=own), BlockHeight(105), DEFAULT).forward == own
+
+
+def test_a_channel_is_online_once_it_is_reestablished():
+    assert announced(a_channel(link=Link.READY), BlockHeight(105), DEFAULT).online
+    assert not announced(a_channel(link=Link.REESTABLISHING), BlockHeight(105), DEFAULT).online

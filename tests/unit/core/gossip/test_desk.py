@@ -416,6 +416,21 @@ def test_after_a_reconnection_a_node_that_lost_the_half_gets_it_again() -> None:
     assert ONE in lost.graph
 
 
+def test_our_half_waits_until_the_peer_has_said_channel_reestablish() -> None:
+    world = World()
+    one, two = world.desk(1), world.desk(2)
+    one.set_channel(own(1, 1, 2, online=False), world.now)
+    world.connect(1, 2)
+    two.set_channel(own(1, 2, 1), world.now)
+    world.run(3)
+    # The other half came meanwhile: ours is the answer to it, and late.
+    assert not any(isinstance(message, AnnouncementSignatures) for message in world.frames(1, 2))
+    one.set_channel(own(1, 1, 2), world.now)
+    world.settle()
+    assert sum(isinstance(message, AnnouncementSignatures) for message in world.frames(1, 2)) == 1
+    assert ONE in two.graph
+
+
 def test_an_unannounced_channel_is_only_spoken_of_to_its_peer() -> None:
     world = two_with_a_channel(announce=False, remote_alias=scid(16_000_000, 0, 7), local_alias=scid(16_000_000, 0, 7))
     world.connect(1, STRANGER)
