@@ -176,7 +176,7 @@ def _over_tcp(
         chain = RpcChain(client, network, _synced(synced_command))
     coins = Coins(chain, os.urandom(16)) if chain is not None else None
     connect = tcp_connect(host.strip("[]"), int(port), NodeId(key), _secret)
-    return Subject(NodeId(key), network, connect, lambda: int(time.time()), time.sleep, coins, operator), chain
+    return Subject(NodeId(key), network, connect, time.time, time.sleep, coins, operator), chain
 
 
 def _secret() -> Secret:

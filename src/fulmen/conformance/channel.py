@@ -138,7 +138,7 @@ class FakeChannel:
         try:
             return sign_commitment(self._remote(pending, self.state.remote_next_point), self._secrets)
         except Fault:
-            return Signature(sign_ecdsa(self._secrets.funding, bytes(31) + b"\x01")), ()
+            return self._nonsense(), ()
 
     def signed(self) -> None:
         """We sent `commitment_signed`."""
@@ -171,11 +171,13 @@ class FakeChannel:
         self._now(ShutdownSent(script))
 
     def closing_signature(self, fee_sat: Sat) -> Signature:
-        """On the closing transaction with this fee."""
+        """On the closing transaction with this fee; where there is none, nonsense."""
+        if self.state.shutdown_sent is None or self.state.shutdown_received is None:
+            return self._nonsense()
         try:
             return sign_closing_tx(sign_closing(self.state, closing_tx(self.state, fee_sat)), self._secrets)
         except Fault:
-            return Signature(sign_ecdsa(self._secrets.funding, bytes(31) + b"\x01"))
+            return self._nonsense()
 
     # ---- what the node says ------------------------------------------------------------------------------------------
 
@@ -224,6 +226,9 @@ class FakeChannel:
         requests = tuple(sign_closing(self.state, tx) for tx in variants(self.state, message.fee_satoshis))
         if not CheckClosing(requests, message.signature).holds():
             raise NodeIsWrong("the signature of the closing transaction does not hold")
+
+    def _nonsense(self) -> Signature:
+        return sign_ecdsa(self._secrets.funding, bytes(31) + b"\x01")
 
     # ---- in between --------------------------------------------------------------------------------------------------
 

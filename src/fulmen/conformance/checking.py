@@ -9,7 +9,8 @@ from fulmen.conformance import script
 from fulmen.conformance.defaults import resolve
 from fulmen.conformance.peer import FakePeer
 from fulmen.core.base.record import Record
-from fulmen.core.wire.features import Features
+from fulmen.core.channel.scripts import is_shutdown_script
+from fulmen.core.wire.features import OPTION_SHUTDOWN_ANYSEGWIT, Features
 
 
 def why_not(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> str:
@@ -40,6 +41,8 @@ def _holds(peer: FakePeer, value: Any, expected: Any) -> bool:
             return not _holds(peer, value, expected.value)
         case script.Present():
             return value is not None
+        case script.ShutdownScript():
+            return is_shutdown_script(value, anysegwit=peer.node_features.supports(OPTION_SHUTDOWN_ANYSEGWIT))
     return bool(value == resolve(peer, expected))
 
 
@@ -62,6 +65,8 @@ def described(peer: FakePeer, expected: Any) -> str:
             return f"anything but {described(peer, expected.value)}"
         case script.Present():
             return "it to be there"
+        case script.ShutdownScript():
+            return "a script of an allowed form"
     return shown(resolve(peer, expected))
 
 

@@ -28,6 +28,7 @@ from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import ORDER, sign_ecdsa
 from fulmen.core.crypto.shachain import index_of
 from fulmen.core.gossip.encodings import encode_scids
+from fulmen.core.gossip.graph import DISABLE
 from fulmen.core.gossip.signatures import NO_SIGNATURE
 from fulmen.core.onion.payload import Payload, PaymentData, encode_payload
 from fulmen.core.onion.sphinx import OnionHop, build_onion
@@ -165,11 +166,13 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
         case script.Height():
             return _height(peer) + value.plus
         case script.Now():
-            return cast.subject.now() + value.plus
+            return int(cast.subject.now()) + value.plus
         case script.OnionHash():
             return sha256(peer.said["update_add_htlc"].onion_routing_packet)
         case script.Script22():
             return peer.script(value.number)
+        case script.Disabled():
+            return default | DISABLE
         case script.NewChannelId():
             return _channel(peer).channel_id
         case script.Scid():
@@ -481,7 +484,7 @@ def _channel_update(peer: FakePeer) -> ChannelUpdate:
         NO_SIGNATURE,
         peer.cast.subject.network.chain_hash,
         _scid(peer, script.Scid()),
-        Timestamp(peer.cast.subject.now()),
+        Timestamp(int(peer.cast.subject.now())),
         MUST_BE_ONE,
         0 if _ends(peer)[0][1] is peer else 1,
         CltvDelta(40),
@@ -495,7 +498,7 @@ def _channel_update(peer: FakePeer) -> ChannelUpdate:
 def _node_announcement(peer: FakePeer) -> NodeAnnouncement:
     alias = b"fake peer".ljust(32, b"\0")
     return NodeAnnouncement(
-        NO_SIGNATURE, b"", Timestamp(peer.cast.subject.now()), peer.node_id, b"\xff\x99\x00", alias, b""
+        NO_SIGNATURE, b"", Timestamp(int(peer.cast.subject.now())), peer.node_id, b"\xff\x99\x00", alias, b""
     )
 
 
@@ -544,7 +547,8 @@ def _query_channel_range(peer: FakePeer) -> QueryChannelRange:
 
 
 def _query_short_channel_ids(peer: FakePeer) -> QueryShortChannelIds:
-    return QueryShortChannelIds(peer.cast.subject.network.chain_hash, encode_scids([_scid(peer, script.Scid())]))
+    scids = [] if peer.cast.announced is None else [peer.cast.announced.scid]
+    return QueryShortChannelIds(peer.cast.subject.network.chain_hash, encode_scids(scids))
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Subject:
     Raises:
         CannotConnect.
     """
-    now: Callable[[], int]
+    now: Callable[[], float]
     """Seconds since 1970, by the node's clock."""
     wait: Callable[[float], None]
     """Let so many seconds of that clock go by, when there is no connection to wait on."""

@@ -305,8 +305,10 @@ class NodeUnderTest:
             case Notify():
                 self.news.append(action)
             case GossipLink() if action.up:
+                self._own_channels.look()
                 self._tell(PeerUp(action.node_id, action.remote_features, action.networks))
             case GossipLink():
+                self._own_channels.look()
                 self._tell(PeerDown(action.node_id))
             case GossipReceived():
                 self._tell(Heard(((action.node_id, action.raw),)))

@@ -292,8 +292,17 @@ class Play:
         deadline = self._subject.now() + step.for_s
         while (left := deadline - self._subject.now()) > 0:
             message = self._message_or_none(peer, left, gossip=True)
-            if message is not None and name_of(message) in step.messages:
+            if message is not None and name_of(message) in step.messages and self._concerns_us(message):
                 raise ScriptFailed(f"the node says {name_of(message)}")
+
+    def _concerns_us(self, message: Record) -> bool:
+        """Whether gossip is about the channels and peers of this script; a node has others to speak of."""
+        names: set[object] = {self._cast.announced.scid} if self._cast.announced is not None else set()
+        for peer in self._cast.peers.values():
+            names.add(peer.node_id)
+            if peer.channel is not None:
+                names |= {peer.channel.channel_id, peer.channel.scid}
+        return any(getattr(message, name, None) in names for name in ("short_channel_id", "channel_id", "node_id"))
 
     def expect_gossip(self, peer: FakePeer, step: ExpectGossip) -> None:
         """Ask for the announced channel until the answer is as expected, or time is up."""
@@ -326,9 +335,15 @@ class Play:
     def _next_of(self, peer: FakePeer, expected: Sequence[Expect], within_s: float) -> Expect:
         names = {each.message: each for each in expected}
         gossip = any(type_of_name(name) in GOSSIP for name in names)
+        deadline = self._subject.now() + within_s
         while True:
-            message = self._message(peer, within_s, gossip=gossip)
+            message = self._message_or_none(peer, deadline - self._subject.now(), gossip=gossip)
+            if message is None:
+                raise ScriptFailed(f"nothing of {' or '.join(names)} came within {within_s:g} s")
             found = names.get(name_of(message))
+            early = [each for each in expected if name_of(message) in each.ahead_of]
+            if early and not why_not(peer, message, early[0].fields):
+                raise ScriptFailed(f"the node says {name_of(message)} before {early[0].message}")
             if found is None and (isinstance(message, WarningMessage) or (gossip and type_of(message) in GOSSIP)):
                 continue
             if found is None:
@@ -356,12 +371,13 @@ class Play:
         return message
 
     def _message_or_none(self, peer: FakePeer, within_s: float, *, gossip: bool = False) -> Record | None:
-        """The next message that matters."""
+        """The next message that matters, before so many seconds have passed."""
+        deadline = self._subject.now() + within_s
         while True:
             if peer.link is None:
                 raise LinkClosed("the connection is closed")
             try:
-                frame = peer.link.receive(within_s)
+                frame = peer.link.receive(max(0.0, deadline - self._subject.now()))
             except LinkClosed as closed:
                 self._note(peer, "·", str(closed))
                 raise

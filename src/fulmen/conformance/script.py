@@ -106,6 +106,10 @@ class Script22(Value):
     number: int = 0
 
 
+class Disabled(Value):
+    """The default flags of a `channel_update`, and the bit that disables."""
+
+
 class NewChannelId(Value):
     """The channel_id that follows from `funding_created`."""
 
@@ -178,6 +182,10 @@ class Present(Condition):
     """There at all."""
 
 
+class ShutdownScript(Condition):
+    """A script of one of the forms that `shutdown` allows."""
+
+
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +237,8 @@ class Expect(Step):
     within_s: float = PATIENCE_S
     lost: bool = False
     """It never arrives, as far as the fake peer's books go: a connection that breaks at the wrong moment."""
+    ahead_of: tuple[str, ...] = ()
+    """Gossip about the same channel that must not come before it."""
 
 
 class ExpectEach(Step):
@@ -275,7 +285,7 @@ class ExpectSilence(Step):
 
 
 class ExpectNoGossip(Step):
-    """The node passes on none of these messages for so long."""
+    """The node says none of these messages about the script's own channels and peers for so long."""
 
     messages: tuple[str, ...]
     for_s: float

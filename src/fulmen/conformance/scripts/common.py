@@ -76,3 +76,5 @@ BETWEEN = (*opened(ALICE), *opened(BOB))
 """Alice and bob each have a channel with the node."""
 FORWARDED = (*BETWEEN, *offered(onion_routing_packet=Onion(BOB)), *take("update_add_htlc", BOB))
 """The node has passed an HTLC on from alice to bob."""
+USED = (*OPENED, *offered(), *take("update_fail_htlc"))
+"""A channel on which something has happened: nobody says `channel_ready` again."""
