@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.field import beside
 from bench.floor import measure
 from bench.measure import Figure
 from fulmen.core.crypto.secp256k1 import LIBRARY
@@ -76,7 +77,7 @@ def page(figures: list[Figure], command: str) -> str:
         f"{'' if figure.floor is None else number(figure.floor)} | {figure.share} | {figure.note} |"
         for figure in figures
     ]
-    return "\n".join([*head, *rows, ""])
+    return "\n".join([*head, *rows, *beside(figures), ""])
 
 
 def number(value: float) -> str:

@@ -1,205 +1,89 @@
-"""Whole nodes: two daemons in processes of their own, one channel, invoice and pay over the API, all of it durable.
+"""Whole nodes: payments over one channel, and through a node between two others, all of it over the API and durable.
 
-The workload is that of the field's published figures: 1,000 sat, invoice then pay, so many workers at once; and one
-worker alone for the idle latency.
+The workload is that of the field's published figures: 1,000 sat, invoice then pay, so many callers at once; and one
+caller alone for the latency of an idle node.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
-import msgspec
+from demo.stage import Stage
 
-import fulmen
 from bench.floor import Floor
-from bench.measure import Figure
-from fulmen.api.client import RpcClient
-from fulmen.api.socketpath import socket_to_call
+from bench.measure import Figure, percentile
+from bench.stage import Run, opened, pay, rss_mb
 
-IDLE = 300
+IDLE = 200
 BUSY = 3000
+FORWARDED = 1500
 WORKERS = 100
-AMOUNT_MSAT = 1_000_000
-FUNDING_SAT = 16_000_000
-READY_S = 60.0
-
-
-class Process:
-    """One process of ours, with its output in a file."""
-
-    def __init__(self, home: Path, *arguments: str) -> None:
-        self.home = home
-        home.mkdir(parents=True, exist_ok=True)
-        source = str(Path(fulmen.__file__).parent.parent)
-        self._log = (home / "log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fulmen.cli", "--dir", str(home), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": source},
-        )
-
-    def stop(self) -> None:
-        """Stop it and wait."""
-        self.process.terminate()
-        self.process.wait(30)
-        self._log.close()
-
-    def cpu_s(self) -> float:
-        """Seconds of processor time so far, the pathfinder apart."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_mb(self) -> float:
-        """Resident memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def until(what: str, condition: Any) -> Any:
-    """Wait for a condition, with a limit."""
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        try:
-            found = condition()
-        except Exception:
-            found = None
-        if found:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(what)
-
-
-class Caller:
-    """One connection to a node's socket, for many calls one after the other."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._numbers = 0
-
-    async def open(self) -> Caller:
-        """Connect."""
-        self._reader, self._writer = await asyncio.open_unix_connection(str(self._path), limit=1 << 24)
-        return self
-
-    async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Ask, and wait for the answer."""
-        self._numbers += 1
-        request = {"jsonrpc": "2.0", "id": self._numbers, "method": method, "params": params}
-        self._writer.write(msgspec.json.encode(request))
-        answer = msgspec.json.decode(await self._reader.readuntil(b"\n\n"))
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def close(self) -> None:
-        """Hang up."""
-        self._writer.close()
+PAYER, PAYEE, FARTHER = "payer", "payee", "farther"
 
 
 def run(floor: Floor) -> Iterator[Figure]:
     """All figures of whole nodes."""
-    with ExitStack() as exits:
-        home = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="fulmen-bench-")))
-        chain = Process(home / "c", "chain", "--rpcuser", "u", "--rpcpassword", "p")
-        exits.callback(chain.stop)
-        port = until("the chain listens", (home / "c" / "chain" / "port").read_text)
-        nodes = []
-        for name in ("payer", "payee"):
-            url = f"http://u:p@127.0.0.1:{port}"
-            flags = ("--set", "chain.poll_s=0.1", "--set", "log.level=warning")
-            node = Process(home / name, "start", "--listen", "127.0.0.1:0", "--chain", url, *flags)
-            exits.callback(node.stop)
-            nodes.append(node)
-        payer, payee = nodes
-        paths = [until("a node serves", lambda node=node: _socket(node.home / "regtest")) for node in nodes]
-        _open(payer.home / "regtest", payee.home / "regtest")
-        yield from asyncio.run(_measure(floor, payer, payee, *paths))
+    with Stage() as stage:
+        opened(stage, (PAYER, PAYEE, FARTHER))
+        yield from direct(floor, stage)
+        yield from forwarded(floor, stage)
 
 
-def _socket(directory: Path) -> Path:
-    path = socket_to_call(directory)
-    with RpcClient(path) as node:
-        node.call("getinfo")
-    return path
+def direct(floor: Floor, stage: Stage) -> Iterator[Figure]:
+    """From one end of a channel to the other."""
+    ends = {name: stage[name] for name in (PAYER, PAYEE)}
+
+    def paid(about: str, count: int, workers: int) -> Run:
+        return asyncio.run(pay(stage[PAYER], stage[PAYEE], ends, about, count, workers))
+
+    paid("warm", 50, 5)
+    idle = paid("idle", IDLE, 1)
+    busy = paid("busy", BUSY, WORKERS)
+    least = least_direct_us(floor) / 1000
+    for part in (0.5, 0.99):
+        name = f"idle payment, p{100 * part:.0f}"
+        yield Figure("payments", name, 1000 * percentile(idle.taken_s, part), "ms", None, "one caller")
+    yield Figure("payments", "payments per second", busy.count / busy.seconds, "/s", None, f"{WORKERS} callers")
+    yield Figure("payments", "busy payment, p50", 1000 * percentile(busy.taken_s, 0.5), "ms", None, "from `pay` on")
+    for name in ends:
+        yield Figure("payments", f"processor time per payment, {name}", busy.cpu_ms(name), "ms", least)
+        yield Figure("payments", f"the same, idle, {name}", idle.cpu_ms(name), "ms", None, "nothing is batched")
+        yield from _disk("payments", name, busy, idle)
+        yield Figure("payments", f"resident memory, {name}", rss_mb(ends[name]), "MB")
 
 
-def _open(payer: Path, payee: Path) -> None:
-    with RpcClient.of(payer) as one, RpcClient.of(payee) as other:
-        info = other.call("getinfo")
-        bound = info["binding"][0]
-        one.call("faucet", {"address": one.call("newaddr")["bech32"], "satoshi": 50_000_000})
-        one.call("mine", {"blocks": 1})
-        until("the coins are there", lambda: one.call("listfunds")["balances"]["spendable_msat"])
-        one.call("connect", {"id": info["id"], "host": bound["address"], "port": bound["port"]})
-        one.call("fundchannel", {"id": info["id"], "amount": FUNDING_SAT})
-        one.call("mine", {"blocks": 6})
-        until("the channel is usable", lambda: _usable(one, payer) and _usable(other, payee))
+def forwarded(floor: Floor, stage: Stage) -> Iterator[Figure]:
+    """From the first node to the third, through the second."""
+    between = {PAYEE: stage[PAYEE]}
+
+    def paid(about: str, count: int, workers: int) -> Run:
+        return asyncio.run(pay(stage[PAYER], stage[FARTHER], between, about, count, workers))
+
+    paid("far and warm", 50, 5)
+    idle = paid("far and idle", IDLE // 2, 1)
+    busy = paid("far and busy", FORWARDED, WORKERS)
+    yield Figure("forwards", "idle payment over two hops, p50", 1000 * percentile(idle.taken_s, 0.5), "ms", None)
+    yield Figure("forwards", "forwards per second", busy.count / busy.seconds, "/s", None, f"{WORKERS} callers")
+    least = least_forward_us(floor) / 1000
+    yield Figure("forwards", "processor time per forward, in between", busy.cpu_ms(PAYEE), "ms", least)
+    yield from _disk("forwards", "in between", busy, idle, PAYEE)
 
 
-def _usable(node: RpcClient, _directory: Path) -> bool:
-    channels = node.call("listpeerchannels")["channels"]
-    if channels and channels[0]["state"] != "CHANNELD_NORMAL":
-        node.call("mine", {"blocks": 1})
-    return bool(channels) and channels[0]["state"] == "CHANNELD_NORMAL" and channels[0]["peer_connected"]
+def _disk(subject: str, shown: str, busy: Run, idle: Run, name: str = "") -> Iterator[Figure]:
+    busily, idly = busy.used[name or shown], idle.used[name or shown]
+    note = f"idle {idly.syncs / idle.count:.1f}"
+    yield Figure(subject, f"syncs each, {shown}", busily.syncs / busy.count, "", None, note)
+    yield Figure(subject, f"bytes stored each, {shown}", busily.stored / busy.count, "B", None, "facts and rows")
+    if busily.written:
+        yield Figure(subject, f"bytes written each, {shown}", busily.written / busy.count, "B", None, "whole pages")
 
 
-async def _measure(floor: Floor, payer: Process, payee: Process, pay_at: Path, ask_at: Path) -> list[Figure]:
-    asker, pays = await Caller(ask_at).open(), await Caller(pay_at).open()
-    for number in range(20):
-        await _one(asker, pays, f"warm {number}")
-    latencies = []
-    for number in range(IDLE):
-        invoice = await asker.call("invoice", amount_msat=AMOUNT_MSAT, label=f"idle {number}", description="bench")
-        begin = time.perf_counter()
-        await pays.call("pay", bolt11=invoice["bolt11"])
-        latencies.append(time.perf_counter() - begin)
-    latencies.sort()
-    cpu_before = payer.cpu_s(), payee.cpu_s()
-    begin = time.perf_counter()
-    queue = iter(range(BUSY))
-    slow: list[float] = []
-
-    async def worker() -> None:
-        asks, pays = await Caller(ask_at).open(), await Caller(pay_at).open()
-        for number in queue:
-            start = time.perf_counter()
-            await _one(asks, pays, f"busy {number}")
-            slow.append(time.perf_counter() - start)
-        asks.close()
-        pays.close()
-
-    await asyncio.gather(*(worker() for _ in range(WORKERS)))
-    elapsed = time.perf_counter() - begin
-    cpu = [
-        (after - before) * 1000 / BUSY for after, before in zip((payer.cpu_s(), payee.cpu_s()), cpu_before, strict=True)
-    ]
-    slow.sort()
-    note = f"{WORKERS} workers, one channel, invoice + pay, durable"
-    return [
-        Figure("payments", "idle payment, p50", latencies[IDLE // 2] * 1000, "ms", None, "one worker, durable"),
-        Figure("payments", "idle payment, p99", latencies[IDLE * 99 // 100] * 1000, "ms", None, "one worker, durable"),
-        Figure("payments", "payments per second", BUSY / elapsed, "/s", None, note),
-        Figure("payments", "busy invoice + payment, p50", statistics.median(slow) * 1000, "ms", None, note),
-        Figure("payments", "processor time per payment, payer", cpu[0], "ms", None, note),
-        Figure("payments", "processor time per payment, payee", cpu[1], "ms", None, note),
-        Figure("payments", "resident memory, payer", payer.rss_mb(), "MB", None, f"after {IDLE + BUSY} payments"),
-        Figure("payments", "resident memory, payee", payee.rss_mb(), "MB", None, f"after {IDLE + BUSY} payments"),
-    ]
+def least_direct_us(floor: Floor) -> float:
+    """What nobody can do without, per payment in a large batch: the payer's one HTLC signature and its onion."""
+    return floor.sign + floor.ecdh + floor.create_key
 
 
-async def _one(asks: Caller, pays: Caller, label: str) -> None:
-    invoice = await asks.call("invoice", amount_msat=AMOUNT_MSAT, label=label, description="bench")
-    await pays.call("pay", bolt11=invoice["bolt11"])
+def least_forward_us(floor: Floor) -> float:
+    """The same for a forward: check one HTLC signature, sign another, peel one layer."""
+    return floor.verify + floor.sign + floor.ecdh + floor.multiply
