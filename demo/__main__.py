@@ -8,6 +8,7 @@ from typing import cast
 
 from demo.chapters import ALL
 from demo.screen import Screen
+from demo.stage import end_like_ctrl_c
 from demo.story import Chapter, play
 from demo.waiting import Deviation
 from fulmen.core.base.faults import Fault
@@ -20,6 +21,7 @@ def main() -> int:
         "--judge", default="", help="who judges the chain: kernel or btclib (default: the best there is)"
     )
     given = parser.parse_args()
+    end_like_ctrl_c()
     screen = Screen()
     screen.title(
         "fulmen",
@@ -29,19 +31,13 @@ def main() -> int:
     try:
         play([cast("Chapter", chapter) for chapter in ALL], screen, given.judge)
     except (Deviation, Fault) as wrong:
-        return _failed(screen, wrong)
+        screen.wrong(wrong)
+        return 1
     except KeyboardInterrupt:
         screen.say("\nInterrupted; everything is stopped.")
         return 130
     screen.say(f"\nDone in {screen.seconds:.0f} seconds, everything stopped and cleaned up.")
     return 0
-
-
-def _failed(screen: Screen, wrong: Exception) -> int:
-    screen.console.print(f"\n✗ The story went wrong: {wrong}", style="bold red", markup=False)
-    for note in getattr(wrong, "__notes__", ()):
-        screen.console.print(f"  {note}", style="red", markup=False)
-    return 1
 
 
 if __name__ == "__main__":

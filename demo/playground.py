@@ -6,15 +6,14 @@ The neighbours are shops: pay them, let them pay you. Channels are open and hold
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 from rich.text import Text
 
 from demo.screen import Screen, plain_table, sat
-from demo.stage import Stage
+from demo.stage import Stage, end_like_ctrl_c
 from demo.story import settings_of
 from demo.waiting import Deviation, until
 from fulmen.core.base.faults import Fault
@@ -23,26 +22,24 @@ ME, NEIGHBOURS = "you", ("bakery", "bookshop")
 CAPACITY_SAT = 2_000_000
 PUSH_MSAT = 1_000_000_000
 COINS_SAT = 10_000_000
-BLOCK_EVERY_S = 20.0
+BLOCK_EVERY_S = 20
 
 
 def main() -> int:
     """Set it up, say how to use it, wait for Ctrl-C, take it down."""
+    end_like_ctrl_c()
     screen = Screen()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
         with Stage() as stage:
             screen.say("Starting a chain and three nodes ...")
             _set_up(stage)
             _explain(stage, screen)
-            _stay(stage, stop)
-            screen.say("\nStopping all of it ...")
+            _stay(stage)
     except (Deviation, Fault) as wrong:
-        screen.console.print(f"✗ {wrong}", style="bold red", markup=False)
+        screen.wrong(wrong)
         return 1
-    screen.say("Stopped; nothing is left behind.")
+    except KeyboardInterrupt:
+        screen.say("\nStopped; nothing is left behind.")
     return 0
 
 
@@ -79,7 +76,7 @@ def _explain(stage: Stage, screen: Screen) -> None:
     for command, meaning in EXAMPLES:
         screen.type(command, meaning)
     screen.say(
-        f"\nA block is found every {BLOCK_EVERY_S:g} seconds, and at once when you say `fulmen mine`. "
+        f"\nA block is found every {BLOCK_EVERY_S} seconds, and at once when you say `fulmen mine`. "
         "Ctrl-C stops everything and removes its data."
     )
 
@@ -97,22 +94,21 @@ EXAMPLES = (
 )
 
 
-def _stay(stage: Stage, stop: threading.Event) -> None:
+def _stay(stage: Stage) -> None:
     """Find a block now and then, until told to stop.
 
     Raises:
         Deviation: a process has died.
+        KeyboardInterrupt: that was it.
     """
     programs = [stage.chain.program, *(node.program for node in stage.nodes.values())]
-    waited = 0.0
-    while not stop.wait(1.0):
-        waited += 1.0
-        for program in programs:
-            if not program.alive:
-                raise Deviation(f"{program.name} has ended:\n{program.last_words()}")
-        if waited >= BLOCK_EVERY_S:
-            waited = 0.0
-            stage.chain.mine(1)
+    while True:
+        for _ in range(BLOCK_EVERY_S):
+            time.sleep(1.0)
+            for program in programs:
+                if not program.alive:
+                    raise Deviation(f"{program.name} has ended:\n{program.last_words()}")
+        stage.chain.mine(1)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,12 @@ class Screen:
         """Something to scan."""
         self.console.print(qr_of(text), style="bright_white on black", soft_wrap=True, end="")
 
+    def wrong(self, wrong: Exception) -> None:
+        """What went otherwise than it must, and what is known about it."""
+        self.console.print(Text(f"\n✗ {wrong}", style="bold red"))
+        for note in getattr(wrong, "__notes__", ()):
+            self.console.print(Text(f"  {note}", style="red"))
+
     def table(self, table: Table) -> None:
         """A table."""
         self.console.print(table)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,15 +43,21 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        with _deaf_to_ctrl_c():
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if error is None:
             self.close()
             return
-        self.keep = self.keep or not issubclass(kind, KeyboardInterrupt)
-        try:
-            self.close()
-        except Deviation as also:
-            if error is not None:
-                error.add_note(str(also))
+        wrong = self._stop_all()
+        if isinstance(error, KeyboardInterrupt):
+            # Who is told to stop while it starts ends with a code of its own, and that is nobody's fault.
+            self._remove()
+            return
+        for also in wrong:
+            error.add_note(also)
+        error.add_note(f"The logs are kept in {self.directory}.")
 
     # ---- players -------------------------------------------------------------------------------
 
@@ -123,6 +131,13 @@ class Stage:
         Raises:
             Deviation: somebody did not stop, or ended with an error.
         """
+        wrong = self._stop_all()
+        if wrong:
+            raise Deviation("\n".join(wrong))
+        self._remove()
+
+    def _stop_all(self) -> list[str]:
+        """What was wrong with it."""
         wrong: list[str] = []
         alive = self.running()
         for node in alive:
@@ -131,10 +146,32 @@ class Stage:
             wrong += _stopped(str(node), node.stop)
         if self.chain.program.alive:
             wrong += _stopped("the chain", self.chain.program.stop)
-        if not self.keep and not wrong and "FULMEN_DEMO_KEEP" not in os.environ:
+        return wrong
+
+    def _remove(self) -> None:
+        if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
-        if wrong:
-            raise Deviation("\n".join(wrong))
+
+
+def end_like_ctrl_c() -> None:
+    """A closed terminal and a `kill` are a Ctrl-C: the players have sessions of their own and would play on."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Who presses it twice gets a clean end all the same, and no process is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ends]
+    try:
+        yield
+    finally:
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _stopped(name: str, stop: Any) -> list[str]:
