@@ -9,14 +9,15 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, sat_floor, to_msat
 from fulmen.core.channel.state import Channel
 from fulmen.core.commitments.commitment import (
-    LOCAL,
-    REMOTE,
     Commitment,
     recount,
     trim_threshold_sat,
 )
 from fulmen.core.transactions.formats import format_named
 from fulmen.core.transactions.weights import opener_cost
+
+FEERATE_BUFFER_PER_KW = 2530
+"""Ten satoshis per vbyte: dust is bounded at a feerate that is higher by this, or by a quarter, too."""
 
 
 def opener_cost_msat(
@@ -113,20 +114,32 @@ def over_dust_exposure(channel: Channel, env: Env, amount_msat: Msat) -> bool:
 def _dust_after(channel: Channel, amount_msat: Msat, *, offered: bool) -> Msat:
     worst = 0
     for commitment in _next_two(channel):
-        side = LOCAL if commitment.side is LOCAL else REMOTE
-        threshold = trim_threshold_sat(channel.terms, side, offered=offered, feerate_per_kw=commitment.feerate_per_kw)
-        if sat_floor(amount_msat) < threshold:
-            worst = max(worst, commitment.totals.trimmed_msat + amount_msat)
+        for feerate in _feerates_to_come(channel, commitment):
+            threshold = trim_threshold_sat(channel.terms, commitment.side, offered=offered, feerate_per_kw=feerate)
+            if sat_floor(amount_msat) < threshold:
+                worst = max(worst, _dust_on(channel, commitment, feerate) + amount_msat)
     return Msat(worst)
+
+
+def _feerates_to_come(channel: Channel, commitment: Commitment) -> tuple[FeeratePerKw, ...]:
+    """The feerate, and what it may rise to while an HTLC is under way, where that decides which HTLCs are dust.
+
+    "For channels that don't use `option_anchors`, an increase of the `feerate_per_kw` may trim multiple htlcs from
+    commitment transactions, which could create a large increase in dust exposure."
+    """
+    feerate = commitment.feerate_per_kw
+    if not format_named(channel.terms.format).htlc_tx_pays_fee:
+        return (feerate,)
+    return (feerate, FeeratePerKw(max(feerate + FEERATE_BUFFER_PER_KW, feerate * 5 // 4)))
+
+
+def _dust_on(channel: Channel, commitment: Commitment, feerate_per_kw: FeeratePerKw) -> Msat:
+    if feerate_per_kw == commitment.feerate_per_kw:
+        return commitment.totals.trimmed_msat
+    raised = commitment.but(feerate_per_kw=feerate_per_kw)
+    return recount(raised, channel.terms, channel.local_log, channel.remote_log).trimmed_msat
 
 
 def dust_at(channel: Channel, feerate_per_kw: FeeratePerKw) -> Msat:
     """The value that would be trimmed at another feerate, on the worse of the next two commitments."""
-    return Msat(
-        max(
-            recount(
-                commitment.but(feerate_per_kw=feerate_per_kw), channel.terms, channel.local_log, channel.remote_log
-            ).trimmed_msat
-            for commitment in _next_two(channel)
-        )
-    )
+    return max(_dust_on(channel, commitment, feerate_per_kw) for commitment in _next_two(channel))

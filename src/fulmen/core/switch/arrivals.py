@@ -110,7 +110,9 @@ def _judge(step: Step[Circuit], event: HtlcLockedIn, env: Env, replayed: bool) -
         return give_back_with(step, htlc, _malformed(bad.failure_code, bad.sha256_of_onion), env)
     except PayloadUnreadable as unreadable:
         return fail_with(step, htlc, secret, _invalid_payload(unreadable), env)
-    step.act(Keep(_seen_at(onion), OnionSeen(htlc.key, htlc.cltv_expiry)))
+    # An expiry further off than we take is as good as none: the row is not kept for centuries because a peer says so.
+    until = BlockHeight(min(htlc.cltv_expiry, env.height + env.policy.deadlines.max_htlc_cltv))
+    step.act(Keep(_seen_at(onion), OnionSeen(htlc.key, until)))
     if event.over_dust_exposure:
         # BOLT 2: "SHOULD fail this HTLC once it's committed"
         return fail_with(step, htlc, secret, TemporaryChannelFailure(), env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,12 +19,13 @@ from fulmen.core.base.policy import CommitmentPolicy, Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
 from fulmen.core.channel.facts import LocalProposed, PreimageLearned, RemoteProposed
-from fulmen.core.channel.limits import spendable_msat
+from fulmen.core.channel.limits import spendable_msat, why_not_offer
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES
 from fulmen.core.commitments.htlcs import Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
+from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 from fulmen.core.wire.messages.updates import (
     UpdateAddHtlc,
     UpdateFailHtlc,
@@ -155,6 +157,20 @@ def test_dust_beyond_our_bound_is_taken_only_to_be_given_back() -> None:
     second = heard(first.state, an_add(1, 300_000), tight)
     flags = [add.over_dust_exposure for add in second.state.remote_log.adds]
     assert flags == [False, True]
+
+
+def test_without_anchors_what_a_higher_feerate_would_trim_counts_as_dust() -> None:
+    tight = replace(BOB, policy=Policy(commitment=CommitmentPolicy(max_dust_htlc_exposure_msat=Msat(5_000_000))))
+    for format, over in ((STATIC_REMOTEKEY.name, True), (ANCHORS_ZERO_FEE_HTLC.name, False)):
+        channel = a_normal_channel("bob", format)
+        for id in range(2):
+            channel = heard(channel, an_add(id, 2_000_000), tight).state
+        assert channel.local_pending.totals.output_count == 2, "at the feerate of today they are no dust"
+        last = heard(channel, an_add(2, 2_000_000), tight).state.remote_log.adds
+        assert [add.over_dust_exposure for add in last] == [False, False, over]
+        offer = an_offer(2_000_000)
+        why = None if over is False else "DustExposure"
+        assert why_not_offer(channel, tight, offer.amount_msat, offer.cltv_expiry) == why
 
 
 def test_an_htlc_that_is_not_irrevocable_cannot_be_settled() -> None:
