@@ -154,7 +154,8 @@ def sentence_of(fault: Fault) -> str:
     said = fault.message
     if said == in_words(fault.name):
         said = (type(fault).__doc__ or said).partition("\n\n")[0].replace("\n    ", " ").strip()
-    said = said[:1].upper() + said[1:]
+    if said.partition(" ")[0].isalpha():
+        said = said[:1].upper() + said[1:]
     if isinstance(fault, RpcError) or not fault.details:
         return said if said[-1:] in ".!?)" else f"{said}."
     details = ", ".join(f"{name} {_shown(value)}" for name, value in fault.details.items())

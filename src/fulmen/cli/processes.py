@@ -12,6 +12,7 @@ import click
 from rich.panel import Panel
 
 from fulmen.adapters.keys.seedfile import NoPassword, create_seed, open_seed, password_given
+from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
 from fulmen.cli.settings import Settings
 from fulmen.core.base.faults import Fault
@@ -43,7 +44,7 @@ def init(settings: Settings, restore: bool) -> None:
     try:
         create_seed(directory.seed, entropy, password)
     except Fault as fault:
-        raise _refusal(str(fault)) from fault
+        raise _refusal(sentence_of(fault)) from fault
     if restore:
         click.echo(f"The seed is back, in {directory.seed}.")
         return
@@ -78,12 +79,12 @@ def start(
         seed = _unlocked(settings, directory, password_file)
         asyncio.run(run(wanted, seed, ready=_say_ready))
     except Fault as fault:
-        raise _refusal(f"{fault.name}: {fault}") from fault
+        raise _refusal(sentence_of(fault)) from fault
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
 @click.option("--judge", default="", help="kernel or btclib; the best that is installed without it.")
 @click.option("--forget", is_flag=True, help="Keep nothing on disk.")
 @click.option("--rpcuser", default="", help="A user for other programs, besides the cookie.")
@@ -98,7 +99,7 @@ def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rp
     try:
         asyncio.run(run_chain(options))
     except Fault as fault:
-        raise _refusal(f"{fault.name}: {fault}") from fault
+        raise _refusal(sentence_of(fault)) from fault
     except OSError as error:
         raise _refusal(f"The chain cannot run: {error}") from error
 
@@ -113,7 +114,7 @@ def _directory(settings: Settings) -> DataDirectory:
     try:
         return DataDirectory(settings.home, settings.network)
     except Fault as fault:
-        raise _refusal(str(fault)) from fault
+        raise _refusal(sentence_of(fault)) from fault
 
 
 def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path | None) -> bytes:
@@ -140,7 +141,7 @@ def _password_to_set(settings: Settings) -> str:
     if not sys.stdin.isatty():
         if _plain(settings):
             return REGTEST_PASSWORD
-        raise _refusal(str(NoPassword("give a password: FULMEN_PASSWORD_FILE, or ask on a terminal")))
+        raise _refusal(sentence_of(NoPassword("give a password: FULMEN_PASSWORD_FILE, or ask on a terminal")))
     chosen: str = click.prompt("Password for the seed", hide_input=True, confirmation_prompt=True)
     return chosen
 
@@ -149,7 +150,7 @@ def _restored() -> bytes:
     try:
         return entropy_of(" ".join(sys.stdin.read().split()))
     except Fault as fault:
-        raise _refusal(str(fault)) from fault
+        raise _refusal(sentence_of(fault)) from fault
 
 
 def _show_words(settings: Settings, words: str) -> None:

@@ -61,13 +61,14 @@ class RunningChain:
         self._cookie = secrets.token_hex(32)
         self.stopped = asyncio.Event()
         """Set when a caller asked it to stop."""
+        judge = open_judge(options.judge)
         directory = options.directory
         self._lock: IO[bytes] | None = None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _locked(directory / ".lock")
         path = None if directory is None else directory / "chain.dat"
-        self.node = RegtestNode(open_judge(options.judge), lambda: int(time.time()), path, options.policy)
+        self.node = RegtestNode(judge, lambda: int(time.time()), path, options.policy)
         self.node.on_stop = self.stopped.set
         self._load_mempool()
         credentials = [(COOKIE_USER, self._cookie)]
@@ -133,8 +134,8 @@ def _locked(path: Path) -> IO[bytes]:
 async def serve(options: ChainOptions) -> AsyncIterator[RunningChain]:
     """An embedded chain that answers for as long as the block lasts."""
     chain = RunningChain(options)
-    await chain.start()
     try:
+        await chain.start()
         yield chain
     finally:
         await chain.stop()

@@ -1,0 +1,74 @@
+"""What a process that cannot start says: one sentence, a code, no traceback, and nothing is changed."""
+
+import pytest
+from click.testing import CliRunner
+
+from fulmen.cli.exits import Exit
+from fulmen.cli.main import cli
+
+WORDS = "abandon " * 23 + "art"
+
+
+@pytest.fixture
+def fulmen(tmp_path, monkeypatch):
+    monkeypatch.setenv("FULMEN_PASSWORD", "correct horse")
+
+    def run(*words, stdin=None):
+        return CliRunner().invoke(cli, ["--dir", str(tmp_path), *words], input=stdin, catch_exceptions=False)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["start"], "fulmen chain"),
+        (["start", "--set", "spoon=1"], "no setting"),
+        (["start", "--set", "chain.poll_s=often"], "chain.poll_s"),
+        (["start", "--set", "spoon"], "NAME=VALUE"),
+        (["--network", "mainnet", "start"], "seed"),
+        (["start", "--password-file", "/nowhere/at/all"], "password file"),
+        (["chain", "--judge", "solomon"], "solomon"),
+        (["start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999"], "99999999"),
+        (["start", "--chain", "ftp://x"], "ftp"),
+        (["chain", "--host", "300.300.300.300"], "cannot run"),
+        (["chain", "--port", "99999999"], "65535"),
+    ],
+)
+def test_a_process_that_cannot_start_says_why_in_a_sentence(fulmen, words, says):
+    ran = fulmen(*words)
+    assert ran.exit_code in (Exit.REFUSED, Exit.USAGE)
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_mainnet_is_refused_whatever_is_accepted(fulmen):
+    assert fulmen("--network", "mainnet", "init").exit_code == Exit.DONE
+    ran = fulmen("--network", "mainnet", "start", "--set", "accept_the_risks=true")
+    assert ran.exit_code == Exit.REFUSED
+    assert "lose money" in ran.stderr
+
+
+def test_a_seed_is_never_overwritten(fulmen, tmp_path):
+    assert fulmen("init").exit_code == Exit.DONE
+    before = (tmp_path / "regtest" / "seed").read_bytes()
+    for again in (fulmen("init"), fulmen("init", "--restore", stdin=WORDS)):
+        assert again.exit_code == Exit.REFUSED
+        assert "Nothing was changed" in again.stderr
+    assert (tmp_path / "regtest" / "seed").read_bytes() == before
+
+
+@pytest.mark.parametrize("words", ["", "abandon", "abandon " * 24, "spoon " * 24, WORDS + " art", "\x00", "é" * 5000])
+def test_words_that_are_no_seed_are_refused(fulmen, tmp_path, words):
+    ran = fulmen("init", "--restore", stdin=words)
+    assert ran.exit_code == Exit.REFUSED
+    assert ran.stderr.startswith("Error: ")
+    assert not (tmp_path / "regtest" / "seed").exists()
+
+
+def test_a_wrong_password_opens_nothing(fulmen, monkeypatch):
+    fulmen("init")
+    monkeypatch.setenv("FULMEN_PASSWORD", "wrong horse")
+    ran = fulmen("start")
+    assert ran.exit_code == Exit.REFUSED
+    assert "password does not open" in ran.stderr
