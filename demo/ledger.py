@@ -120,6 +120,24 @@ class Ledger:
             self._pay_chain(name, sweep.fee_sat)
         return shares
 
+    def cheated(self, channel: Channel, cheater: str, close: Spending, sweeps: Iterable[tuple[int, Spending]]) -> int:
+        """A revoked commitment, all of which went to the other side but for the anchors: how much that was."""
+        victim = channel.other if cheater == channel.opener else channel.opener
+        taken = dict(sweeps)
+        channel.is_open = False
+        self.chain_fees_sat[channel.opener] += close.fee_sat
+        all_of_it = 0
+        for output, sat in enumerate(close.outputs_sat):
+            if sat == ANCHOR_SAT:
+                self.anchors_left_sat += sat
+                continue
+            if output not in taken:
+                raise Deviation(f"nobody has taken the {sat} sat of output {output} of the commitment {close.txid}")
+            self.coins_sat[victim] += sat
+            self._pay_chain(victim, taken[output].fee_sat)
+            all_of_it += sat
+        return all_of_it
+
     def _pay_chain(self, name: str, fee_sat: int) -> None:
         self.coins_sat[name] -= fee_sat
         self.chain_fees_sat[name] += fee_sat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from demo.chapters import (
     books,
+    cheat,
     closing,
     coins,
     crash,
@@ -16,6 +17,6 @@ from demo.chapters import (
     unilateral,
 )
 
-ALL = (curtain, coins, opening, gossip, invoice, stream, liquidity, crash, books, closing, unilateral, books)
+ALL = (curtain, coins, opening, gossip, invoice, stream, liquidity, crash, books, closing, unilateral, cheat, books)
 
 __all__ = ["ALL"]
