@@ -11,19 +11,19 @@ from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.faults import Remedy
 from fulmen.core.base.ids import OFFERED as WE_OFFERED
-from fulmen.core.base.ids import HtlcKey, PaymentHash, Preimage
-from fulmen.core.base.machine import Address, Step, Tell
+from fulmen.core.base.ids import RECEIVED, HtlcKey, PaymentHash, Preimage
+from fulmen.core.base.machine import Address, Step, Tell, evolve
 from fulmen.core.base.outer import Send
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.policy import CommitmentPolicy, Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
-from fulmen.core.channel.facts import LocalProposed, PreimageLearned, RemoteProposed
+from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
 from fulmen.core.channel.limits import spendable_msat, why_not_offer
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES
-from fulmen.core.commitments.htlcs import Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
+from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 from fulmen.core.wire.messages.updates import (
@@ -189,6 +189,26 @@ def _with_a_committed_offer() -> Channel:
         remote=channel.remote.but(local_upto=upto),
         local_pending=channel.remote_pending.but(side=channel.local.side),
     )
+
+
+def test_an_htlc_that_only_the_peers_commitment_holds_cannot_be_settled() -> None:
+    """The peer acknowledged it and has not signed for it: ours does not have it yet."""
+    channel = _with_a_committed_offer()
+    channel = channel.but(local=channel.local.but(local_upto=channel.local.local_upto - 1))
+    for message in (UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), UpdateFailHtlc(CHANNEL_ID, 0, b"")):
+        with pytest.raises(faults.HtlcNotCommitted):
+            heard(channel, message, ALICE)
+
+
+def test_an_htlc_whose_preimage_we_hold_is_never_given_back() -> None:
+    """Law 5, also in the moment after a reconnection when the claim has not been said again."""
+    channel = heard(a_normal_channel("bob"), an_add()).state
+    channel = channel.but(remote=channel.remote.but(remote_upto=channel.remote_log.next_index))
+    key = HtlcKey(CHANNEL_ID, RECEIVED, 0)
+    for give_back in (FailHtlc(key, b"no"), FailMalformedHtlc(key, bytes(32), 0x8000)):
+        assert decide(channel, give_back, BOB).facts
+        step = decide(evolve(channel, PreimageHeld(0, preimage_of(0))), give_back, BOB)
+        assert not step.facts and not step.actions
 
 
 def test_a_preimage_is_stored_in_the_step_that_passes_it_on() -> None:
