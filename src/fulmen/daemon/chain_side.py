@@ -33,7 +33,7 @@ class ChainSide:
     """Everything that the daemon does with a chain source.
 
     `complete` is the key holder's: it puts the witnesses into what is to be published. `moved` hears of a new tip,
-    `priced` of new feerates, `joined` of every block that joins the chain, `rewound` of heights that are undone.
+    `priced` of new feerates, `joined` of every block that joins the chain, `behind` of blocks that are yet to be read.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class ChainSide:
         moved: Callable[[Block], None],
         priced: Callable[[Feerates], None],
         joined: Callable[[ChainBlock], None],
+        behind: Callable[[bool], None],
     ) -> None:
         self._source = source
         self._post = post
@@ -60,7 +61,7 @@ class ChainSide:
         self._all_again = False
         self._tip: Block | None = None
         self._watcher = ChainWatcher(
-            source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled
+            source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled, behind=behind
         )
 
     # ---- what the daemon calls -----------------------------------------------------------------

@@ -33,6 +33,10 @@ LINGER_S = 5.0
 class Owner(Protocol):
     """Whoever keeps the connections."""
 
+    @property
+    def held(self) -> bool:
+        """Nothing is read now, not even by a connection that is only being made."""
+
     def ready(self, connection: Connection) -> None:
         """The handshake is done, `connection.node_id` is proven."""
 
@@ -67,6 +71,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self.address = _address(transport.get_extra_info("peername"))
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._too_late)
+        if self._owner.held:
+            transport.pause_reading()
         if self._session.opening:
             transport.write(self._session.opening)
 

@@ -75,7 +75,8 @@ class Connections:
         self._dialing: dict[NodeId, asyncio.Task[None]] = {}
         self._waiting: dict[Connection, asyncio.Future[str]] = {}
         self._servers: list[asyncio.Server] = []
-        self._held = False
+        self.held = False
+        """Nothing is read: the node is under pressure, or does not know yet how high the chain is."""
         self._closed = False
 
     # ---- what the daemon calls -----------------------------------------------------------------
@@ -133,8 +134,8 @@ class Connections:
                 self._dialing[want.node_id] = task
 
     def hold(self, on: bool) -> None:
-        """Stop reading all sockets, or go on: the node is under pressure."""
-        self._held = on
+        """Stop reading all sockets, or go on."""
+        self.held = on
         for connection in self._all:
             connection.hold(on)
 
@@ -208,8 +209,6 @@ class Connections:
 
     def _keep(self, connection: Connection) -> Connection:
         self._all[connection] = None
-        if self._held:
-            asyncio.get_running_loop().call_soon(connection.hold, True)
         return connection
 
     async def _dial(self, owner: Address, want: WantConnection) -> None:

@@ -94,6 +94,7 @@ class Daemon:
         self._addresses: list[tuple[str, int]] = []
         self._news = News()
         self._stopping = asyncio.Event()
+        self._pressed = False
         self._chain: ChainSide | None = None
         self._early_wants: list[WantsChanged] = []
         self.chain_control: ChainControl | None = None
@@ -132,7 +133,9 @@ class Daemon:
             moved=self._moved,
             priced=self._priced,
             joined=self._joined,
+            behind=self._is_behind,
         )
+        self._is_behind(True)
         for changed in self._early_wants:
             self._chain.wants_changed(changed)
         for host, port in options.listen:
@@ -216,7 +219,7 @@ class Daemon:
         driver.on_wants(self._chain_wants)
         driver.on_wants(self._clock.wants_changed)
         driver.on_wants(self._connections.wants_changed)
-        driver.on_pressure(self._connections.hold)
+        driver.on_pressure(self._is_pressed)
 
     def _on_link(self, action: GossipLink) -> None:
         # Gossip hears which channels are offline before it hears that their peer came or went: what it has to say
@@ -251,6 +254,19 @@ class Daemon:
         if tip.height <= self._outlook.tip.height and tip != self._outlook.tip:
             self.pathfinder.tell(BlocksRewound(tip.height))
         self._outlook.tip = tip
+
+    def _is_behind(self, behind: bool) -> None:
+        """Peers wait until the chain is read: what they say would be judged, and answered, at a height long gone."""
+        log.info("reading the chain" if behind else "the chain is read", height=self._outlook.tip.height)
+        self._outlook.behind = behind
+        self._hold()
+
+    def _is_pressed(self, on: bool) -> None:
+        self._pressed = on
+        self._hold()
+
+    def _hold(self) -> None:
+        self._connections.hold(self._pressed or self._outlook.behind)
 
     def _joined(self, block: ChainBlock) -> None:
         spent = tuple(spend.outpoint for found in block.txs if found.tx is not None for spend in found.tx.inputs)

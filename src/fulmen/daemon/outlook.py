@@ -55,6 +55,7 @@ class Outlook:
         """Those of the node, once there is one: so that it need not copy every Env to put them in."""
         self.time = time
         self.tip = tip
+        self.behind = False
         self.feerates = feerates
         self.policy = policy
         self.entropy: Callable[[str, int], bytes] = _entropy
@@ -74,6 +75,7 @@ class Outlook:
             self.keys.basepoints,
             self.chain_hash,
             self.views,
+            self.behind,
         )
 
 

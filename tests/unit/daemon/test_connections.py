@@ -247,6 +247,26 @@ async def test_under_pressure_nothing_is_read_and_nothing_is_lost(anna, bert):
     assert await bert.next() == MessageReceived(Ping(1, b""))
 
 
+async def joined_once_let_go(holder, anna, bert):
+    holder.connections.hold(True)
+    joining = asyncio.create_task(joined(anna, bert))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert holder.connections.connected == ()
+    holder.connections.hold(False)
+    await joining
+
+
+@on_a_loop
+async def test_while_we_hold_nobody_that_we_dial_becomes_a_peer(anna, bert):
+    await joined_once_let_go(anna, anna, bert)
+
+
+@on_a_loop
+async def test_while_we_hold_nobody_that_dials_us_becomes_a_peer(anna, bert):
+    await joined_once_let_go(bert, anna, bert)
+
+
 @on_a_loop
 async def test_a_port_that_is_taken_is_refused_by_name(anna, bert):
     port = await bert.connections.listen("127.0.0.1", 0)

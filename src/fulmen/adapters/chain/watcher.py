@@ -46,6 +46,8 @@ class ChainWatcher:
         blocks: gets every block that joins the chain, before its events (gossip looks for spent funding outputs).
         troubled: gets the fault when the source begins to fail or fails differently, and None when it is well again;
             also a block that cannot be read (`BlockUnreadable`), which is watched by its txids.
+        behind: gets True when more blocks are missing than the next one, and False when the tip is reached; a watcher
+            is behind from the start.
     """
 
     def __init__(
@@ -57,12 +59,15 @@ class ChainWatcher:
         poll_s: float = POLL_S,
         blocks: Callable[[ChainBlock], None] = lambda _block: None,
         troubled: Callable[[ChainSourceFault | None], None] = lambda _fault: None,
+        behind: Callable[[bool], None] = lambda _behind: None,
     ) -> None:
         self._source = source
         self._deliver = deliver
         self._poll_s = poll_s
         self._blocks = blocks
         self._troubled = troubled
+        self._say_behind = behind
+        self._behind = True
         self._matcher: WatchMatcher | None = None
         self._changes: deque[WantsChanged] = deque()
         self._wake = asyncio.Event()
@@ -124,6 +129,7 @@ class ChainWatcher:
         status = await self._source.tip(with_mempool=matcher.watches_scripts or not self._source.asks_spenders)
         if status.hash != matcher.tip.hash:
             await self._follow(matcher)
+        self._set_behind(False)
         await self._rescan(matcher)
         await self._look_into_mempool(matcher, status)
 
@@ -131,6 +137,11 @@ class ChainWatcher:
         """True unless it is a height that has not come: every HTLC has one, and the source is not asked for each."""
         want = wanted[1]
         return not (isinstance(want, WantHeight) and self.tip is not None and want.height > self.tip.height)
+
+    def _set_behind(self, behind: bool) -> None:
+        if behind != self._behind:
+            self._behind = behind
+            self._say_behind(behind)
 
     async def _sleep(self) -> None:
         try:
@@ -169,7 +180,7 @@ class ChainWatcher:
 
     async def _follow(self, matcher: WatchMatcher) -> None:
         """From our tip to the source's, back first where the chain has turned."""
-        contradictions = 0
+        contradictions = connected = 0
         while True:
             if await self._source.hash_at(matcher.tip.height) != matcher.tip.hash:
                 await self._go_back(matcher)
@@ -185,6 +196,9 @@ class ChainWatcher:
                 if contradictions > MAX_CONTRADICTIONS:
                     raise SourceLied("the blocks of the source do not stand on each other", height=height)
                 continue
+            connected += 1
+            if connected > 1:
+                self._set_behind(True)
             events = matcher.connect(block)
             self._passed.append(matcher.tip)
             unread = [seen.txid for seen in block.txs if seen.tx is None]

@@ -63,6 +63,8 @@ class Env:
     """The chain our channels are on; no channel can be opened before the shell has set it."""
     views: Mapping[str, object] = field(default_factory=dict)
     """What other machines show of themselves (`Mount.view`), kept by the node."""
+    behind: bool = False
+    """The chain has blocks that are not read yet: `tip` is history, and no expiry can be reckoned from it."""
 
     @property
     def height(self) -> BlockHeight:

@@ -29,6 +29,7 @@ from fulmen.core.payments.payment import (
 from fulmen.core.payments.results import fail, payment_done
 from fulmen.core.payments.seeking import ask, next_try
 from fulmen.core.payments.sending import (
+    ChainNotRead,
     InvoiceExpired,
     Pay,
     PaymentStillPending,
@@ -50,7 +51,7 @@ def on_pay(payment: Payment, event: Pay, env: Env) -> Step[Payment]:
     """Begin, or join whoever asked for the same payment before.
 
     Raises:
-        SelfPayment, InvoiceExpired, WrongChain: it is not even begun.
+        SelfPayment, InvoiceExpired, WrongChain, ChainNotRead: it is not even begun.
     """
     step = Step(payment)
     if payment.status is Status.COMPLETE:
@@ -78,6 +79,8 @@ def _check(terms: PaymentTerms, env: Env) -> None:
         raise InvoiceExpired("the invoice has expired", expired_at=terms.expires_at)
     if terms.prefix and terms.prefix != network_of_chain(env.chain_hash).bolt11_prefix:
         raise WrongChain("the invoice is for another chain", prefix=terms.prefix)
+    if env.behind:
+        raise ChainNotRead("the chain is still being read; try again in a moment", height=env.height)
 
 
 def _join(step: Step[Payment], command_id: CommandId) -> Step[Payment]:

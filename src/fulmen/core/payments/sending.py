@@ -80,6 +80,10 @@ class InvoiceExpired(Refused):
     """The invoice is too old to be paid."""
 
 
+class ChainNotRead(Refused):
+    """We do not know yet how high the chain is: no expiry could be reckoned."""
+
+
 class WrongChain(Refused):
     """The invoice is for another chain than our channels are on."""
 

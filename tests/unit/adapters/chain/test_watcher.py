@@ -101,6 +101,26 @@ def test_a_new_node_begins_at_the_sources_tip_and_gets_every_block_after():
     on_a_chain(play)
 
 
+def test_a_watcher_is_behind_until_it_has_read_the_chain_and_whenever_more_than_one_block_is_missing():
+    async def play(node, source, _wallet, _coins):
+        said: list[bool | int] = []
+
+        async def deliver(_events, tip):
+            said.append(tip.height)
+
+        watcher = ChainWatcher(source, [at(node.chain.at(102))], deliver, behind=said.append)
+        await watcher.step()
+        assert said == [102, 103, False]
+        node.mine(1)
+        await watcher.step()
+        assert said[3:] == [104]
+        node.mine(3)
+        await watcher.step()
+        assert said[4:] == [105, True, 106, 107, False]
+
+    on_a_chain(play)
+
+
 def test_a_stored_place_is_gone_on_from():
     async def play(node, source, _wallet, _coins):
         watcher, told = a_watcher(source, [at(node.chain.at(100))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,6 +167,12 @@ def test_what_cannot_be_paid_is_not_even_begun(change, fault):
         run(nobody(), pay)
     step = run(nobody(), Faulted(pay, caught.value))
     assert step.actions == [Answer(ONE, refused=caught.value)] and not step.facts
+
+
+def test_nothing_is_sent_while_the_chain_is_still_being_read():
+    """An expiry reckoned from the height of yesterday is over before the HTLC is there, and costs the channel."""
+    with pytest.raises(words.ChainNotRead):
+        run(nobody(), Pay(ONE, TERMS), at=replace(env(), behind=True))
 
 
 @given(st.integers(1, 10**12))
