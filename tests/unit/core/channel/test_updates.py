@@ -19,7 +19,7 @@ from fulmen.core.base.policy import CommitmentPolicy, Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
 from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
-from fulmen.core.channel.limits import spendable_msat, why_not_offer
+from fulmen.core.channel.limits import opener_cost_msat, spendable_msat, why_not_offer
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES
@@ -276,3 +276,24 @@ def test_the_opener_keeps_a_buffer_for_a_spike_of_the_feerate() -> None:
     reserve_msat = 10_000_000
     assert 600_000_000 - reserve_msat - spendable_msat(opener, ALICE) > 2_000_000
     assert spendable_msat(accepter, BOB) == 400_000_000 - reserve_msat
+
+
+def test_nothing_is_offered_for_which_the_opener_could_not_pay() -> None:
+    """Only what is too small for an output costs the opener no fee."""
+    channel = a_normal_channel("bob")
+    totals = channel.local.totals.but(local_msat=Msat(990_000_000), remote_msat=Msat(10_000_000))
+    poor = channel.but(
+        local_pending=channel.local_pending.but(totals=totals), remote_pending=channel.remote_pending.but(totals=totals)
+    )
+    assert refused(poor, an_offer(1_000_000), BOB) == "InsufficientBalance"
+    assert spendable_msat(poor, BOB) == 353_999
+
+
+def test_what_both_have_proposed_at_once_counts_together() -> None:
+    """Our own offer is on the peer's side only, the fee of the peer's on ours: the opener has to afford both."""
+    channel = decide(a_normal_channel("alice"), an_offer(100_000_000), ALICE).state
+    for id in range(5):
+        channel = heard(channel, an_add(id), ALICE).state
+    spiked = FeeratePerKw(2 * channel.local_pending.feerate_per_kw)
+    cost = opener_cost_msat(channel, channel.local_pending, 2, spiked)
+    assert spendable_msat(channel, ALICE) == 600_000_000 - 100_000_000 - 10_000_000 - cost
