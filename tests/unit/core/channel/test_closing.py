@@ -24,6 +24,7 @@ from fulmen.core.commitments.htlcs import OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.signer import signing
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
+from fulmen.core.wire.messages.updates import UpdateAddHtlc
 
 OURS, THEIRS = b"\x00\x14" + b"\x01" * 20, b"\x00\x14" + b"\x02" * 20
 
@@ -97,6 +98,13 @@ def an_offer(ref: int = 0) -> OfferHtlc:
 def test_a_shutdown_to_a_strange_script_is_refused() -> None:
     with pytest.raises(faults.BadShutdownScript):
         heard(a_normal_channel("alice"), Shutdown(CHANNEL_ID, b"\x6a\x06abcdef"))
+
+
+def test_a_shutdown_over_updates_that_the_peer_has_not_signed_is_refused() -> None:
+    hash_ = PaymentHash(sha256(preimage_of(0)))
+    add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+    with pytest.raises(faults.PendingUpdatesAtShutdown):
+        heard(heard(a_normal_channel("bob"), add, BOB).state, Shutdown(CHANNEL_ID, OURS), BOB)
 
 
 def test_a_shutdown_has_to_keep_the_agreed_script() -> None:

@@ -8,10 +8,11 @@ from tests.builders.normal_channels import ALICE, a_normal_channel
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import RECEIVED, BlockHash, HtlcKey, PaymentHash
-from fulmen.core.base.machine import Address, Lull
-from fulmen.core.base.outer import Block, HeightReached, WantHeight
+from fulmen.core.base.machine import Address, Lull, evolve
+from fulmen.core.base.outer import Block, ChainRewound, HeightReached, WantHeight
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.channel.facts import FundingSpent
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, wants
 from fulmen.core.commitments.htlcs import FulfillHtlc, OfferHtlc
@@ -64,6 +65,15 @@ def test_a_channel_asks_to_be_woken_before_its_first_deadline() -> None:
 
 
 def test_an_htlc_that_nobody_waits_for_fails_no_channel() -> None:
+    """Committed or not: without its preimage it is the peer's to take back."""
+    waiting = with_a_claimed_htlc().but(held_preimages=())
     add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
-    channel = decide(a_normal_channel("alice"), MessageReceived(add), ALICE).state
-    assert decide(channel, *at(600)).state.phase is Phase.NORMAL
+    proposed = decide(a_normal_channel("alice"), MessageReceived(add), ALICE).state
+    for channel in (waiting, proposed):
+        assert decide(channel, *at(600)).state.phase is Phase.NORMAL
+
+
+@pytest.mark.parametrize(("to", "phase"), [(600, Phase.SPENT), (599, Phase.FAILED)])
+def test_only_a_reorg_that_takes_the_spend_away_undoes_it(to: int, phase: Phase) -> None:
+    spent = evolve(a_normal_channel("alice"), FundingSpent(b"", Block(BlockHeight(600), BlockHash(bytes(32)))))
+    assert decide(spent, ChainRewound(BlockHeight(to)), ALICE).state.phase is phase

@@ -117,6 +117,11 @@ def test_a_peer_that_wants_number_zero_asks_us_to_publish() -> None:
         after(a_used_channel(), says(0, 2, secret_of("alice", 1)))
 
 
+def test_a_secret_that_we_have_not_revealed_proves_that_we_are_behind_by_one() -> None:
+    assert after(a_used_channel(), says(3, 3, secret_of("alice", 2))).state.outdated
+    assert not after(a_used_channel(), says(3, 2, secret_of("alice", 1))).state.outdated
+
+
 def test_a_channel_that_is_proven_behind_never_publishes_and_asks_the_peer_to_close() -> None:
     ahead = says(6, 5, secret_of("alice", 4))
     step = after(a_used_channel(), ahead)
