@@ -23,6 +23,7 @@ from fulmen.core.channel.limits import opener_cost_msat, spendable_msat, why_not
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES
+from fulmen.core.commitments.commitment import including_remote
 from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
@@ -297,3 +298,16 @@ def test_what_both_have_proposed_at_once_counts_together() -> None:
     spiked = FeeratePerKw(2 * channel.local_pending.feerate_per_kw)
     cost = opener_cost_msat(channel, channel.local_pending, 2, spiked)
     assert spendable_msat(channel, ALICE) == 600_000_000 - 100_000_000 - 10_000_000 - cost
+
+
+def test_which_threshold_trims_depends_on_whose_commitment_it_is() -> None:
+    """Between what HTLC-timeout and what HTLC-success costs, an HTLC has an output with the one who offered it only."""
+    amount = 354_000 + 680_000
+    received = heard(a_normal_channel("bob", STATIC_REMOTEKEY.name), an_add(0, amount)).state
+    assert received.local_pending.totals.output_count == 0
+    both = including_remote(
+        received.remote_pending, received.terms, received.local_log, received.remote_log, received.remote_log.next_index
+    )
+    assert both.totals.output_count == 1
+    offered = decide(a_normal_channel("alice", STATIC_REMOTEKEY.name), an_offer(amount), ALICE).state
+    assert offered.remote_pending.totals.output_count == 0
