@@ -133,6 +133,10 @@ async def routed(pathfinding: Pathfinding, destination: int = 2) -> Found:
         await asyncio.sleep(0.01)
 
 
+PERMANENT_CHANNEL_FAILURE = 0x4008
+"""What stays shut; a passing failure only makes a way dear (BOLT 4, "Failure Messages")."""
+
+
 async def begun(pathfinding: Pathfinding) -> None:
     await pathfinding.start()
     pathfinding.tell(BlockConnected(BlockHeight(800_000)))
@@ -155,7 +159,9 @@ def test_gossip_in_and_routes_out(make: Made) -> None:
         assert isinstance(event, RouteAnswered)
         assert event.ref == 7
         assert isinstance(event.answer, Route)
-        pathfinding.on_learn(Learn(Outcome(event.answer, settled=False, failed_at=1, failure_code=0x1007)))
+        pathfinding.on_learn(
+            Learn(Outcome(event.answer, settled=False, failed_at=1, failure_code=PERMANENT_CHANNEL_FAILURE))
+        )
         found = await pathfinding.ask(Find(0, a_request()), Found)
         assert found.route is None
         assert any(to == PEER for to, _ in world.frames), "the peer is asked for what it knows"
