@@ -18,7 +18,7 @@ from fulmen.core.bitcoin.accounts import SignWalletInputs, accounts_of, public_a
 from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.crypto.secp256k1 import ecdh, point_of, sign_recoverable
-from fulmen.core.crypto.shachain import index_of, per_commitment_secret
+from fulmen.core.crypto.shachain import SecretTree, index_of
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.signer.announcing import SignAnnouncement, sign_announcement
 from fulmen.core.signer.requests import (
@@ -51,6 +51,7 @@ class InProcessKeys:
         self._node_secret = derive(seed, "node")
         self.node_id = NodeId(point_of(self._node_secret))
         self._secrets = lru_cache(maxsize=4096)(lambda key_index: channel_secrets(seed, key_index))
+        self._trees = lru_cache(maxsize=4096)(lambda key_index: SecretTree(self._of(key_index).per_commitment_seed))
         self.basepoints = lru_cache(maxsize=4096)(self._basepoints)
         self.per_commitment_point = lru_cache(maxsize=16384)(self._point)
 
@@ -70,7 +71,8 @@ class InProcessKeys:
         return point_of(self._per_commitment_secret(key_index, number))
 
     def _per_commitment_secret(self, key_index: int, number: int) -> Secret:
-        return per_commitment_secret(self._secrets(key_index).per_commitment_seed, index_of(number))
+        tree: SecretTree = self._trees(key_index)
+        return tree.secret(index_of(number))
 
     # -- requests --
 

@@ -7,7 +7,7 @@ Source: BOLT 3, "Commitment Transaction", "Trimmed Outputs", "HTLC-Timeout and H
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 from operator import itemgetter
@@ -229,8 +229,8 @@ def build_commitment(
     keys: CommitmentKeys,
     to_owner_msat: Msat,
     to_other_msat: Msat,
-    offered: Iterable[HtlcTerms],
-    received: Iterable[HtlcTerms],
+    offered: Sequence[HtlcTerms],
+    received: Sequence[HtlcTerms],
     feerate_per_kw: FeeratePerKw,
 ) -> CommitmentTx:
     """The commitment transaction with this number.
@@ -312,11 +312,13 @@ _ORDER = itemgetter(0, 1, 2, 3)
 def _htlc_rows(
     shape: CommitmentShape,
     keys: CommitmentKeys,
-    offered: Iterable[HtlcTerms],
-    received: Iterable[HtlcTerms],
+    offered: Sequence[HtlcTerms],
+    received: Sequence[HtlcTerms],
     feerate_per_kw: FeeratePerKw,
 ) -> tuple[list[_Row], list[HtlcKey], int]:
     """The rows of untrimmed HTLCs, the keys of trimmed ones, and the sum of all in msat."""
+    if not offered and not received:
+        return [], [], 0
     format, dust = shape.format, shape.dust_limit_sat
     scripts = HtlcScripts(keys.revocationpubkey, keys.owner_htlcpubkey, keys.other_htlcpubkey, format.csv)
     rows: list[_Row] = []

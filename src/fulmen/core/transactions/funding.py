@@ -12,7 +12,7 @@ from fulmen.core.base.units import FeeratePerKw, Sat, Weight
 from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.sighash import SIGHASH_ALL, sighash_segwit_v0
 from fulmen.core.bitcoin.transaction import Tx, TxOut
-from fulmen.core.transactions.scripts import funding_script
+from fulmen.core.transactions.scripts import funding_script, of_a_channel
 from fulmen.core.transactions.spending import witness_signature
 
 COMMON_WEIGHT = Weight(4 * 10 + 2)
@@ -26,6 +26,7 @@ FUNDING_INPUT_WITNESS_WEIGHT = Weight(222)
 """The witness of `witness_of`, with the longest signatures."""
 
 
+@of_a_channel
 def funding_output(funding_pubkey: Point, other_funding_pubkey: Point, amount_sat: Sat) -> TxOut:
     """The output that both ends have to find in a block before the channel is worth anything."""
     return TxOut(amount_sat, p2wsh(funding_script(funding_pubkey, other_funding_pubkey)))

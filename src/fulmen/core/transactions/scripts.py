@@ -6,6 +6,8 @@ Transactions".
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from fulmen.core.base.ids import PaymentHash, Point
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.opcodes import (
@@ -32,7 +34,11 @@ from fulmen.core.bitcoin.opcodes import (
 from fulmen.core.bitcoin.script import multisig, number, push
 from fulmen.core.crypto.hashes import hash160, ripemd160
 
+of_a_channel = lru_cache(maxsize=4096)
+"""What is the same in all commitments of a channel is written once."""
 
+
+@of_a_channel
 def funding_script(funding_pubkey: Point, other_funding_pubkey: Point) -> bytes:
     """2-of-2 of both funding keys, the lesser first, whichever way they are given."""
     return multisig(2, *sorted((funding_pubkey, other_funding_pubkey)))
@@ -56,11 +62,13 @@ def to_local_script(revocationpubkey: Point, to_self_delay: int, delayedpubkey: 
     )
 
 
+@of_a_channel
 def to_remote_script(paymentpubkey: Point, csv: int) -> bytes:
     """The other end, `csv` blocks after the commitment (option_anchors; without it this output is P2WPKH)."""
     return push(paymentpubkey) + OP_CHECKSIGVERIFY + number(csv) + OP_CHECKSEQUENCEVERIFY
 
 
+@of_a_channel
 def anchor_script(funding_pubkey: Point) -> bytes:
     """One end at once, or anyone after 16 blocks."""
     return push(funding_pubkey) + OP_CHECKSIG + OP_IFDUP + OP_NOTIF + OP_16 + OP_CHECKSEQUENCEVERIFY + OP_ENDIF

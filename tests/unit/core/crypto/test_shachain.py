@@ -7,6 +7,7 @@ from fulmen.core.crypto.shachain import (
     FIRST_INDEX,
     SecretInconsistent,
     SecretOutOfOrder,
+    SecretTree,
     SecretUnknown,
     Shachain,
     index_of,
@@ -44,6 +45,13 @@ def test_every_secret_shown_can_be_looked_up_and_no_other(seed, count):
     with pytest.raises(SecretUnknown):
         store.lookup(index_of(count))
     assert len(store.slots) <= 49
+
+
+@given(st.binary(min_size=32, max_size=32), st.lists(st.integers(0, 2000) | st.integers(0, FIRST_INDEX), min_size=1))
+def test_their_owner_finds_the_same_secrets_by_a_shorter_way(seed, numbers):
+    tree = SecretTree(seed)
+    assert [tree.secret(index_of(n)) for n in numbers] == [per_commitment_secret(seed, index_of(n)) for n in numbers]
+    assert seed.hex() not in repr(tree)
 
 
 def test_secrets_come_in_their_order_and_once():
