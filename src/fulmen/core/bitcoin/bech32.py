@@ -7,7 +7,7 @@ the alphabet without the checksum.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from base64 import b32encode
 
 from fulmen.core.base.faults import Malformed
 
@@ -15,7 +15,14 @@ CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 MAX_ADDRESS_CHARACTERS = 90
 CHECKSUM_CHARACTERS = 6
 
-_VALUES = {character: value for value, character in enumerate(CHARSET)}
+_NONE = 0xFF
+_CHARACTERS = CHARSET.encode().ljust(256, bytes((_NONE,)))
+_VALUES = bytes(CHARSET.find(chr(byte)) & _NONE for byte in range(256))
+_VALUES_OF_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bytes(range(32)))
+_DIGITS = b"0123456789abcdefghijklmnopqrstuv".ljust(256, b"?")
+"""What `int` reads in base 32, in linear time."""
+_HIGH_BITS = bytes(byte >> 5 for byte in range(256))
+_LOW_BITS = bytes(byte & 31 for byte in range(256))
 
 
 class Checksum(enum.IntEnum):
@@ -80,7 +87,7 @@ def decode(text: str, limit: int = MAX_ADDRESS_CHARACTERS) -> tuple[str, bytes, 
     hrp, separator, data = lower.rpartition("1")
     if not separator:
         raise Bech32WithoutSeparator
-    if not hrp or not all("!" <= character <= "~" for character in hrp):
+    if not hrp or not (hrp.isascii() and hrp.isprintable() and " " not in hrp):
         raise Bech32HrpMalformed(hrp=hrp)
     if len(data) < CHECKSUM_CHARACTERS:
         raise Bech32ChecksumTooShort(characters=len(data))
@@ -93,7 +100,7 @@ def decode(text: str, limit: int = MAX_ADDRESS_CHARACTERS) -> tuple[str, bytes, 
 
 def characters_of(words: bytes) -> str:
     """Five-bit words as characters of the alphabet."""
-    return "".join([CHARSET[word] for word in words])
+    return words.translate(_CHARACTERS).decode("ascii")
 
 
 def words_of(characters: str) -> bytes:
@@ -102,16 +109,16 @@ def words_of(characters: str) -> bytes:
     Raises:
         Bech32CharacterInvalid: with the place of the first that is none.
     """
-    try:
-        return bytes([_VALUES[character] for character in characters])
-    except KeyError:
-        at = next(at for at, character in enumerate(characters) if character not in _VALUES)
-        raise Bech32CharacterInvalid(character=characters[at], at=at) from None
+    words = characters.encode("utf-8", "surrogatepass").translate(_VALUES)
+    if _NONE in words:
+        at = next(at for at, character in enumerate(characters) if character not in CHARSET)
+        raise Bech32CharacterInvalid(character=characters[at], at=at)
+    return words
 
 
 def to_words(data: bytes) -> bytes:
     """Bytes as five-bit words, the last one filled with zero bits."""
-    return _regrouped(data, 8, 5)
+    return b32encode(data).rstrip(b"=").translate(_VALUES_OF_RFC_4648)
 
 
 def from_words(words: bytes) -> bytes:
@@ -123,25 +130,18 @@ def from_words(words: bytes) -> bytes:
     left = len(words) * 5 % 8
     if left >= 5 or (left and words[-1] & ((1 << left) - 1)):
         raise Bech32PaddingInvalid
-    return _regrouped(words, 5, 8)[: len(words) * 5 // 8]
+    size = len(words) * 5 // 8
+    return (number_of(words) >> left).to_bytes(size, "big")
 
 
-def _regrouped(groups: Iterable[int], from_bits: int, to_bits: int) -> bytes:
-    gathered, bits, out = 0, 0, bytearray()
-    for group in groups:
-        gathered = (gathered << from_bits | group) & 0xFFF
-        bits += from_bits
-        while bits >= to_bits:
-            bits -= to_bits
-            out.append(gathered >> bits & ((1 << to_bits) - 1))
-    if bits:
-        out.append(gathered << (to_bits - bits) & ((1 << to_bits) - 1))
-    return bytes(out)
+def number_of(words: bytes) -> int:
+    """The big-endian number in five-bit words."""
+    return int(words.translate(_DIGITS), 32) if words else 0
 
 
 def _expanded(hrp: str) -> bytes:
     codes = hrp.encode("ascii")
-    return bytes(code >> 5 for code in codes) + b"\x00" + bytes(code & 31 for code in codes)
+    return codes.translate(_HIGH_BITS) + b"\x00" + codes.translate(_LOW_BITS)
 
 
 def _generator_sums() -> tuple[int, ...]:
@@ -159,8 +159,17 @@ def _generator_sums() -> tuple[int, ...]:
 _GENERATOR_SUMS = _generator_sums()
 
 
+def _with_word(polynomial: int, word: int) -> int:
+    return (polynomial & 0x1FFFFFF) << 5 ^ word ^ _GENERATOR_SUMS[polynomial >> 25]
+
+
+_SUMS_OF_TWO = tuple(_with_word(_with_word(top << 20, 0), 0) for top in range(1024))
+"""What the highest ten bits come to when two words follow."""
+
+
 def _polymod(words: bytes) -> int:
-    polynomial = 1
-    for word in words:
-        polynomial = (polynomial & 0x1FFFFFF) << 5 ^ word ^ _GENERATOR_SUMS[polynomial >> 25]
+    odd = len(words) & 1
+    polynomial = _with_word(1, words[0]) if odd else 1
+    for high, low in zip(words[odd::2], words[odd + 1 :: 2], strict=True):
+        polynomial = (polynomial & 0xFFFFF) << 10 ^ high << 5 ^ low ^ _SUMS_OF_TWO[polynomial >> 20]
     return polynomial

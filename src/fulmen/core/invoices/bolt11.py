@@ -12,7 +12,7 @@ from fulmen.core.base.ids import NodeId, PaymentHash, PaymentSecret, Point, Shor
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Timestamp
 from fulmen.core.bitcoin import bech32
-from fulmen.core.bitcoin.bech32 import Checksum
+from fulmen.core.bitcoin.bech32 import Checksum, number_of, to_words
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import is_point, recover, verify_ecdsa
 from fulmen.core.invoices.amount import read_hrp, write_amount
@@ -59,8 +59,6 @@ _HINT_SIZE = 33 + 8 + 4 + 4 + 2
 _MAX_NUMBER_WORDS = 12
 """60 bits: a number that needs more is none of this world."""
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
-_BASE_32 = b"0123456789abcdefghijklmnopqrstuv" + bytes(224)
-"""5-bit words to the digits that `int` reads in base 32, in linear time."""
 
 
 class InvoiceMalformed(Malformed):
@@ -145,7 +143,7 @@ class UnsignedInvoice(Record):
 
     def signed(self, signature: bytes) -> str:
         """The invoice's text. `signature` is 65 bytes: r, s, recovery id."""
-        return bech32.encode(self.hrp, self.words + _to_words(signature), Checksum.BECH32)
+        return bech32.encode(self.hrp, self.words + to_words(signature), Checksum.BECH32)
 
 
 def decode(text: str) -> Invoice:
@@ -175,7 +173,7 @@ def decode(text: str) -> Invoice:
     signature = _to_bytes(words[-_SIGNATURE_WORDS:])
     return Invoice(
         prefix=prefix,
-        timestamp=Timestamp(_number(words[:_TIMESTAMP_WORDS])),
+        timestamp=Timestamp(number_of(words[:_TIMESTAMP_WORDS])),
         payment_hash=PaymentHash(fields.fixed[PAYMENT_HASH]),
         payment_secret=PaymentSecret(fields.fixed[PAYMENT_SECRET]),
         amount_msat=amount_msat,
@@ -203,22 +201,22 @@ def unsigned(fields: InvoiceFields) -> UnsignedInvoice:
         FieldTooLong: a description, metadata or route hint has more than 639 bytes.
     """
     parts = [_number_words(fields.timestamp, _TIMESTAMP_WORDS)]
-    parts.append(_tag(PAYMENT_SECRET, _to_words(fields.payment_secret)))
-    parts.append(_tag(PAYMENT_HASH, _to_words(fields.payment_hash)))
+    parts.append(_tag(PAYMENT_SECRET, to_words(fields.payment_secret)))
+    parts.append(_tag(PAYMENT_HASH, to_words(fields.payment_hash)))
     if fields.description_hash is not None:
-        parts.append(_tag(DESCRIPTION_HASH, _to_words(fields.description_hash)))
+        parts.append(_tag(DESCRIPTION_HASH, to_words(fields.description_hash)))
     else:
-        parts.append(_tag(DESCRIPTION, _to_words((fields.description or "").encode())))
+        parts.append(_tag(DESCRIPTION, to_words((fields.description or "").encode())))
     if fields.payment_metadata is not None:
-        parts.append(_tag(METADATA, _to_words(fields.payment_metadata)))
+        parts.append(_tag(METADATA, to_words(fields.payment_metadata)))
     if fields.expiry_s != DEFAULT_EXPIRY_S:
         parts.append(_tag(EXPIRY, _number_words(fields.expiry_s)))
     if fields.min_final_cltv_expiry_delta != DEFAULT_MIN_FINAL_CLTV_EXPIRY_DELTA:
         parts.append(_tag(MIN_FINAL_CLTV_EXPIRY_DELTA, _number_words(fields.min_final_cltv_expiry_delta)))
     for fallback in fields.fallbacks:
-        parts.append(_tag(FALLBACK, bytes((fallback.version,)) + _to_words(fallback.program)))
+        parts.append(_tag(FALLBACK, bytes((fallback.version,)) + to_words(fallback.program)))
     for hint in fields.route_hints:
-        parts.append(_tag(ROUTE_HINT, _to_words(b"".join(map(_hop_bytes, hint)))))
+        parts.append(_tag(ROUTE_HINT, to_words(b"".join(map(_hop_bytes, hint)))))
     # BOLT 11: "if `9` contains non-zero bits: MUST use the minimum `data_length` possible […] otherwise: MUST omit"
     if fields.features:
         parts.append(_tag(FEATURES, _number_words(fields.features.mask)))
@@ -277,13 +275,13 @@ class _Fields:
         _check_minimal(kind, data)
         if len(data) > _MAX_NUMBER_WORDS:
             raise NumberTooLarge("a number in the invoice is too large", field=kind, words=len(data))
-        self.numbers.setdefault(kind, _number(data))
+        self.numbers.setdefault(kind, number_of(data))
 
     def take_features(self, kind: int, data: bytes) -> None:
         """`9`: bits, the least significant one last."""
         _check_minimal(kind, data)
         if self.features is None:
-            self.features = Features(_number(data))
+            self.features = Features(number_of(data))
 
     def take_fallback(self, kind: int, data: bytes) -> None:
         """`f`: an address that we know, or one to skip over."""
@@ -364,7 +362,7 @@ def _tagged(words: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(words):
         head = words[at : at + 3]
-        size = _number(head[1:])
+        size = number_of(head[1:])
         data = words[at + 3 : at + 3 + size]
         if len(head) < 3 or len(data) < size:
             raise FieldTruncated("the last field is cut short", field=head[0])
@@ -416,7 +414,7 @@ def _digest(hrp: str, words: bytes) -> bytes:
     """SHA-256 of the human-readable part and the data, padded with zero bits to whole bytes."""
     bits = len(words) * 5
     size = -(-bits // 8)
-    return sha256(hrp.encode() + (_number(words) << size * 8 - bits).to_bytes(size, "big"))
+    return sha256(hrp.encode() + (number_of(words) << size * 8 - bits).to_bytes(size, "big"))
 
 
 def _tag(kind: int, data: bytes) -> bytes:
@@ -425,24 +423,13 @@ def _tag(kind: int, data: bytes) -> bytes:
     return bytes((kind, len(data) >> 5, len(data) & 31)) + data
 
 
-def _number(words: bytes) -> int:
-    """The big-endian number in 5-bit words."""
-    return int(words.translate(_BASE_32), 32) if words else 0
-
-
 def _number_words(number: int, size: int = 0) -> bytes:
     """A number as 5-bit words, in `size` of them or as few as possible."""
     size = size or -(-number.bit_length() // 5)
-    return bytes(number >> 5 * at & 31 for at in range(size - 1, -1, -1))
-
-
-def _to_words(data: bytes) -> bytes:
-    """Bytes as 5-bit words, padded with zero bits."""
-    size = -(-len(data) * 8 // 5)
-    return _number_words(int.from_bytes(data, "big") << size * 5 - len(data) * 8, size) if data else b""
+    return bytes([number >> 5 * at & 31 for at in range(size - 1, -1, -1)])
 
 
 def _to_bytes(words: bytes) -> bytes:
     """The whole bytes in 5-bit words."""
     size = len(words) * 5 // 8
-    return (_number(words) >> len(words) * 5 - size * 8).to_bytes(size, "big")
+    return (number_of(words) >> len(words) * 5 - size * 8).to_bytes(size, "big")

@@ -86,6 +86,9 @@ TABLE: dict[int, Feature] = {
 }
 """Every feature we can name, by its even bit."""
 
+_NEEDS = tuple(
+    (feature.bit, needed) for feature in TABLE.values() for needed in feature.needs if not TABLE[needed].assumed
+)
 _ASSUMED_MASK = sum(1 << bit for bit, feature in TABLE.items() if feature.assumed)
 
 
@@ -152,13 +155,7 @@ class Features(Record):
 
     def missing_dependencies(self) -> tuple[tuple[int, int], ...]:
         """(feature, dependency) for each that is set without what it needs; what is assumed needs no bit."""
-        return tuple(
-            (feature.bit, needed)
-            for feature in TABLE.values()
-            if self.supports(feature.bit)
-            for needed in feature.needs
-            if not self.supports(needed) and not TABLE[needed].assumed
-        )
+        return tuple([(bit, needed) for bit, needed in _NEEDS if self.supports(bit) and not self.supports(needed)])
 
     def with_dependencies(self) -> Features:
         """This set with everything it needs, transitively: required where what needs it is required.
