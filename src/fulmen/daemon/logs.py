@@ -37,7 +37,7 @@ class Detail:
     """What is too much to be looked at when nobody reads it."""
 
     messages = False
-    """Each message to and from peers has a line (level `debug`)."""
+    """Each message to and from peers, and what becomes of each HTLC, has a line (level `debug`)."""
 
 
 class BadLogLevel(Refused):

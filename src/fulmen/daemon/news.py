@@ -9,10 +9,15 @@ from typing import Any
 import structlog
 
 from fulmen.core.base.outer import Notify
+from fulmen.daemon.logs import Detail
 
 log = structlog.get_logger("news")
 KEPT = 1000
 """News that wait for one listener; the oldest go first."""
+OF_EACH_HTLC = frozenset(
+    {"payment attempt", "payment attempt failed", "payment complete", "invoice paid", "forward", "htlc failed"}
+)
+"""These come hundreds a second. Lists tell them afterwards; the log has them where it is asked for every detail."""
 
 
 class News:
@@ -23,8 +28,11 @@ class News:
 
     def tell(self, news: Notify) -> None:
         """Something happened."""
-        say = log.error if news.topic == "frozen" else log.info
-        say(news.topic, **news.about)
+        if news.topic not in OF_EACH_HTLC:
+            say = log.error if news.topic == "frozen" else log.info
+            say(news.topic, **news.about)
+        elif Detail.messages:
+            log.debug(news.topic, **news.about)
         for queue in self._listeners.get(news.topic, ()):
             if queue.full():
                 queue.get_nowait()

@@ -24,6 +24,7 @@ Convert = Callable[[Any], Any]
 
 _EXT_RECORD, _EXT_TUPLE, _EXT_MAPPING, _EXT_INTEGER = 1, 2, 3, 4
 _encode = msgspec.msgpack.Encoder().encode
+_values_of = msgspec.structs.astuple
 
 
 class Form(NamedTuple):
@@ -98,8 +99,8 @@ class Codec:
 
     def record_to_disk(self, record: Any) -> list[Any]:
         """`[number, field …]`, ready for msgpack."""
-        shape = self.compiled(type(record))
-        raw = [shape.number, *msgspec.structs.astuple(record)]
+        shape = self._shapes.get(type(record)) or self._compile(type(record))
+        raw = [shape.number, *_values_of(record)]
         for index, convert in shape.to_disk:
             raw[index] = convert(raw[index])
         return raw
@@ -248,6 +249,12 @@ class Codec:
             return Form(None, None, tuple(by_kind))
         if len(converting) == 1 and "list" in converting:
             to_disk, from_disk, _ = converting["list"]
+            if set(by_kind) == {"list", "none"}:
+                return Form(
+                    to_disk and (lambda value: None if value is None else to_disk(value)),
+                    from_disk and (lambda raw: None if raw is None else from_disk(raw)),
+                    tuple(by_kind),
+                )
             return Form(
                 to_disk and (lambda value: to_disk(value) if isinstance(value, _LISTS) else value),
                 from_disk and (lambda raw: from_disk(raw) if isinstance(raw, list) else raw),

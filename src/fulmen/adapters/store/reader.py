@@ -6,6 +6,7 @@ Each reader has a connection of its own, so that a long list is read beside the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -57,6 +58,7 @@ def opened(data: bytes) -> bytes:
     return data[4:]
 
 
+@cache
 def kind_name(kind: str) -> str:
     """Under which name a kind of machine has its number."""
     return f"kind {kind}"

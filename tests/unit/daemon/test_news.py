@@ -1,0 +1,50 @@
+"""News reach who listens, and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+
+import pytest
+import structlog
+
+from fulmen.core.base.outer import Notify
+from fulmen.daemon import logs
+from fulmen.daemon.news import KEPT, News
+
+
+@pytest.fixture(params=["info", "debug"])
+def log(request):
+    stream = io.StringIO()
+    before = structlog.get_config()
+    logs.set_up(request.param, stream, json=True)
+    yield request.param, stream
+    structlog.configure(**before)
+    logs.Detail.messages = False
+
+
+def test_what_comes_with_each_htlc_is_logged_for_who_wants_every_detail(log):
+    level, stream = log
+    news = News()
+    news.tell(Notify("forward", {"fee_msat": 1}))
+    news.tell(Notify("channel_failed", {"height": 5}))
+    news.tell(Notify("frozen", {"machine": "channel:00"}))
+    said = [(line["event"], line["level"]) for line in map(json.loads, stream.getvalue().splitlines())]
+    routine = [("forward", "debug")] if level == "debug" else []
+    assert said == [*routine, ("channel_failed", "info"), ("frozen", "error")]
+
+
+def test_listeners_get_what_was_told_since_and_no_more_than_fits():
+    async def test() -> None:
+        news = News()
+        news.tell(Notify("forward", {"n": -1}))
+        heard = news.about("forward")
+        first = asyncio.ensure_future(anext(heard))
+        await asyncio.sleep(0)
+        for number in range(KEPT + 10):
+            news.tell(Notify("forward", {"n": number}))
+        assert (await first)["n"] == 10
+        await heard.aclose()
+
+    asyncio.run(test())
