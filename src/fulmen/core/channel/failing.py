@@ -95,8 +95,12 @@ def on_channel_errored(channel: Channel, event: ChannelErrored, env: Env) -> Ste
 def printable(data: bytes) -> str:
     """Hostile text, shown only "if `data` is composed solely of printable ASCII characters" (BOLT 1)."""
     if all(32 <= byte < 127 for byte in data):
-        return data.decode("ascii")
+        return data[:MAX_SHOWN].decode("ascii")
     return data[:64].hex()
+
+
+MAX_SHOWN = 512
+"""How much of a peer's words is kept with the reason of a failure."""
 
 
 @errors.on(Faulted)

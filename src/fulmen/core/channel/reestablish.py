@@ -47,6 +47,15 @@ def on_peer_ready_when_failed(channel: Channel, event: PeerReady, _env: Env) -> 
     return step
 
 
+@dead.on(ChannelReestablish)
+def on_reestablish_when_failed(channel: Channel, msg: ChannelReestablish, env: Env) -> Step[Channel]:
+    """Of a failed channel only one thing counts: proof that what we publish was revoked (law 9)."""
+    step = Step(channel)
+    if channel.phase is Phase.FAILED and not channel.outdated and is_behind(channel, msg, env):
+        step.fact(Outdated()).act(Notify("channel_outdated", {"channel_id": channel.terms.channel_id.hex()}))
+    return step
+
+
 def send_reestablish(channel: Channel, env: Env) -> Send:
     """Our `channel_reestablish`."""
     terms = channel.terms

@@ -143,6 +143,8 @@ class Channel(Record, kw_only=True):
     """What the `error` says that a failed channel sends at each reconnection."""
     local_point: Point = Point(b"")
     """Of our commitment, once it is to be published."""
+    frozen: bool = False
+    """We broke an invariant: no new update, signature or revocation until the operator has looked (law 8)."""
     outdated: bool = False
     """The peer proved that we are behind: never sign, revoke or publish again (law 9)."""
     spent_by: bytes = b""

@@ -98,7 +98,7 @@ _WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(clos
 _CHAIN = funding.funding | chain.blocks | chain.watching
 _WITH_PEER = closing.closing | patience
 _LIVE = _ALWAYS.but(_WITH_PEER) | _WIRE | _CHAIN | failing.leaving | reestablish.reconnecting | bad_signatures
-_QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged, ChannelReestablish)
+_QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged)
 
 UNBORN = (
     failing.errors
@@ -251,7 +251,8 @@ def view(channel: Channel) -> LinkView | None:
     if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
         return None
     terms = channel.terms
-    usable = channel.phase is Phase.NORMAL and channel.link is Link.READY and channel.shutdown_wanted is None
+    open_ = channel.phase is Phase.NORMAL and not channel.frozen
+    usable = open_ and channel.link is Link.READY and channel.shutdown_wanted is None
     return LinkView(
         terms.channel_id,
         terms.node_id,
@@ -304,5 +305,6 @@ MOUNT = Mount(
     view=view,
     ended=lambda channel: channel.phase is Phase.CLOSED,
     takes_frozen=takes_frozen,
+    frozen=lambda channel, reason: channel.but(frozen=reason is not None),
     lulls=True,
 )

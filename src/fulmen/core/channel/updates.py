@@ -41,6 +41,7 @@ from fulmen.core.commitments.htlcs import (
 )
 from fulmen.core.commitments.updates import Add, FeeChange, Remove
 from fulmen.core.crypto.hashes import sha256
+from fulmen.core.onion.errors import MAX_REASON_SIZE
 from fulmen.core.transactions.formats import Anchors, format_named
 from fulmen.core.wire.messages.updates import (
     UpdateAddHtlc,
@@ -185,7 +186,8 @@ def on_fulfill_htlc(channel: Channel, event: FulfillHtlc, _env: Env) -> Step[Cha
 def propose_fulfill(channel: Channel, add: Add, event: FulfillHtlc) -> Step[Channel]:
     """Say `update_fulfill_htlc`, if it can be said now and was not said before."""
     step = Step(channel)
-    if not _removable(channel, add):
+    # Law 8: frozen, it takes preimages but proposes nothing; what it holds is claimed on the chain.
+    if channel.frozen or not _removable(channel, add):
         return step
     remove = Remove(channel.local_log.next_index, add.id, preimage=event.preimage)
     return step.fact(LocalProposed(remove)).act(send_update(channel, remove))
@@ -254,7 +256,9 @@ def on_update_fulfill_htlc(channel: Channel, msg: UpdateFulfillHtlc, _env: Env) 
 def on_update_fail_htlc(channel: Channel, msg: UpdateFailHtlc, _env: Env) -> Step[Channel]:
     """The peer gives an HTLC back; its owner hears of it once the removal is irrevocable."""
     add = _settleable(channel, msg.id)
-    return Step(channel).fact(RemoteProposed(Remove(channel.remote_log.next_index, add.id, reason=msg.reason)))
+    # BOLT 4: a return packet has at most 32768 bytes; what is longer is good for nothing and is not stored.
+    reason = msg.reason[:MAX_REASON_SIZE]
+    return Step(channel).fact(RemoteProposed(Remove(channel.remote_log.next_index, add.id, reason=reason)))
 
 
 @settlements.on(UpdateFailMalformedHtlc)

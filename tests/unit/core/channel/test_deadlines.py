@@ -33,13 +33,18 @@ def with_an_offered_htlc() -> Channel:
     return decide(decide(a_normal_channel("alice"), offer, ALICE).state, Lull(), ALICE).state
 
 
-def with_a_claimed_htlc() -> Channel:
-    """Received, irrevocable, expires at 500, and we hold its preimage."""
+def received_for_good() -> Channel:
+    """An HTLC that both commitments hold; expires at 500."""
     add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
     channel = decide(a_normal_channel("alice"), MessageReceived(add), ALICE).state
     both = channel.local_pending
-    channel = channel.but(local=both, remote=both.but(side=channel.remote.side))
-    return decide(channel, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2)), ALICE).state
+    return channel.but(local=both, remote=both.but(side=channel.remote.side))
+
+
+def with_a_claimed_htlc() -> Channel:
+    """The same, and we hold its preimage."""
+    claim = FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2))
+    return decide(received_for_good(), claim, ALICE).state
 
 
 @pytest.mark.parametrize(("height", "failed"), [(501, False), (502, True)])
@@ -77,3 +82,11 @@ def test_an_htlc_that_nobody_waits_for_fails_no_channel() -> None:
 def test_only_a_reorg_that_takes_the_spend_away_undoes_it(to: int, phase: Phase) -> None:
     spent = evolve(a_normal_channel("alice"), FundingSpent(b"", Block(BlockHeight(600), BlockHash(bytes(32)))))
     assert decide(spent, ChainRewound(BlockHeight(to)), ALICE).state.phase is phase
+
+
+def test_a_frozen_channel_holds_a_preimage_and_proposes_nothing() -> None:
+    frozen = received_for_good().but(frozen=True)
+    step = decide(frozen, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2)), ALICE)
+    assert [held.preimage for held in step.state.held_preimages] == [preimage_of(2)]
+    assert not step.actions and not step.state.local_log.removes
+    assert decide(step.state, *at(482)).state.phase is Phase.FAILED

@@ -13,7 +13,7 @@ from tests.laws.channel_family import channel_of, outcome, pay
 from fulmen.core.base.ids import Secret
 from fulmen.core.base.machine import Disconnected, Step
 from fulmen.core.base.outer import Send, WantPublished
-from fulmen.core.base.peers import MessageReceived, PeerReady
+from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
 from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.channel import faults
 from fulmen.core.channel.state import Channel, Link, Phase
@@ -145,3 +145,14 @@ def test_a_failed_channel_repeats_its_error_at_each_connection() -> None:
 def test_secrets_come_from_the_chain_of_secrets() -> None:
     seed = keys_of("alice")._of(7).per_commitment_seed
     assert secret_of("alice", 4) == per_commitment_secret(seed, index_of(4))
+
+
+def test_a_failed_channel_that_learns_it_is_behind_publishes_no_more() -> None:
+    used = a_used_channel()
+    failed = decide(used, ChannelErrored(b"no"), ALICE).state
+    assert [want for want in wants(failed) if isinstance(want, WantPublished)]
+    told = decide(failed, MessageReceived(says(6, 5, secret_of("alice", 4))), ALICE).state
+    assert told.outdated
+    assert not [want for want in wants(told) if isinstance(want, WantPublished)]
+    liar = decide(failed, MessageReceived(says(6, 5, b"\x11" * 32)), ALICE).state
+    assert not liar.outdated
