@@ -139,7 +139,9 @@ class FakePeer:
             handler(self, message)
 
     def parted(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, at both ends."""
+        if self.link is not None:
+            self.link.close()
         self.link = None
         if self.channel is not None:
             self.channel.offline()

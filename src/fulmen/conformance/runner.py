@@ -50,6 +50,7 @@ from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import sign_ecdsa
 from fulmen.core.gossip.encodings import encode_scids
+from fulmen.core.peer.delivery import printable
 from fulmen.core.transactions.funding import funding_digest, funding_output, funding_witness
 from fulmen.core.wire import UnknownMessage, decode, encode, name_of, type_of
 from fulmen.core.wire.declare import KINDS
@@ -173,8 +174,7 @@ class Play:
     def clear(self) -> None:
         """Hang up."""
         for peer in self._cast.peers.values():
-            if peer.link is not None:
-                peer.link.close()
+            peer.parted()
 
     # ---- saying ------------------------------------------------------------------------------------------------------
 
@@ -185,8 +185,6 @@ class Play:
 
     def disconnect(self, peer: FakePeer, _step: Disconnect) -> None:
         """Hang up."""
-        if peer.link is not None:
-            peer.link.close()
         peer.parted()
         self._note(peer, "·", "hangs up")
 
@@ -233,7 +231,7 @@ class Play:
                 if not isinstance(message, WarningMessage):
                     raise ScriptFailed(f"the node goes on with {name_of(message)}")
         except LinkClosed:
-            peer.link = None
+            peer.parted()
 
     def expect_error(self, peer: FakePeer, step: ExpectError) -> None:
         """An error."""
@@ -518,8 +516,7 @@ def _described(step: Step) -> str:
 def _line(message: Record) -> str:
     """A message for a trace."""
     if isinstance(message, (ErrorMessage, WarningMessage)):
-        text = message.data.decode("ascii", "replace")
-        return f"{name_of(message)} “{text}”"
+        return f"{name_of(message)} “{printable(message.data)}”"
     fields = ", ".join(
         f"{name}={shown(value)}"
         for name in message.__struct_fields__

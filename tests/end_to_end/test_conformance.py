@@ -1,0 +1,125 @@
+"""The scripts over TCP, against a node of our own in a process of its own, on the embedded chain."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from threading import Thread
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from demo.nodes import Node
+from demo.stage import Stage
+from tests.end_to_end.conftest import no_tracebacks
+
+from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
+from fulmen.api.client import RemoteError
+from fulmen.cli.main import cli
+from fulmen.conformance.chain import Coins, RpcChain
+from fulmen.conformance.links import Subject, tcp_connect
+from fulmen.conformance.runner import Verdict, run
+from fulmen.conformance.script import ExpectNoGossip, Script
+from fulmen.conformance.scripts import ALL
+from fulmen.core.base.ids import ChannelId, NodeId, Secret
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.networks import REGTEST
+
+PATIENT = 30.0
+"""Scripts that listen longer than this are for `make soak`."""
+
+
+class Caller:
+    """Tells the node what to do, and does not wait for how it ends: that is what scripts are about."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
+        self._start("fundchannel", {"id": node_id.hex(), "amount": str(amount_sat)})
+
+    def close_channel(self, channel_id: ChannelId, funding: str) -> None:
+        self._start("close", {"id": channel_id.hex()})
+
+    def _start(self, method: str, params: dict[str, str]) -> None:
+        def call() -> None:
+            try:
+                self._node.caller().call(method, params)
+            except RemoteError:
+                return  # most fake peers see to it that it comes to nothing
+
+        Thread(target=call, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage() as stage:
+        stage.open({"eve": {}})
+        stage.give({"eve": 100_000_000})
+        yield stage
+        no_tracebacks(stage.directory)
+
+
+@pytest.fixture(scope="module")
+def subject(stage: Stage) -> Iterator[Subject]:
+    node = stage["eve"]
+    node_id = NodeId(bytes.fromhex(node.id))
+    client = RpcClient(Endpoint.from_url(stage.chain.url, stage.chain.cookie_file))
+    chain = RpcChain(client, REGTEST, lambda _height: stage.caught_up())
+    connect = tcp_connect("127.0.0.1", node.port, node_id, lambda: Secret(os.urandom(32)))
+    yield Subject(node_id, REGTEST, connect, time.time, time.sleep, Coins(chain, b"end to end"), Caller(node))
+    chain.close()
+
+
+def _one_for_each_id() -> list[Script]:
+    chosen: dict[str, Script] = {}
+    for script in ALL:
+        if not any(isinstance(step, ExpectNoGossip) and step.for_s > PATIENT for step in script.steps):
+            for each in script.ids:
+                chosen.setdefault(each, script)
+    return list({script.name: script for script in chosen.values()}.values())
+
+
+def _check(script: Script, subject: Subject) -> None:
+    outcome = run(script, subject, b"end to end")
+    trace = "\n".join(f"{line.peer} {line.arrow} {line.text}" for line in outcome.trace)
+    assert outcome.verdict in (Verdict.PASSED, Verdict.NOT_RUN), f"{outcome.reason}\n{trace}"
+
+
+@pytest.mark.parametrize("script", _one_for_each_id(), ids=lambda script: script.name)
+def test_a_node_of_ours_passes(script: Script, subject: Subject):
+    _check(script, subject)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("script", ALL, ids=lambda script: script.name)
+def test_a_node_of_ours_passes_all_of_them(script: Script, subject: Subject):
+    _check(script, subject)
+
+
+def test_the_command_plays_reports_and_says_by_its_code_how_it_went(stage: Stage, tmp_path):
+    node = stage["eve"]
+    junit = tmp_path / "report.xml"
+    words = [
+        "conformance",
+        f"127.0.0.1:{node.port}",
+        "--node-id",
+        node.id,
+        "--only",
+        "B1-9,B2-42",
+        "--junit",
+        str(junit),
+    ]
+    done = CliRunner().invoke(cli, ["--no-json", *words])
+    assert done.exit_code == 0, done.output
+    assert "✓ a ping that asks for 1 bytes" in done.output and "not run: needs a chain" in done.output
+    suite = ElementTree.fromstring(junit.read_text())
+    assert suite.get("failures") == "0" and int(suite.get("skipped", "0")) > 0
+
+
+def test_a_node_that_is_not_there_is_said_once(stage: Stage):
+    words = ["conformance", "127.0.0.1:1", "--node-id", stage["eve"].id]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 3 and "cannot be reached" in done.output

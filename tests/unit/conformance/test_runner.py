@@ -1,0 +1,212 @@
+"""Scripts against nodes that do otherwise: what is a failure, what is let pass, and what the reports say."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from io import StringIO
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from fulmen.conformance import report
+from fulmen.conformance.links import LinkClosed, Subject
+from fulmen.conformance.runner import Verdict, run
+from fulmen.conformance.script import (
+    AtMost,
+    Connect,
+    Disconnect,
+    Expect,
+    ExpectClosed,
+    ExpectComplaint,
+    ExpectEach,
+    ExpectError,
+    ExpectFailure,
+    ExpectQuiet,
+    ExpectSilence,
+    HasBit,
+    Level,
+    Mine,
+    Script,
+    Send,
+)
+from fulmen.core.base.ids import ALL_CHANNELS, NodeId, Secret
+from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.core.crypto.secp256k1 import point_of
+from fulmen.core.wire import UnknownMessage, decode, encode
+from fulmen.core.wire.messages.gossip import GossipTimestampFilter
+from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
+
+NODE = NodeId(point_of(Secret(b"\x07" * 32)))
+INIT = Init(b"", b"\x82")
+ERROR = ErrorMessage(ALL_CHANNELS, b"no")
+WARNING = WarningMessage(ALL_CHANNELS, b"hm")
+PONG = Pong(b"")
+HANG_UP = "hang up"
+Answer = list[Record | str | bytes]
+
+
+class Scripted:
+    """A node that says `hello` when somebody connects, and to each message what its table says."""
+
+    def __init__(self, hello: Answer, table: dict[type[Record], Answer]) -> None:
+        self.hello, self.table = hello, table
+        self.seconds = 0.0
+        self.inbox: deque[Record | str | bytes] = deque()
+        self.closed = False
+        self.heard: list[Record] = []
+
+    def subject(self) -> Subject:
+        return Subject(NODE, REGTEST, self.connect, lambda: self.seconds, lambda _seconds: None)
+
+    def connect(self, _secret: Secret) -> Scripted:
+        self.inbox.extend(self.hello)
+        return self
+
+    def send(self, frame: bytes) -> None:
+        message = decode(frame)
+        self.heard.append(message)
+        if isinstance(message, Ping):
+            self.inbox.extend(self.table.get(Ping, [Pong(bytes(message.num_pong_bytes))]))
+        else:
+            self.inbox.extend(self.table.get(type(message), []))
+
+    def receive(self, within_s: float) -> bytes | None:
+        if self.closed:
+            raise LinkClosed("the node hung up")
+        if not self.inbox:
+            self.seconds += within_s
+            return None
+        said = self.inbox.popleft()
+        if said == HANG_UP:
+            self.closed = True
+            raise LinkClosed("the node hung up")
+        return said if isinstance(said, bytes) else encode(said)
+
+    def close(self) -> None:
+        pass
+
+
+def play(*steps: object, hello: Answer | None = None, level: Level = Level.MUST, **table: Answer):
+    by_name = {"init": Init, "ping": Ping, "error": ErrorMessage, "unknown": UnknownMessage}
+    node = Scripted([INIT] if hello is None else hello, {by_name[name]: answer for name, answer in table.items()})
+    script = Script(name="a script", ids=("B1-6",), quotes=("MUST do it.",), steps=(Connect(), *steps), level=level)
+    return run(script, node.subject(), b"seed")
+
+
+BEGIN = (Expect("init"), Send("init"))
+
+
+@pytest.mark.parametrize(
+    ("step", "answers", "passes"),
+    [
+        (Expect("pong"), [PONG], True),
+        (Expect("pong"), [], False),
+        (Expect("pong"), [ERROR], False),
+        (Expect("pong"), [HANG_UP], False),
+        (Expect("pong"), [WARNING, PONG], True),
+        (Expect("pong"), [UnknownMessage(43_691, b"x"), PONG], True),
+        (Expect("pong"), [UnknownMessage(43_690, b"x"), PONG], False),
+        (Expect("pong"), [GossipTimestampFilter(bytes(32), 0, 0), PONG], True),
+        (Expect("pong"), [Ping(4, b""), PONG], True),
+        (Expect("pong"), [b"\x00\x13\xff"], False),
+        (Expect("pong", {"ignored": b""}), [PONG], True),
+        (Expect("pong", {"ignored": b"\0"}), [PONG], False),
+        (ExpectEach((Expect("pong"), Expect("error"))), [ERROR, PONG], True),
+        (ExpectEach((Expect("pong"), Expect("error"))), [ERROR, ERROR], False),
+        (ExpectFailure(), [ERROR], True),
+        (ExpectFailure(), [WARNING, HANG_UP], True),
+        (ExpectFailure(), [WARNING], False),
+        (ExpectFailure(), [PONG], False),
+        (ExpectError(), [WARNING, ERROR], True),
+        (ExpectError(), [WARNING, HANG_UP], False),
+        (ExpectClosed(), [ERROR, HANG_UP], True),
+        (ExpectClosed(), [ERROR], False),
+        (ExpectClosed(), [PONG, HANG_UP], False),
+        (ExpectComplaint(), [WARNING], True),
+        (ExpectComplaint(), [], False),
+        (ExpectComplaint(), [PONG], False),
+        (ExpectQuiet(), [], True),
+        (ExpectQuiet(), [ERROR], False),
+        (ExpectQuiet(), [HANG_UP], False),
+        (ExpectSilence(), [], True),
+        (ExpectSilence(), [HANG_UP], True),
+        (ExpectSilence(), [PONG], False),
+    ],
+)
+def test_what_passes_and_what_fails(step: object, answers: Answer, passes: bool):
+    outcome = play(*BEGIN, step, init=answers)
+    assert (outcome.verdict is Verdict.PASSED) == passes, outcome.reason
+
+
+def test_a_node_that_answers_no_ping_is_not_quiet_but_gone():
+    assert play(*BEGIN, ExpectQuiet(), ping=[]).verdict is Verdict.FAILED
+
+
+def test_what_is_said_while_nothing_is_due_is_a_failure_even_behind_the_pong():
+    outcome = play(*BEGIN, ExpectQuiet(), ping=[Pong(bytes(321)), ERROR])
+    assert outcome.verdict is Verdict.FAILED and "error" in outcome.reason
+
+
+def test_a_condition_that_does_not_hold_is_told_in_words():
+    outcome = play(Expect("init", {"features": HasBit(50)}))
+    assert outcome.reason == "step 2, Expect init: features is 82, expected bit 50 set"
+    outcome = play(Expect("init"), Send("init"), Expect("error", {"data": AtMost(b"a")}), init=[ERROR])
+    assert outcome.reason == "step 4, Expect error: data is 6e6f, expected at most 61"
+
+
+def test_a_should_that_is_not_kept_is_a_warning():
+    assert play(*BEGIN, Expect("pong"), level=Level.SHOULD).verdict is Verdict.WARNED
+
+
+def test_what_needs_a_chain_is_not_run_without_one():
+    outcome = play(Mine(1))
+    assert outcome.verdict is Verdict.NOT_RUN and "chain" in outcome.reason
+
+
+def test_what_a_node_does_not_offer_is_not_asked_of_it():
+    script = Script(name="a", ids=("B1-6",), quotes=("q",), steps=(Connect(), Expect("init")), offers=(62,))
+    outcome = run(script, Scripted([INIT], {}).subject(), b"seed")
+    assert outcome.verdict is Verdict.NOT_RUN and "option_splice" in outcome.reason
+
+
+def test_steps_after_a_hang_up_find_the_connection_closed():
+    outcome = play(*BEGIN, Disconnect(), Expect("pong"))
+    assert outcome.verdict is Verdict.FAILED and "closed" in outcome.reason
+
+
+def test_the_same_seed_gives_the_same_peers():
+    first, again = (play(Expect("init"), Send("init")) for _ in range(2))
+    assert first.trace == again.trace
+
+
+def _outcomes():
+    yield play(*BEGIN)
+    yield play(*BEGIN, Expect("pong"), init=[ErrorMessage(ALL_CHANNELS, b"\x00\x1b[31m<&>")])
+    yield play(*BEGIN, Expect("pong"), level=Level.SHOULD)
+    yield play(Mine(1))
+
+
+def test_junit_counts_and_can_be_read_whatever_a_node_says():
+    suite = ElementTree.fromstring(report.as_junit(list(_outcomes()), {"node": "x"}))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
+    failure = suite.find("testcase/failure")
+    assert failure is not None and "MUST do it." in str(failure.text) and "error" in str(failure.text)
+
+
+def test_json_has_the_trace_of_what_failed():
+    told = json.loads(json.dumps(report.as_json(list(_outcomes()), {"node": "x"})))
+    assert [script["verdict"] for script in told["scripts"]] == ["passed", "failed", "warning", "not run"]
+    assert told["scripts"][0]["trace"] == [] and any("→ init" in line for line in told["scripts"][1]["trace"])
+    assert told["summary"] == "4 scripts: 1 passed, 1 failed, 1 warnings (a SHOULD not kept), 1 not run"
+
+
+def test_a_terminal_shows_the_sentence_the_step_and_the_messages():
+    console = Console(width=200, record=True, file=StringIO())
+    for outcome in _outcomes():
+        report.say(console, outcome)
+    text = console.export_text()
+    assert "✓ a script" in text and "“MUST do it.”" in text and "step 4, Expect pong" in text and "← init" in text
+    assert "\x1b[31m" not in text
