@@ -57,6 +57,9 @@ _BY_CODE = {
     errors.NOT_BUILT_YET: Exit.NOT_BUILT_YET,
 }
 
+_BY_NAME = {"ChannelUnknown": Exit.NOT_FOUND, "NotConnected": Exit.NOT_FOUND}
+"""What the caller named is not there, though Core Lightning's code (-1) does not say so."""
+
 _ADVICE = {
     errors.FUND_CANNOT_AFFORD: "`fulmen listfunds` shows what there is, `fulmen newaddr` where to pay more.",
     errors.FUNDING_PEER_NOT_CONNECTED: "Connect first: `fulmen connect ID@HOST:PORT`.",
@@ -80,7 +83,7 @@ def exit_of(fault: Fault) -> Exit:
         return Exit.UNKNOWN_OUTCOME
     if isinstance(fault, NodeUnreachable):
         return Exit.UNREACHABLE
-    return _BY_CODE.get(errors.code_of(fault), Exit.REFUSED)
+    return _BY_NAME.get(fault.name) or _BY_CODE.get(errors.code_of(fault), Exit.REFUSED)
 
 
 def advice_of(fault: Fault) -> str | None:

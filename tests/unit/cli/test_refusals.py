@@ -3,8 +3,10 @@
 import pytest
 from click.testing import CliRunner
 
-from fulmen.cli.exits import Exit
+from fulmen.api.commands.shown import ChannelUnknown
+from fulmen.cli.exits import Exit, exit_of
 from fulmen.cli.main import cli
+from fulmen.core.peer.faults import NotConnected
 
 WORDS = "abandon " * 23 + "art"
 
@@ -73,3 +75,8 @@ def test_a_wrong_password_opens_nothing(fulmen, monkeypatch):
     ran = fulmen("start")
     assert ran.exit_code == Exit.REFUSED
     assert "password does not open" in ran.stderr
+
+
+@pytest.mark.parametrize("nothing", [ChannelUnknown("No channel of ours is called 1x1x1."), NotConnected()])
+def test_what_is_not_there_has_an_exit_code_of_its_own(nothing):
+    assert exit_of(nothing) is Exit.NOT_FOUND
