@@ -34,6 +34,7 @@ from fulmen.core.bitcoin.networks import Network as ChainParameters
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.crypto.secp256k1 import is_secret
+from fulmen.core.gossip.addresses import NodeAddress
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.invoices.signing import SignInvoice
@@ -78,6 +79,8 @@ class DaemonOptions:
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 0),)
     chain_poll_s: float = 1.0
     gossip: GossipPolicy = field(default_factory=GossipPolicy)
+    announce: tuple[NodeAddress, ...] = ()
+    """Where our node_announcement says that we can be reached."""
     worker: bool = True
     """Keep the graph and search paths in a process of its own."""
 
@@ -198,7 +201,8 @@ class Daemon:
         await self.pathfinder.start()
         self._exits.push_async_callback(self.pathfinder.stop)
         announced = features.within(NODE).to_bytes()
-        self.pathfinder.tell(OwnNodeIs(OwnNode(options.alias, self._keys.node_id[:3], announced)))
+        own = OwnNode(options.alias, self._keys.node_id[:3], announced, options.announce)
+        self.pathfinder.tell(OwnNodeIs(own))
         self._own_channels = OwnChannels(self._channels, self._outlook, self.pathfinder.tell)
 
     async def _look_at_channels(self) -> None:

@@ -16,7 +16,9 @@ from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
 from fulmen.adapters.chain.dialects import dialect_named
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.core.base.faults import Refused
+from fulmen.core.base.ids import NodeId
 from fulmen.core.bitcoin.networks import REGTEST, network_named
+from fulmen.core.gossip.addresses import address_of
 from fulmen.daemon import logs, risks
 from fulmen.daemon.chain_control import EmbeddedControl
 from fulmen.daemon.connections import host_and_port
@@ -55,15 +57,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
         client = RpcClient(endpoint)
         source = CoreSource(client, network, dialect_named(settings.chain.dialect), settings.policy.feerates)
         keys = InProcessKeys(seed, network.coin_type)
-        options = DaemonOptions(
-            directory.path,
-            network,
-            settings.alias or keys.node_id.hex()[:16],
-            settings.policy,
-            tuple(host_and_port(address, listening=True) for address in settings.listen),
-            settings.chain.poll_s,
-            settings.gossip,
-        )
+        options = options_of(settings, keys.node_id, directory.path)
         daemon = Daemon(options, keys, source)
         if network == REGTEST:
             daemon.chain_control = EmbeddedControl(client)
@@ -78,6 +72,24 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
             await daemon.wait()
         finally:
             await daemon.close()
+
+
+def options_of(settings: Settings, node_id: NodeId, directory: Path) -> DaemonOptions:
+    """What a daemon needs to know before it starts.
+
+    Raises:
+        BadAddress: what it shall listen on, or announce, is no address.
+    """
+    return DaemonOptions(
+        directory,
+        network_named(settings.network),
+        settings.alias or node_id.hex()[:16],
+        settings.policy,
+        tuple(host_and_port(address, listening=True) for address in settings.listen),
+        settings.chain.poll_s,
+        settings.gossip,
+        tuple(address_of(*host_and_port(address)) for address in settings.announce),
+    )
 
 
 def chain_endpoint(settings: Settings) -> Endpoint:

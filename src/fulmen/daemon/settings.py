@@ -71,8 +71,6 @@ class Settings(Record):
     announce: tuple[str, ...] = ()
     """host:port that our node_announcement names."""
     alias: str = ""
-    color: str = "68c5c8"
-    """RRGGBB, for those who draw the graph."""
     chain: ChainSettings = ChainSettings()
     log: LogSettings = LogSettings()
     policy: Policy = Policy()

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fulmen.daemon.run import NoChain, chain_endpoint
+from fulmen.core.base.ids import NodeId
+from fulmen.core.gossip.addresses import address_of
+from fulmen.daemon.connections import BadAddress
+from fulmen.daemon.run import NoChain, chain_endpoint, options_of
 from fulmen.daemon.settings import load
 
 
@@ -41,3 +44,17 @@ def test_no_chain_is_said_with_where_it_was_looked_for(home: Path) -> None:
     with pytest.raises(NoChain, match="fulmen chain") as refused:
         chain_endpoint(load({"data_dir": str(home / "mine")}, {}))
     assert str(home / "mine" / "chain") in refused.value.details["looked_in"]
+
+
+NODE_ID = NodeId(b"\x02" * 33)
+
+
+def test_what_is_to_be_announced_reaches_the_node(home: Path) -> None:
+    settings = load({"announce": "203.0.113.7:9735, node.example:9736"}, {})
+    announced = options_of(settings, NODE_ID, home).announce
+    assert announced == (address_of("203.0.113.7", 9735), address_of("node.example", 9736))
+
+
+def test_what_is_no_address_is_not_announced(home: Path) -> None:
+    with pytest.raises(BadAddress):
+        options_of(load({"announce": "203.0.113.7:0"}, {}), NODE_ID, home)

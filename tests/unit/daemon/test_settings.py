@@ -14,17 +14,17 @@ from fulmen.daemon.settings import BadSetting, BadSettingsFile, Settings, Unknow
 def file(tmp_path):
     path = tmp_path / "settings.toml"
     path.write_text(
-        'network = "signet"\nalias = "from the file"\ncolor = "ffffff"\nlisten = ["[::1]:1", "10.0.0.1:2"]\n'
+        'network = "signet"\nalias = "from the file"\nannounce = ["a.example:1"]\nlisten = ["[::1]:1", "10.0.0.1:2"]\n'
         "[policy.forward]\nfee_base_msat = 7\n[policy.peer]\nping_interval_s = 5\n"
     )
     return path
 
 
 def test_flags_win_over_the_environment_over_the_file_over_defaults(file):
-    environment = {"FULMEN_ALIAS": "from the environment", "FULMEN_COLOR": "000000", "HOME": "/root"}
+    environment = {"FULMEN_ALIAS": "from the environment", "FULMEN_ANNOUNCE": "b.example:2", "HOME": "/root"}
     settings = load({"alias": "from a flag", "data_dir": None}, environment, file)
     assert settings.alias == "from a flag"
-    assert settings.color == "000000"
+    assert settings.announce == ("b.example:2",)
     assert settings.network == "signet"
     assert settings.data_dir == Settings().data_dir
     assert settings.listen == ("[::1]:1", "10.0.0.1:2")
