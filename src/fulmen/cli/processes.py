@@ -120,7 +120,8 @@ def _directory(settings: Settings) -> DataDirectory:
 def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path | None) -> bytes:
     """The BIP 32 seed behind the words. A regtest node without a seed gets one: its coins are worth nothing."""
     password = password_given(os.environ, password_file)
-    if not directory.seed.exists() and settings.network == REGTEST.name:
+    # Where a journal is there was a seed: another one could not open it, and would stand in the way of the right one.
+    if not directory.seed.exists() and not directory.journal.exists() and settings.network == REGTEST.name:
         create_seed(directory.seed, os.urandom(ENTROPY_BYTES), password or REGTEST_PASSWORD)
         click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
     if password is None and settings.network == REGTEST.name and not sys.stdin.isatty():

@@ -80,3 +80,12 @@ def test_a_wrong_password_opens_nothing(fulmen, monkeypatch):
 @pytest.mark.parametrize("nothing", [ChannelUnknown("No channel of ours is called 1x1x1."), NotConnected()])
 def test_what_is_not_there_has_an_exit_code_of_its_own(nothing):
     assert exit_of(nothing) is Exit.NOT_FOUND
+
+
+def test_no_other_seed_is_made_where_a_node_lost_its_own(fulmen, tmp_path):
+    (tmp_path / "regtest").mkdir()
+    (tmp_path / "regtest" / "journal.sqlite").touch()
+    ran = fulmen("start")
+    assert ran.exit_code == Exit.REFUSED
+    assert "no seed" in ran.stderr
+    assert not (tmp_path / "regtest" / "seed").exists()
