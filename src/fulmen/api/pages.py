@@ -22,10 +22,14 @@ async def listed(
     What is over comes first, in the order in which it ended; what is still live stands at the end of the last page.
     """
     found: list[R] = []
+    keys: set[bytes] = set()
     after: int | None = start or None
+    # What ends while we read is in this or in a page, and in both it is one.
+    live = node.states(kind)
     for _ in range(MAX_PAGES):
         page = await node.cold_page(kind, after, min(PAGE, limit - len(found)))
-        for _key, state in page.rows:
+        for key, state in page.rows:
+            keys.add(key)
             row = row_of(state)
             if row is not None and wanted(row):
                 found.append(row)
@@ -36,5 +40,6 @@ async def listed(
             return found, after
     if after is not None:
         return found, after
-    live = (row_of(state) for state in node.states(kind).values())
-    return found + [row for row in live if row is not None and wanted(row)], None
+    present = node.states(kind)
+    rest = (row_of(present.get(key, state)) for key, state in live.items() if key in present or key not in keys)
+    return found + [row for row in rest if row is not None and wanted(row)], None

@@ -376,12 +376,17 @@ class Daemon:
         return self._node.frozen(address)
 
     async def read_cold(self, address: Address) -> Any | None:
-        """One cold row."""
-        return self._store.read(address)
+        """One cold row, be it on disk or on its way there."""
+        return self._node.read_cold(address)
 
     async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
-        """Cold rows of a kind, read beside the loop."""
-        return await asyncio.to_thread(self._read_page, kind, after, limit)
+        """Cold rows of a kind, read beside the loop; the last page has those that are not on disk yet as well."""
+        ahead = self._node.cold_ahead(kind)
+        page = await asyncio.to_thread(self._read_page, kind, after, limit)
+        if page.after is not None:
+            return page
+        there = {key for key, _ in page.rows}
+        return Page(page.rows + tuple(row for row in ahead if row[0] not in there), None)
 
     def _read_page(self, kind: str, after: int | None, limit: int) -> Page:
         reader = self._store.reader()

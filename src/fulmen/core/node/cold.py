@@ -57,6 +57,11 @@ class Overlay:
         rows |= {address: row for address, (_, row) in self._ahead.items() if wanted.holds(address)}
         return tuple(sorted(rows.items(), key=lambda item: item[0].key))
 
+    def ahead(self, kind: str) -> tuple[tuple[bytes, Any], ...]:
+        """(key, row) of a kind that are on their way to the disk, in the order in which they were written."""
+        addresses = dict.fromkeys(address for _, address in self._order if address.kind == kind)
+        return tuple((address.key, self._ahead[address][1]) for address in addresses if address in self._ahead)
+
     def look_up(self, wanted: Address | Stretch) -> Any | Found | None:
         """What a machine has asked for by `Mount.needs`."""
         return found(wanted, self.read_stretch(wanted)) if isinstance(wanted, Stretch) else self.read(wanted)

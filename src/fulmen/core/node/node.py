@@ -97,6 +97,14 @@ class Node:
         live = self._delivery.find(address)
         return None if live is None else live.state
 
+    def read_cold(self, address: Address) -> Any | None:
+        """The row of a machine that is over, be it on disk or on its way there."""
+        return self._cold.read(address)
+
+    def cold_ahead(self, kind: str) -> tuple[tuple[bytes, Any], ...]:
+        """(key, row) of machines that are over and not on disk yet."""
+        return self._cold.ahead(kind)
+
     def frozen(self, address: Address) -> str | None:
         """Why a machine is frozen, or None."""
         live = self._delivery.find(address)

@@ -134,6 +134,17 @@ def test_a_machine_that_is_over_leaves_memory_and_is_found_in_the_cold_store():
     assert node.state(address) is None
 
 
+def test_what_is_over_can_be_shown_before_it_is_on_disk():
+    node = a_node()
+    address, order = an_order(amount=toy.START_BALANCE + 1)
+    batch = node.run([(address, order)])
+    assert node.read_cold(address) == batch.cold[0].row
+    assert node.cold_ahead(address.kind) == ((address.key, batch.cold[0].row),)
+    assert node.cold_ahead("link") == ()
+    node.durable(batch.position)
+    assert node.cold_ahead(address.kind) == ()
+
+
 def test_a_stranger_leaves_no_trace_in_memory():
     node = a_node()
     node.run([(Address("order", b"nobody"), toy.Settled(CommandId(b"nobody"))), (LINK, toy.Heard(toy.Paid(7)))])
