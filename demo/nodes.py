@@ -12,6 +12,8 @@ from fulmen.api.client import RpcClient
 
 NETWORK = "regtest"
 CALL_S = 120.0
+OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
+"""A channel in these states holds nothing any more: what it held is, or comes, on chain."""
 
 
 class Node:
@@ -127,7 +129,7 @@ class Node:
 
     def pending_htlcs(self) -> int:
         """Payments that are passing through its channels now."""
-        return sum(len(row["htlcs"]) for row in self.channels())
+        return sum(len(row["htlcs"]) for row in self.channels() if row["state"] not in OVER)
 
     def routing_paid_msat(self) -> int:
         """What others got for passing its payments on, by its own list."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from demo.nodes import Node
+from demo.nodes import OVER, Node
 from demo.screen import plain_table, sat
 from demo.story import Story
 from demo.waiting import Deviation
 
 TITLE = "The books"
-
-OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
-"""A channel in these states holds nothing any more: what it held is, or comes, on chain."""
 
 
 def play(story: Story) -> None:
