@@ -18,26 +18,31 @@ def play(story: Story) -> None:
     """Dave closes the channel that he opened, Carol the one that Bob opened with her."""
     stage, ledger, screen = story.stage, story.ledger, story.screen
     closes: list[tuple[Channel, str, str]] = []
-    for closer, other in (("dave", "bob"), ("carol", "bob")):
-        channel = ledger.between(closer, other)
+    # Who hears of a close publishes a commitment too, and the first one wins: Bob must not hear of it yet.
+    stage["bob"].program.freeze()
+    screen.say("Bob does not answer any more.")
+    for closer in ("dave", "carol"):
+        channel = ledger.between(closer, "bob")
         answer = stage[closer].call("close", id=channel.channel_id, force=True)
         expect(answer["type"] == "unilateral", f"the close is {answer['type']} and not unilateral")
         screen.say(
-            f"  {closer.capitalize():5} publishes the latest commitment of {channel.name} without asking; "
+            f"  {closer.capitalize():5} publishes the latest commitment of {channel.name} alone; "
             f"{channel.opener.capitalize()} had opened it."
         )
         stage.chain.transaction(answer["txid"])
         closes.append((channel, closer, answer["txid"]))
-    stage.mine()
+    stage.chain.mine(1)
+    stage["bob"].program.thaw()
+    stage.caught_up()
     for channel, closer, txid in closes:
         _taken(stage, channel, txid, channel.other if closer == channel.opener else channel.opener)
     stage.mine()
-    screen.good("Bob, who was not asked, takes his shares one block later")
+    screen.good("both are in a block; Bob is back, sees them there, and takes his shares one block later")
     stage.mine(TO_SELF_DELAY - 2)
     for channel, closer, txid in closes:
         _taken(stage, channel, txid, closer)
     stage.mine()
-    screen.good(f"Dave and Carol, who did not ask, have to wait {TO_SELF_DELAY} blocks for theirs")
+    screen.good(f"Dave and Carol, who closed, have to wait {TO_SELF_DELAY} blocks for theirs")
     for channel, _closer, txid in closes:
         close = stage.chain.transaction(txid)
         shares = ledger.closed_alone(channel, close, stage.chain.spenders(txid))

@@ -33,10 +33,13 @@ def test_a_preimage_that_comes_after_the_close_is_claimed_on_chain_and_is_the_pa
     for node in (alice, carol):
         until(lambda n=node: n.channel(answer["channel_id"])["htlcs"], f"{node} has committed to the payment")
 
-    # ... Alice closes the channel with the payment in it, and only then Dave takes his money.
+    # ... Alice closes the channel with the payment in it, and only then Dave takes his money. Carol would publish her
+    # commitment too if she heard of it, and either could be the first.
+    carol.program.freeze()
     close = stage.chain.transaction(alice.call("close", id=answer["channel_id"], force=True)["txid"])
     assert sent_sat in close.outputs_sat
     stage.chain.mine(1)
+    carol.program.thaw()
     for node in (alice, carol):
         node.caught_up(stage.chain.height)
     dave.program.thaw()
