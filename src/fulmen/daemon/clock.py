@@ -18,6 +18,8 @@ from fulmen.core.base.units import Monotonic, Timestamp
 from fulmen.core.node import WantsChanged
 
 LOOK_AGAIN_S = 60.0
+SPARE = 1000
+"""Times that nobody wants any more may be as many as those that are wanted, and so many more, before they go."""
 
 
 class Inbox(Protocol):
@@ -35,9 +37,11 @@ class Clock:
         self._wall = wall
         self._heap: list[tuple[Timestamp, int]] = []
         self._wanted: dict[tuple[Address, Want], int] = {}
-        self._waiting: dict[int, tuple[Address, Want]] = {}
+        self._waiting: dict[int, tuple[Address, WantTime]] = {}
         self._counter = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due: Timestamp | None = None
+        """What the timer is set for."""
 
     def wall(self) -> Timestamp:
         """Whole seconds since 1970."""
@@ -63,6 +67,7 @@ class Clock:
     def close(self) -> None:
         """Wake nobody any more."""
         self._heap.clear()
+        self._waiting.clear()
         self._set()
 
     def look(self) -> None:
@@ -75,16 +80,28 @@ class Clock:
             if waiting is not None:
                 self._wanted.pop(waiting, None)
                 self._inbox.post(waiting[0], TimeReached(Timestamp(int(now))))
+        self._due = None
         self._set()
 
     def _set(self) -> None:
-        """One timer, for the earliest."""
+        """One timer, for the earliest; payments come and go, and mostly it is the same."""
+        self._tidy()
+        due = self._heap[0][0] if self._heap else None
+        if due == self._due:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        heap = self._heap
-        while heap and heap[0][1] not in self._waiting:
-            heapq.heappop(heap)
-        if heap:
-            delay = min(max(heap[0][0] - self._wall(), 0.0), LOOK_AGAIN_S)
+        self._due = due
+        if due is not None:
+            delay = min(max(due - self._wall(), 0.0), LOOK_AGAIN_S)
             self._timer = asyncio.get_running_loop().call_later(delay, self.look)
+
+    def _tidy(self) -> None:
+        heap, waiting = self._heap, self._waiting
+        while heap and heap[0][1] not in waiting:
+            heapq.heappop(heap)
+        if len(heap) > 2 * len(waiting) + SPARE:
+            # An invoice that was paid would stay until the day on which it would have lapsed.
+            heap[:] = [(want.at, number) for number, (_, want) in waiting.items()]
+            heapq.heapify(heap)

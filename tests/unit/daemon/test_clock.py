@@ -9,7 +9,7 @@ from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import TimeReached, WantHeight, WantTime
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.node import WantsChanged
-from fulmen.daemon.clock import Clock
+from fulmen.daemon.clock import SPARE, Clock
 
 
 class Woken:
@@ -81,9 +81,41 @@ def test_a_clock_that_is_set_back_wakes_nobody_early():
 
 def test_what_is_due_already_comes_with_the_next_round_of_the_loop():
     async def test(woken: Woken) -> None:
-        woken.want("anna", 5)
+        woken.want("anna", 0)
         assert woken.events == [], "never from inside the call that wanted it"
         while not woken.events:
             await asyncio.sleep(0)
+
+    run(test)
+
+
+def test_an_earlier_time_is_not_slept_through_and_the_next_one_comes_after_it():
+    async def test(woken: Woken) -> None:
+        woken.now = 0.0
+        woken.want("late", 50)
+        early = woken.want("early", 40)
+        woken.want("now", 0)
+        while not woken.events:
+            await asyncio.sleep(0)
+        woken.clock.wants_changed(WantsChanged(removed=(early,)))
+        woken.now = 50.0
+        woken.want("also", 10)
+        while len(woken.events) < 3:
+            await asyncio.sleep(0)
+        assert [address.kind for address, _ in woken.events] == ["now", "also", "late"]
+
+    run(test)
+
+
+def test_times_that_nobody_wants_any_more_do_not_pile_up():
+    async def test(woken: Woken) -> None:
+        woken.want("first", 2000)
+        for number in range(3 * SPARE):
+            wanted = woken.want(f"invoice {number}", 9000)
+            woken.clock.wants_changed(WantsChanged(removed=(wanted,)))
+        assert len(woken.clock._heap) <= SPARE + 2
+        woken.now = 9000.0
+        woken.clock.look()
+        assert [address.kind for address, _ in woken.events] == ["first"]
 
     run(test)

@@ -151,6 +151,8 @@ def next_deadline(channel: Channel, env_grace: int, fulfilled_deadline: int) -> 
     An offered HTLC may linger `env_grace` blocks beyond its expiry; a received one whose preimage we hold has to be
     gone `fulfilled_deadline` blocks before it.
     """
+    if not (channel.local_log.adds or channel.remote_log.adds):
+        return None
     heights: list[int] = []
     held = {preimage.id for preimage in channel.held_preimages}
     for commitment in (channel.local, channel.remote, channel.remote_next):
