@@ -59,7 +59,7 @@ class Finder:
     def learn(self, outcome: Outcome, now: Timestamp) -> None:
         """An attempt ended."""
         self.liquidity.learn(outcome, self.edges, now)
-        self._age(now)
+        self.liquidity.write_news(self.edges, now)
 
     def find(self, request: RouteRequest, now: Timestamp) -> Route | NoRoute:
         """The best way for one HTLC, or why there is none."""

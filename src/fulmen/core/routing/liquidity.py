@@ -10,6 +10,8 @@ Source: BOLT 4, "Failure Messages", for what each code says of whom.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from fulmen.core.base.ids import NodeId, ShortChannelId
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Timestamp
@@ -63,8 +65,10 @@ class Liquidity:
     """The memory of all attempts, bounded: the oldest knowledge goes first."""
 
     def __init__(self) -> None:
-        self._directions: dict[tuple[int, int], Bounds] = {}
-        self._nodes: dict[NodeId, NodeDoubt] = {}
+        self._directions: OrderedDict[tuple[int, int], Bounds] = OrderedDict()
+        self._nodes: OrderedDict[NodeId, NodeDoubt] = OrderedDict()
+        self._new_directions: dict[tuple[int, int], None] = {}
+        self._new_nodes: dict[NodeId, None] = {}
 
     def bounds(self, scid: ShortChannelId, direction: int, capacity_msat: int, now: Timestamp) -> tuple[int, int]:
         """The least and the most that a direction can hold now."""
@@ -108,7 +112,7 @@ class Liquidity:
     def doubted(self, now: Timestamp) -> Liquidity:
         """The same memory with every bound forgotten: only what a node said to be gone for good stays shut."""
         doubted = Liquidity()
-        doubted._nodes = dict(self._nodes)
+        doubted._nodes = self._nodes.copy()
         for key, known in self._directions.items():
             gone = known.shut_s == CLOSED_S
             doubted._directions[key] = known if gone else Bounds(0, MAX_AMOUNT_MSAT, now)
@@ -117,18 +121,35 @@ class Liquidity:
     def write(self, edges: Edges, now: Timestamp) -> None:
         """Put all that is known into the arrays that searches read; what has faded away is forgotten."""
         for (scid, direction), known in list(self._directions.items()):
-            row = edges.row(ShortChannelId(scid), direction)
-            capacity = edges.capacity_of(ShortChannelId(scid))
-            if row is not None and capacity is not None:
-                edges.lower[row], edges.upper[row] = self.bounds(ShortChannelId(scid), direction, capacity, now)
+            self._write_direction(scid, direction, edges, now)
             if now - known.at > _FORGET_S:
                 del self._directions[scid, direction]
         for node_id, doubted in list(self._nodes.items()):
-            number = edges.index.get(node_id)
-            if number is not None:
-                edges.doubt[number] = self.doubt(node_id, now)
+            self._write_node(node_id, edges, now)
             if now - doubted.at > _FORGET_S:
                 del self._nodes[node_id]
+        self._new_directions.clear()
+        self._new_nodes.clear()
+
+    def write_news(self, edges: Edges, now: Timestamp) -> None:
+        """Put what was learnt since the last time into the arrays, and leave the rest as old as it is there."""
+        for scid, direction in self._new_directions:
+            self._write_direction(scid, direction, edges, now)
+        for node_id in self._new_nodes:
+            self._write_node(node_id, edges, now)
+        self._new_directions.clear()
+        self._new_nodes.clear()
+
+    def _write_direction(self, scid: int, direction: int, edges: Edges, now: Timestamp) -> None:
+        row = edges.row(ShortChannelId(scid), direction)
+        capacity = edges.capacity_of(ShortChannelId(scid))
+        if row is not None and capacity is not None:
+            edges.lower[row], edges.upper[row] = self.bounds(ShortChannelId(scid), direction, capacity, now)
+
+    def _write_node(self, node_id: NodeId, edges: Edges, now: Timestamp) -> None:
+        number = edges.index.get(node_id)
+        if number is not None:
+            edges.doubt[number] = self.doubt(node_id, now)
 
     def _blame(self, outcome: Outcome, node_id: NodeId, out: RouteHop, edges: Edges, now: Timestamp) -> None:
         """A forwarding node said no: what its code says about itself or about the channel after it."""
@@ -175,17 +196,19 @@ class Liquidity:
 
     def _put(self, hop: RouteHop, bounds: Bounds) -> None:
         key = (hop.scid, hop.direction)
-        self._directions.pop(key, None)
         self._directions[key] = bounds
+        self._directions.move_to_end(key)
+        self._new_directions[key] = None
         if len(self._directions) > MAX_DIRECTIONS:
-            del self._directions[next(iter(self._directions))]
+            self._directions.popitem(last=False)
 
     def _suspect(self, node_id: NodeId, doubt: int, now: Timestamp) -> None:
         doubt = min(_MAX_NODE_DOUBT, self.doubt(node_id, now) + doubt)
-        self._nodes.pop(node_id, None)
         self._nodes[node_id] = NodeDoubt(doubt, now)
+        self._nodes.move_to_end(node_id)
+        self._new_nodes[node_id] = None
         if len(self._nodes) > MAX_NODES:
-            del self._nodes[next(iter(self._nodes))]
+            self._nodes.popitem(last=False)
 
 
 def faded(value: int, elapsed_s: int, half_life_s: int) -> int:

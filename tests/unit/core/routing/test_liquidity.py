@@ -127,6 +127,24 @@ def test_what_is_known_is_put_where_searches_read_it() -> None:
     assert (EDGES.lower[row], EDGES.upper[row]) == (0, CAPACITY)
 
 
+def test_what_was_just_learnt_is_put_there_without_looking_at_all_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    after = learned(failed_at=1, failure_code=0x1007)
+    after.write(EDGES, NOW)
+    looked_at: list[int] = []
+    looked = after.bounds
+    monkeypatch.setattr(after, "bounds", lambda scid, *rest: looked_at.append(scid) or looked(scid, *rest))
+    last = a_route(250_000)
+    after.learn(Outcome(last.but(hops=last.hops[:2]), False, 0, 0x1007), EDGES, NOW)
+    looked_at.clear()
+    after.write_news(EDGES, NOW)
+    assert set(looked_at) == {scid(100, 1, 0), scid(100, 2, 0)}
+    after.write_news(EDGES, NOW)
+    assert len(looked_at) == 2
+    written = list(EDGES.lower), list(EDGES.upper)
+    after.write(EDGES, NOW)
+    assert written == (list(EDGES.lower), list(EDGES.upper))
+
+
 @given(value=st.integers(0, 1 << 46), elapsed=st.integers(0, 10**7), more=st.integers(0, 10**6))
 def test_knowledge_only_fades(value: int, elapsed: int, more: int) -> None:
     assert 0 <= faded(value, elapsed + more, 3600) <= faded(value, elapsed, 3600) <= value
