@@ -21,14 +21,22 @@ from fulmen.conformance.script import (
     Flipped,
     HighS,
     Level,
-    Mine,
     Script,
     Script22,
     Send,
     ShutdownScript,
     Step,
 )
-from fulmen.conformance.scripts.common import FORWARDED, HELLO, OPENED, USED, commit, opened, reconnected, take
+from fulmen.conformance.scripts.common import (
+    FORWARDED,
+    OPENED,
+    OPENED_BY_NODE,
+    USED,
+    commit,
+    opened,
+    reconnected,
+    take,
+)
 from fulmen.core.base.units import Sat
 from fulmen.core.wire.features import OPTION_SHUTDOWN_ANYSEGWIT
 from fulmen.core.wire.messages.closing import FeeRange
@@ -221,16 +229,7 @@ SCRIPTS: tuple[Script, ...] = (
         ids=("B2-34",),
         quotes=("The funding node: - after `shutdown` has been received",),
         steps=(
-            *HELLO,
-            Ask("open"),
-            Expect("open_channel", within_s=30.0),
-            Send("accept_channel"),
-            Expect("funding_created"),
-            Send("funding_signed"),
-            ExpectQuiet(),
-            Mine(6),
-            Send("channel_ready"),
-            Expect("channel_ready", within_s=30.0),
+            *OPENED_BY_NODE,
             Send("shutdown"),
             ExpectEach((Expect("shutdown"), Expect("closing_signed"))),
             Send("closing_signed"),

@@ -7,9 +7,12 @@ from typing import Any
 from fulmen.conformance.script import (
     ALICE,
     BOB,
+    Ask,
     Connect,
     Expect,
+    ExpectQuiet,
     FundChannel,
+    Mine,
     Onion,
     Send,
     Step,
@@ -19,6 +22,11 @@ from fulmen.conformance.script import (
 def hello(peer: str = ALICE) -> tuple[Step, ...]:
     """Connected, and `init` exchanged."""
     return Connect(peer=peer), Expect("init", peer=peer), Send("init", peer=peer)
+
+
+def asked() -> tuple[Step, ...]:
+    """The node opens a channel to the fake peer."""
+    return *hello(), Ask("open"), Expect("open_channel", within_s=30.0)
 
 
 def accepted(peer: str = ALICE, **fields: Any) -> tuple[Step, ...]:
@@ -72,6 +80,17 @@ def reconnected(peer: str = ALICE) -> tuple[Step, ...]:
 HELLO = hello()
 ACCEPTED = accepted()
 OPENED = opened()
+OPENED_BY_NODE = (
+    *asked(),
+    Send("accept_channel"),
+    Expect("funding_created"),
+    Send("funding_signed"),
+    ExpectQuiet(),
+    Mine(6),
+    Send("channel_ready"),
+    Expect("channel_ready", within_s=30.0),
+)
+"""A channel that the node has opened is ready on both sides."""
 BETWEEN = (*opened(ALICE), *opened(BOB))
 """Alice and bob each have a channel with the node."""
 FORWARDED = (*BETWEEN, *offered(onion_routing_packet=Onion(BOB)), *take("update_add_htlc", BOB))

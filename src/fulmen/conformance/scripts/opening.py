@@ -27,9 +27,8 @@ from fulmen.conformance.script import (
     Said,
     Script,
     Send,
-    Step,
 )
-from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED
+from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, asked
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
@@ -393,11 +392,6 @@ FUNDING = (
         steps=(*OPENED, Send("channel_ready", {"alias": 17}), Send("channel_ready", {"alias": 18}), ExpectQuiet()),
     ),
 )
-
-
-def asked() -> tuple[Step, ...]:
-    """The node opens a channel to the fake peer."""
-    return *HELLO, Ask("open"), Expect("open_channel", within_s=30.0)
 
 
 def answered_badly(name: str, quote: str, fields: dict[str, Any]) -> Script:

@@ -7,7 +7,6 @@ from typing import Any
 from fulmen.conformance.defaults import FEE_MSAT, FUNDING_SAT, HTLC_MSAT
 from fulmen.conformance.script import (
     BOB,
-    Ask,
     Expect,
     ExpectError,
     ExpectFailure,
@@ -17,7 +16,6 @@ from fulmen.conformance.script import (
     Height,
     HighS,
     Level,
-    Mine,
     Onion,
     OnionHash,
     PreimageOf,
@@ -25,7 +23,16 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
-from fulmen.conformance.scripts.common import BETWEEN, FORWARDED, HELLO, OPENED, commit, offered, opened, take
+from fulmen.conformance.scripts.common import (
+    BETWEEN,
+    FORWARDED,
+    OPENED,
+    OPENED_BY_NODE,
+    commit,
+    offered,
+    opened,
+    take,
+)
 
 EITHER_FAILS = "MUST send a `warning` and close the connection, or send an `error` and fail the channel."
 SHOULD_FAIL = "SHOULD send a `warning` and close the connection, or send an `error` and fail the channel."
@@ -431,16 +438,7 @@ FEES = (
         ids=("B2-43",),
         quotes=("if the sender is not responsible for paying the Bitcoin fee:", EITHER_FAILS),
         steps=(
-            *HELLO,
-            Ask("open"),
-            Expect("open_channel", within_s=30.0),
-            Send("accept_channel"),
-            Expect("funding_created"),
-            Send("funding_signed"),
-            ExpectQuiet(),
-            Mine(6),
-            Send("channel_ready"),
-            Expect("channel_ready", within_s=30.0),
+            *OPENED_BY_NODE,
             Send("update_fee"),
             ExpectFailure(),
         ),

@@ -7,6 +7,7 @@ A codec reads a value at a place and says where it ended, and writes a value. Th
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from typing import Annotated, Any
 
 from fulmen.core.base.ids import (
@@ -28,16 +29,16 @@ from fulmen.core.wire.bigsize import read_bigsize, write_bigsize
 from fulmen.core.wire.faults import LengthOutOfBounds, NotAList, NotMinimal, NotUtf8, TooShort, Unencodable
 
 
-class Codec:
+class Codec(ABC):
     """Reads and writes one type."""
 
+    @abstractmethod
     def read(self, data: bytes, at: int, end: int) -> tuple[Any, int]:
         """The value at `at`, not looking past `end`, and where it ends."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, value: Any) -> bytes:
         """The bytes of a value."""
-        raise NotImplementedError
 
 
 class Fixed(Codec):
