@@ -23,7 +23,7 @@ from btclib.tx.tx_out import TxOut as BtclibTxOut
 
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.bitcoin.transaction import TxOut
-from fulmen.regtest.judges import BTCLIB, BlockContext
+from fulmen.regtest.judge import BTCLIB, BlockContext
 
 _REGTEST = CONSENSUS_PARAMS["regtest"]
 _POW_LIMIT = REGTEST.pow_limit_bits.to_bytes(4, "big")

@@ -25,7 +25,7 @@ from fulmen.regtest.consensus import (
     check_inputs,
     relative_locks_pass,
 )
-from fulmen.regtest.judges import BlockContext, Judge
+from fulmen.regtest.judge import BlockContext, Judge
 from fulmen.regtest.params import GENESIS_BLOCK
 
 PARSED_BLOCKS_KEPT = 64

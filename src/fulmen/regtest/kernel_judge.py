@@ -17,7 +17,7 @@ import pbk
 from pbk.script import PrecomputedTransactionData
 
 from fulmen.core.bitcoin.transaction import TxOut
-from fulmen.regtest.judges import KERNEL, BlockContext
+from fulmen.regtest.judge import KERNEL, BlockContext
 from fulmen.regtest.params import MAX_FUTURE_BLOCK_TIME
 
 _FLAGS = pbk.ScriptVerificationFlags.ALL

@@ -19,7 +19,7 @@ from fulmen.regtest.chainstate import ChainState
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.indexes import BlockFilters, ScriptIndex, TxIndex
 from fulmen.regtest.journal import ChainJournal
-from fulmen.regtest.judges import Judge
+from fulmen.regtest.judge import Judge
 from fulmen.regtest.mempool import Mempool
 from fulmen.regtest.packages import PackageOutcome
 from fulmen.regtest.relaypolicy import RelayPolicy

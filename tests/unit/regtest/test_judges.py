@@ -14,7 +14,8 @@ from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.crypto.hashes import sha256
 from fulmen.regtest.consensus import Rejected
-from fulmen.regtest.judges import BlockContext, NoSuchJudge, open_judge
+from fulmen.regtest.judge import BlockContext
+from fulmen.regtest.judges import NoSuchJudge, open_judge
 from fulmen.regtest.node import RegtestNode
 
 TODAY = int(time.time())

@@ -7,7 +7,6 @@ from typing import Any
 from fulmen.core.base.machine import Address
 from fulmen.core.base.mount import Mount, no_checks, no_needs, no_view
 from fulmen.core.base.outer import Want
-from fulmen.core.node.views import view_name
 
 NEVER: Any = object()
 """The settled state of a machine that no run has settled yet."""
@@ -60,7 +59,7 @@ class Live:
         self.state = state
         self.frozen: str | None = None
         self.wants: tuple[Want, ...] = ()
-        self.view_name: str | None = view_name(address.kind, address.key) if kind.shows else None
+        self.view_name: str | None = _view_name(address) if kind.shows else None
         self.settled: Any = NEVER
         """The state as the last run left it."""
         self.touched = False
@@ -75,3 +74,8 @@ class Live:
         """It came into memory in this run."""
         self.awoken = False
         """It came from the cold store in this run."""
+
+
+def _view_name(address: Address) -> str:
+    """The name under which a machine's view is found (`Views`)."""
+    return f"{address.kind}:{address.key.hex()}" if address.key else address.kind

@@ -64,8 +64,3 @@ class Views(Mapping[str, object]):
         if self._stale:
             self._refresh_all()
         return len(self._shown)
-
-
-def view_name(kind: str, key: bytes) -> str:
-    """The name under which a machine's view is found."""
-    return f"{kind}:{key.hex()}" if key else kind

@@ -213,36 +213,28 @@ def _offer_denied(circuit: Circuit, fact: OfferDenied) -> Circuit:
     return circuit.but(offered=False, refused_by=(*circuit.refused_by, fact.channel_id))
 
 
-@evolves(CircuitFulfilled)
-def _fulfilled(circuit: Circuit, fact: CircuitFulfilled) -> Circuit:
+def _resolved(circuit: Circuit, fact: CircuitFulfilled | CircuitFailed) -> Circuit:
+    """What is kept of a circuit that has its verdict: the onion and the keys of a forward are needed no more."""
     forward = circuit.forward.but(onion=b"") if circuit.forward is not None else None
     return Circuit(
         circuit.key,
-        Phase.FULFILLED,
-        fact.htlc,
+        htlc=fact.htlc,
         forward=forward,
-        preimage=fact.preimage,
         outgoing=fact.outgoing,
         removed=circuit.removed,
         opened_at=circuit.opened_at,
         resolved_at=fact.at,
     )
+
+
+@evolves(CircuitFulfilled)
+def _fulfilled(circuit: Circuit, fact: CircuitFulfilled) -> Circuit:
+    return _resolved(circuit, fact).but(phase=Phase.FULFILLED, preimage=fact.preimage)
 
 
 @evolves(CircuitFailed)
 def _failed(circuit: Circuit, fact: CircuitFailed) -> Circuit:
-    forward = circuit.forward.but(onion=b"") if circuit.forward is not None else None
-    return Circuit(
-        circuit.key,
-        Phase.FAILED,
-        fact.htlc,
-        forward=forward,
-        verdict=fact.verdict,
-        outgoing=fact.outgoing,
-        removed=circuit.removed,
-        opened_at=circuit.opened_at,
-        resolved_at=fact.at,
-    )
+    return _resolved(circuit, fact).but(phase=Phase.FAILED, verdict=fact.verdict)
 
 
 @evolves(CircuitLost)
