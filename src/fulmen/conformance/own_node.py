@@ -29,6 +29,7 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import Connected, GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch, held
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Monotonic, Sat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
@@ -40,7 +41,7 @@ from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.node import Batch, Freeze, Gate, Node, Stored, WantsChanged
-from fulmen.core.node.cold import ColdRows
+from fulmen.core.node.cold import ColdRows, among
 from fulmen.core.node.machines import mounts, verify
 from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
@@ -84,6 +85,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._cold: dict[Address, Any] = {}
+        self._ends: dict[Address, BlockHeight | None] = {}
         self._waiting: deque[Callable[[], None]] = deque()
 
     def load(self) -> Stored:
@@ -93,7 +95,12 @@ class MemoryStore:
     def submit(self, batch: Batch, done: Callable[[], None]) -> None:
         """Keep what has left memory; the rest is in memory anyway."""
         for row in batch.cold:
-            self._cold[row.address] = row.row
+            if row.row is None:
+                self._cold.pop(row.address, None)
+                self._ends.pop(row.address, None)
+            else:
+                self._cold[row.address] = row.row
+                self._ends[row.address] = row.until
         self._waiting.append(done)
 
     def sync(self) -> None:
@@ -114,6 +121,10 @@ class MemoryStore:
     def read_stretch(self, wanted: Stretch) -> ColdRows:
         """Cold rows whose stretch holds a number."""
         return held(wanted, self._cold)
+
+    def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
+        """Where the cold rows are that may go."""
+        return among(wanted, self._ends)
 
 
 class OwnLink:

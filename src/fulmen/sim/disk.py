@@ -12,9 +12,11 @@ from typing import Any
 
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch, held
+from fulmen.core.base.units import BlockHeight
 from fulmen.core.node.batch import Batch, Ended, JournalRow, Snapshot, StoryRow
-from fulmen.core.node.cold import ColdRows
+from fulmen.core.node.cold import ColdRows, among
 from fulmen.core.node.storage import Stored
 
 
@@ -33,6 +35,8 @@ class SimulatedDisk:
         self.rows: dict[int, JournalRow] = {}
         self.snapshots: dict[Address, Snapshot] = {}
         self.cold: dict[Address, Any] = {}
+        self.ends: dict[Address, BlockHeight | None] = {}
+        """When each cold row may go."""
         self.story: list[StoryRow] = []
         self.position = 0
         """The last journal row that is safe."""
@@ -68,6 +72,10 @@ class SimulatedDisk:
     def read_stretch(self, wanted: Stretch) -> ColdRows:
         """Cold rows whose stretch holds a number, from what is safe."""
         return held(wanted, self.cold)
+
+    def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
+        """Where the cold rows are that may go, from what is safe."""
+        return among(wanted, self.ends)
 
     # ---- what the world does with it -----------------------------------------------------------------------------
 
@@ -115,7 +123,12 @@ class SimulatedDisk:
             self.rows[batch.position] = JournalRow(batch.position, facts)
             self.position = batch.position
         for cold in batch.cold:
-            self.cold[cold.address] = self._rewrite(cold.row)
+            if cold.row is None:
+                self.cold.pop(cold.address, None)
+                self.ends.pop(cold.address, None)
+            else:
+                self.cold[cold.address] = self._rewrite(cold.row)
+                self.ends[cold.address] = cold.until
         for snapshot in batch.snapshots:
             self.snapshots[snapshot.address] = snapshot.but(state=self._rewrite(snapshot.state))
         for address, fact in batch.facts:

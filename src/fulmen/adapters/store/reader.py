@@ -19,12 +19,14 @@ from fulmen.adapters.store.names import Numbers
 from fulmen.adapters.store.schema import connect, named
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import NUMBER_LENGTH, Stretch
 from fulmen.core.node.batch import JournalRow, Snapshot
 from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.storage import Stored
 
 MOST_PER_PAGE = 1000
+LONGEST_KEY = 256
 
 
 class ColdPage(Record):
@@ -107,6 +109,22 @@ class Reader:
             (kind, wanted.first_key, wanted.last_key, start_at, NUMBER_LENGTH, wanted.greatest_start),
         )
         return tuple([(Address(wanted.kind, key), self.codec.unpack(opened(row))) for key, row in rows])
+
+    def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
+        """Where cold rows are that may go: one walk over an index.
+
+        Raises:
+            CorruptDatabase, DiskFailed
+        """
+        if isinstance(wanted, Outlived):
+            ended = "SELECT kind, key FROM cold WHERE until < ? ORDER BY until, id LIMIT ?"
+            return tuple([self._address(*at) for at in self._query(ended, (wanted.height, wanted.most))])
+        kind = self.codec.numbers.known(kind_name(wanted.kind))
+        # No key is longer than the prefix and so many bytes more.
+        behind = wanted.prefix + b"\xff" * LONGEST_KEY
+        begun = "SELECT key FROM cold WHERE kind = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        found = self._query(begun, (kind, wanted.prefix, behind, wanted.most))
+        return tuple([Address(wanted.kind, key) for (key,) in found])
 
     def page(self, kind: str, after: int | None = None, limit: int = 100, newest_first: bool = True) -> ColdPage:
         """Cold rows of one kind in the order in which they became cold, or the newest first."""

@@ -1,8 +1,8 @@
 """The tables, their versions, and how one version becomes the next.
 
 `journal`: one row per batch. `snapshots`: one per machine in memory. `cold`: primary data, in the order in which it
-became cold. `story`: lines with a retention of their own. `names`: the numbers of kinds and types. `about`: whose
-database this is.
+became cold; `until` is the height above which a row may go. `story`: lines with a retention of their own. `names`: the
+numbers of kinds and types. `about`: whose database this is.
 """
 
 from __future__ import annotations
@@ -42,11 +42,15 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX story_by_address ON story (kind, key, id);
     """,
+    """
+    ALTER TABLE cold ADD COLUMN until INTEGER;
+    CREATE INDEX cold_by_end ON cold (until) WHERE until IS NOT NULL;
+    """,
 )
 """`MIGRATIONS[n]` makes version n + 1 from version n."""
 
 WRITE_NAME, WRITE_JOURNAL, WRITE_COLD, WRITE_SNAPSHOT = 1, 2, 3, 4
-DROP_SNAPSHOT, WRITE_STORY, TRIM_JOURNAL, TRIM_STORY = 5, 6, 7, 8
+DROP_SNAPSHOT, WRITE_STORY, TRIM_JOURNAL, TRIM_STORY, DROP_COLD = 5, 6, 7, 8, 9
 
 WRITES = f"""
     CREATE TEMP VIEW write AS SELECT 0 AS op, 0 AS a, x'' AS b, 0 AS c, x'' AS d;
@@ -55,8 +59,8 @@ WRITES = f"""
     CREATE TEMP TRIGGER w2 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_JOURNAL} BEGIN
         INSERT INTO journal VALUES (new.a, new.d); END;
     CREATE TEMP TRIGGER w3 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_COLD} BEGIN
-        INSERT INTO cold (kind, key, row) VALUES (new.a, new.b, new.d)
-        ON CONFLICT (kind, key) DO UPDATE SET row = excluded.row; END;
+        INSERT INTO cold (kind, key, row, until) VALUES (new.a, new.b, new.d, new.c)
+        ON CONFLICT (kind, key) DO UPDATE SET row = excluded.row, until = excluded.until; END;
     CREATE TEMP TRIGGER w4 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_SNAPSHOT} BEGIN
         INSERT OR REPLACE INTO snapshots VALUES (new.a, new.b, new.c, new.d); END;
     CREATE TEMP TRIGGER w5 INSTEAD OF INSERT ON write WHEN new.op = {DROP_SNAPSHOT} BEGIN
@@ -67,6 +71,8 @@ WRITES = f"""
         DELETE FROM journal WHERE position < new.a AND position < (SELECT min(position) FROM journal) + new.c; END;
     CREATE TEMP TRIGGER w8 INSTEAD OF INSERT ON write WHEN new.op = {TRIM_STORY} BEGIN
         DELETE FROM story WHERE at < new.a AND id < (SELECT min(id) FROM story) + new.c; END;
+    CREATE TEMP TRIGGER w9 INSTEAD OF INSERT ON write WHEN new.op = {DROP_COLD} BEGIN
+        DELETE FROM cold WHERE kind = new.a AND key = new.b; END;
 """
 """Everything a transaction writes goes through one INSERT with many rows: one statement is one step of SQLite without
 the GIL, its own transaction, and one sync. Several statements would each wait for the GIL behind a busy loop."""

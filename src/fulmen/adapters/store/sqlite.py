@@ -10,6 +10,7 @@ from fulmen.adapters.store.codec import Codec
 from fulmen.adapters.store.names import Numbers
 from fulmen.adapters.store.reader import Reader, kind_name, sealed
 from fulmen.adapters.store.schema import (
+    DROP_COLD,
     DROP_SNAPSHOT,
     TRIM_JOURNAL,
     TRIM_STORY,
@@ -23,6 +24,7 @@ from fulmen.adapters.store.schema import (
 from fulmen.adapters.store.writer import Row, Work, Writer
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address, Fact
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch
 from fulmen.core.node.batch import Batch, Ended, StoryRow
 from fulmen.core.node.cold import ColdRows
@@ -101,6 +103,10 @@ class SqliteStore:
         """Cold rows whose stretch holds a number, from what is on disk."""
         return self._reader.read_stretch(wanted)
 
+    def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
+        """Where the cold rows are that may go, from what is on disk."""
+        return self._reader.find(wanted)
+
     def reader(self) -> Reader:
         """Another connection, for long lists; whoever asks for it closes it."""
         return Reader(self._path, vfs=self._vfs)
@@ -128,7 +134,10 @@ class SqliteStore:
             if self._first_row == 0:
                 self._first_row = batch.position
         for cold in batch.cold:
-            rows.append((WRITE_COLD, *self._at(cold.address), None, sealed(self._codec.pack(cold.row))))
+            if cold.row is None:
+                rows.append((DROP_COLD, *self._at(cold.address), None, None))
+            else:
+                rows.append((WRITE_COLD, *self._at(cold.address), cold.until, sealed(self._codec.pack(cold.row))))
         for address, fact in batch.facts:
             if type(fact) is Ended:
                 rows.append((DROP_SNAPSHOT, *self._at(address), None, None))

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from fulmen.core.base.faults import Fault, InvariantBroken
 from fulmen.core.base.ids import ChannelId, NodeId
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight
 
 S = TypeVar("S")
 S2 = TypeVar("S2")
@@ -62,6 +63,14 @@ class Keep(Action):
 
     at: Address
     row: Record
+    until: BlockHeight | None = None
+    """Above this height nobody asks for it, and it goes; None if it stays until it is dropped."""
+
+
+class Drop(Action):
+    """A cold row goes, in the batch's transaction; where there is none, nothing changes."""
+
+    at: Address
 
 
 class Story(Action):

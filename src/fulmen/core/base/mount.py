@@ -11,7 +11,12 @@ from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.machine import Address, Event, Step
 from fulmen.core.base.outer import Want
 from fulmen.core.base.record import Record
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch
+from fulmen.core.base.units import BlockHeight
+
+Needed = Address | Stretch | Beginning | Outlived
+"""What a machine may ask of the cold store."""
 
 
 class Check(Record):
@@ -32,11 +37,23 @@ class CheckFailed(Event):
 class Informed(Event):
     """An event with the cold rows that `Mount.needs` asked for, in that order.
 
-    For an address its row, or None where there is none; for a stretch what was `Found`.
+    For an address its row, or None where there is none; for a stretch what was `Found`; for what may go its addresses.
     """
 
     event: Event
     rows: tuple[Any, ...]
+
+
+class Remains(Record):
+    """What a machine that is over leaves in the cold store, under its own address."""
+
+    state: Any
+    """None: nothing, for no event can come that would ask for it."""
+    until: BlockHeight | None = None
+    """Above this height nothing asks for it, and it goes."""
+
+
+NOTHING = Remains(None)
 
 
 def no_checks(_state: Any, _event: Event, _env: Env) -> tuple[Check, ...]:
@@ -54,7 +71,7 @@ def no_view(_state: Any) -> object | None:
     return None
 
 
-def no_needs(_event: Event) -> tuple[Address | Stretch, ...]:
+def no_needs(_event: Event) -> tuple[Needed, ...]:
     """The default of `Mount.needs`: no cold rows."""
     return ()
 
@@ -95,10 +112,12 @@ class Mount:
     """What must be verified before `decide` may see this event."""
     view: Callable[[Any], object | None] = no_view
     """What it shows of itself to other machines through `Env.views`."""
-    needs: Callable[[Event], tuple[Address | Stretch, ...]] = no_needs
+    needs: Callable[[Event], tuple[Needed, ...]] = no_needs
     """The cold rows an event is to be decided with; the machine then gets it as `Informed(event, rows)`."""
     ended: Callable[[Any], bool] = _live
     """True when the machine is over: its state leaves memory for the cold store, where a later event finds it."""
+    remains: Callable[[Any], Remains] | None = None
+    """What of it the cold store gets then; None if that is all of it but what passes, for good."""
     takes_frozen: Callable[[Any, Event], bool] = takes_nothing
     """Which events it still decides when frozen: watching, penalties, preimages, deadlines (laws 8 and 11)."""
     frozen: Callable[[Any, str | None], Any] = _unmarked

@@ -12,6 +12,7 @@ from fulmen.core.base.faults import InvariantBroken, Refused
 from fulmen.core.base.machine import Action, Address, Event, Fact
 from fulmen.core.base.outer import Notify, Want
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight
 
 
 class Frozen(Fact):
@@ -67,10 +68,13 @@ class JournalRow(Record):
 
 
 class ColdRow(Record):
-    """A row of the cold store: what has ended, or is too many to be in memory."""
+    """A change of the cold store, which holds what has ended, or is too many to be in memory."""
 
     address: Address
     row: Any
+    """None: the row that was there goes."""
+    until: BlockHeight | None = None
+    """The height above which it may go."""
 
 
 class StoryRow(Record):

@@ -16,6 +16,7 @@ from fulmen.core.base.faults import Fault, InvariantBroken, PeerFault, Refused
 from fulmen.core.base.machine import (
     Action,
     Address,
+    Drop,
     Event,
     Fact,
     Faulted,
@@ -28,6 +29,7 @@ from fulmen.core.base.machine import (
 )
 from fulmen.core.base.mount import Check, CheckFailed, Informed, Mount
 from fulmen.core.base.outer import Answer, Notify
+from fulmen.core.base.units import BlockHeight
 from fulmen.core.node.batch import (
     ColdRow,
     Freeze,
@@ -145,9 +147,9 @@ class Delivery:
         """The node's own fact about a machine."""
         self._gathered.facts.append((address, fact))
 
-    def keep(self, address: Address, row: Any) -> None:
-        """A cold row."""
-        self._gathered.cold.append(ColdRow(address, row))
+    def keep(self, address: Address, row: Any, until: BlockHeight | None = None) -> None:
+        """A cold row; None takes out the one that is there."""
+        self._gathered.cold.append(ColdRow(address, row, until))
         self._cold.write(self._gathered.position, address, row)
 
     def leave(self, live: Live) -> None:
@@ -252,7 +254,9 @@ class Delivery:
             if type(action) is Tell:
                 self._queue.append((action, address))
             elif type(action) is Keep:
-                self.keep(action.at, action.row)
+                self.keep(action.at, action.row, action.until)
+            elif type(action) is Drop:
+                self.keep(action.at, None)
             elif type(action) is Story:
                 self._gathered.story.append(StoryRow(self._env.wall, action.about, action.what, action.details))
             else:

@@ -6,7 +6,7 @@ from fulmen.core.base.mount import Check, Mount
 from fulmen.core.bitcoin.accounts import Accounts
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
-from fulmen.core.node import tips
+from fulmen.core.node import retention, tips
 from fulmen.core.onchain import machine as onchain
 from fulmen.core.payments import invoice, payments, register
 from fulmen.core.peer import table as peer
@@ -18,6 +18,7 @@ def mounts(accounts: Accounts) -> tuple[Mount, ...]:
     """Every kind of machine, in the order in which they hear of a restart. Of `accounts` the public halves are kept."""
     return (
         tips.MOUNT,
+        retention.MOUNT,
         wallet.mount(accounts),
         peer.MOUNT,
         opening.MOUNT,

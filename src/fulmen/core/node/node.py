@@ -12,7 +12,7 @@ from typing import Any
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.machine import Address, Event, Lull
-from fulmen.core.base.mount import Mount
+from fulmen.core.base.mount import Mount, Remains
 from fulmen.core.base.outer import Want
 from fulmen.core.node.batch import Batch, Ended, JournalRow, Snapshot, WantsChanged
 from fulmen.core.node.cold import ColdReader, NothingCold, Overlay
@@ -192,10 +192,13 @@ class Node:
             live.wants = wants
 
     def _end(self, live: Live) -> None:
-        """It is over: its state becomes a cold row, unless that row is there already or there is nothing to keep."""
+        """It is over: what remains of it becomes a cold row, unless that is there already or nothing came of it."""
         self._delivery.leave(live)
         if live.wrote or (live.kept and not live.born):
-            self._delivery.keep(live.address, live.kind.mount.forget(live.state))
+            mount = live.kind.mount
+            remains = Remains(mount.forget(live.state)) if mount.remains is None else mount.remains(live.state)
+            if remains.state is not None or live.awoken:
+                self._delivery.keep(live.address, remains.state, remains.until)
             self._delivery.fact(live.address, Ended())
             self._pins.covered(live.address)
 

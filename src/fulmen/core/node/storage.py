@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch
 from fulmen.core.node.batch import Batch, JournalRow, Snapshot
 from fulmen.core.node.cold import ColdRows
@@ -49,4 +50,8 @@ class Store(Protocol):
 
     def read_stretch(self, wanted: Stretch) -> ColdRows:
         """Cold rows whose stretch holds a number, from what is on disk."""
+        ...
+
+    def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
+        """Where the cold rows are that may go, from what is on disk."""
         ...

@@ -10,10 +10,13 @@ from contextlib import closing
 
 import apsw
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.builders import toy
 from tests.builders.store import Pumped
 
 from fulmen.adapters.store import (
+    Codec,
     CorruptDatabase,
     DirectoryInUse,
     DirectoryLock,
@@ -23,13 +26,17 @@ from fulmen.adapters.store import (
     NewerDatabase,
     StoryLine,
 )
+from fulmen.adapters.store.reader import sealed
+from fulmen.adapters.store.schema import APPLICATION_ID, MIGRATIONS
 from fulmen.core.base.ids import CommandId, NodeId, PaymentHash
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import HangUp
+from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch, stretch_key
 from fulmen.core.base.units import BlockHeight, Msat
 from fulmen.core.commitments.revoked import RevokedHtlc
 from fulmen.core.node import Batch, ColdRow, Ended, JournalRow, Snapshot, StoryRow
+from fulmen.sim.disk import SimulatedDisk
 
 LINK = Address("link", b"\x02" * 33)
 OTHER = Address("link", b"\x03" * 33)
@@ -126,6 +133,74 @@ def test_cold_rows_are_read_by_address_and_in_pages(path):
     assert [address.key for address, _ in by_key] == [b"%03d" % number for number in range(25)]
     assert reader.by_key("no such kind") == ()
     reader.close()
+    pumped.close()
+
+
+def test_a_cold_row_goes_in_the_transaction_of_its_batch(path):
+    pumped = Pumped(path)
+    here, gone, again = (Address("order", name) for name in (b"here", b"gone", b"again"))
+    row = toy.Committed(1, ())
+    pumped.submit(a_batch(1, cold=(ColdRow(here, row), ColdRow(gone, row), ColdRow(again, row))))
+    pumped.submit(Batch(2, cold=(ColdRow(gone, None), ColdRow(again, None), ColdRow(again, toy.Committed(2, ())))))
+    pumped.submit(a_batch(3, cold=(ColdRow(Address("order", b"never there"), None),)))
+    pumped.pump(lambda: len(pumped.done) == 3)
+    assert pumped.store.read(gone) is None
+    assert (pumped.store.read(here), pumped.store.read(again)) == (row, toy.Committed(2, ()))
+    assert [batch.position for batch in pumped.store.load().rows] == [1, 2, 3]
+    pumped.close()
+
+
+addresses = st.builds(
+    Address, st.sampled_from(("a", "b")), st.binary(max_size=2) | st.sampled_from((b"\xff", b"\xff" * 2))
+)
+changes = st.lists(
+    st.builds(ColdRow, addresses, st.just(toy.Committed(1, ())), st.none() | st.integers(0, 4)), max_size=9
+)
+gone = st.lists(st.builds(ColdRow, addresses, st.none()), max_size=5)
+
+
+@given(st.lists(st.tuples(changes, gone), max_size=4), st.integers(0, 5), st.integers(1, 5), st.binary(max_size=1))
+@settings(max_examples=25, deadline=None)
+def test_it_finds_what_the_simulated_disk_finds(tmp_path_factory, batches, height, most, prefix):
+    pumped, simulated = Pumped(tmp_path_factory.mktemp("store") / "journal.sqlite"), SimulatedDisk()
+    for number, (written, dropped) in enumerate(batches, start=1):
+        batch = a_batch(number, cold=(*written, *dropped))
+        pumped.submit(batch)
+        simulated.submit(batch, lambda: None)
+    simulated.sync()
+    pumped.pump(lambda: len(pumped.done) == len(batches))
+    for wanted in (Beginning("a", prefix, most), Beginning("b", b"\xff", 9), Beginning("unheard of", b"", 9)):
+        assert pumped.store.find(wanted) == simulated.find(wanted)
+    found = pumped.store.find(Outlived(height, most))
+    assert sorted(simulated.ends[address] for address in found) == [
+        simulated.ends[address] for address in simulated.find(Outlived(height, most))
+    ]
+    assert {address for row in (*changes_of(batches),) if pumped.store.read(address := row.address)} == set(
+        simulated.cold
+    )
+    pumped.close()
+
+
+def changes_of(batches):
+    return [row for written, dropped in batches for row in (*written, *dropped)]
+
+
+def test_an_older_database_is_brought_to_this_version(path):
+    row = toy.Committed(7, ())
+    codec = Codec()
+    older = apsw.Connection(str(path))
+    older.execute(MIGRATIONS[0])
+    kind, packed = codec.numbers.of("kind order"), sealed(codec.pack(row))
+    older.execute("INSERT INTO cold (kind, key, row) VALUES (?, ?, ?)", (kind, b"old", packed))
+    older.executemany("INSERT INTO names VALUES (?, ?)", codec.numbers.new())
+    older.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+    older.close()
+    pumped = Pumped(path)
+    assert pumped.store.read(Address("order", b"old")) == row
+    assert pumped.store.find(Outlived(BlockHeight(10**6), 9)) == ()
+    pumped.submit(a_batch(1, cold=(ColdRow(Address("order", b"new"), row, BlockHeight(5)),)))
+    pumped.pump(lambda: pumped.done)
+    assert pumped.store.find(Outlived(BlockHeight(6), 9)) == (Address("order", b"new"),)
     pumped.close()
 
 
