@@ -14,6 +14,7 @@ from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.commitments.htlcs import (
     Htlc,
     HtlcLockedIn,
+    circuit_address,
 )
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.onion.failures import (
@@ -54,11 +55,14 @@ arrivals = Topic()
 
 
 class OnionSeen(Record):
-    """A cold row under ("onion", HMAC): this onion has come in this HTLC; in another one it is a replay (B4-12)."""
+    """A cold row under ("onion", half of its HMAC): this onion has come in one HTLC; in another it is a replay (B4-12).
 
-    key: HtlcKey
-    until: BlockHeight
-    """After this height the row may go."""
+    Every HTLC that peers make us take costs such a row for days, so it is short: 16 bytes of a hash are as good as all
+    for telling HTLCs and onions apart, and whoever finds two alike has only an HTLC of his own fail.
+    """
+
+    htlc: bytes
+    """Its name: 16 bytes of the SHA-256 of its circuit's address."""
 
 
 def needs(event: Event) -> tuple[Address, ...]:
@@ -76,7 +80,7 @@ def on_informed(circuit: Circuit, informed: Informed, env: Env) -> Step[Circuit]
         return step
     match circuit.phase:
         case Phase.NEW:
-            replayed = isinstance(seen, OnionSeen) and seen.key != circuit.key
+            replayed = isinstance(seen, OnionSeen) and seen != _seen_in(circuit.key)
             return _judge(step, event, env, replayed)
         case Phase.RECEIVING:
             return _judge(step, event, env, False)
@@ -110,9 +114,7 @@ def _judge(step: Step[Circuit], event: HtlcLockedIn, env: Env, replayed: bool) -
         return give_back_with(step, htlc, _malformed(bad.failure_code, bad.sha256_of_onion), env)
     except PayloadUnreadable as unreadable:
         return fail_with(step, htlc, secret, _invalid_payload(unreadable), env)
-    # An expiry further off than we take is as good as none: the row is not kept for centuries because a peer says so.
-    until = BlockHeight(min(htlc.cltv_expiry, env.height + env.policy.deadlines.max_htlc_cltv))
-    step.act(Keep(_seen_at(onion), OnionSeen(htlc.key, until)))
+    step.act(Keep(_seen_at(onion), _seen_in(htlc.key), _forgotten_above(htlc, payload, env)))
     if event.over_dust_exposure:
         # BOLT 2: "SHOULD fail this HTLC once it's committed"
         return fail_with(step, htlc, secret, TemporaryChannelFailure(), env)
@@ -170,6 +172,16 @@ def _forward(
     return offer(step.fact(CircuitOpened(htlc, key, forward, env.wall)))
 
 
+def _forgotten_above(htlc: Htlc, payload: Payload, env: Env) -> BlockHeight:
+    """The height above which an onion does no harm if it comes again: what it asks for has expired.
+
+    The peer chooses the HTLC's own expiry anew each time, so that of the payload counts as well. And an expiry further
+    off than we take is as good as none: the row is not kept for centuries because a peer says so.
+    """
+    latest = max(htlc.cltv_expiry, payload.outgoing_cltv_value or 0)
+    return BlockHeight(min(latest, env.height + env.policy.deadlines.max_htlc_cltv))
+
+
 def _malformed(failure_code: int, sha256_of_onion: bytes) -> Verdict:
     return Verdict(failure_name(failure_code), b"", failure_code, sha256_of_onion)
 
@@ -179,4 +191,8 @@ def _invalid_payload(fault: PayloadUnreadable) -> Failure:
 
 
 def _seen_at(onion: bytes) -> Address:
-    return Address("onion", onion[-32:])
+    return Address("onion", onion[-32:-16])
+
+
+def _seen_in(key: HtlcKey) -> OnionSeen:
+    return OnionSeen(sha256(circuit_address(key).key)[:16])

@@ -30,6 +30,7 @@ from tests.builders.switch import (
     told,
 )
 
+from fulmen.adapters.store import Codec
 from fulmen.core.base.ids import ChannelId, HtlcKey, NodeId
 from fulmen.core.base.machine import Event, Keep, Step, Tell, Undelivered, fold
 from fulmen.core.base.outer import Notify, TimeReached, WantTime
@@ -54,7 +55,7 @@ from fulmen.core.onion.errors import fail, unwrap
 from fulmen.core.onion.failures import Failure, decode_failure, encode_failure
 from fulmen.core.onion.payload import Payload, PaymentData, encode_payload
 from fulmen.core.onion.sphinx import OnionHop, build_onion, peel
-from fulmen.core.switch.arrivals import OnionSeen, needs
+from fulmen.core.switch.arrivals import needs
 from fulmen.core.switch.circuit import Circuit, CircuitFulfilled, CircuitOpened, Phase, ended, forget, initial
 from fulmen.core.switch.circuits import MOUNT, NotForACircuit, decide, wants
 from fulmen.core.switch.offers import PATIENCE_S
@@ -354,11 +355,32 @@ def test_an_onion_that_came_in_another_htlc_is_a_replay():
     (at,) = needs(locked_in(onion).event)
     first = run(a_circuit(), locked_in(onion))
     (keep,) = [action for action in first.actions if isinstance(action, Keep)]
-    assert (keep.at, keep.row) == (at, OnionSeen(INCOMING, an_htlc().cltv_expiry))
-    replayed = run(a_circuit(), locked_in(onion, seen=OnionSeen(other, HEIGHT)))
-    assert told(replayed) == [FailMalformedHtlc(INCOMING, sha256(onion.packet), 0xC005)]
+    assert keep.at == at
+    replayed = run(initial(circuit_address(other).key), locked_in(onion, an_htlc(key=other), seen=keep.row))
+    assert told(replayed) == [FailMalformedHtlc(other, sha256(onion.packet), 0xC005)]
     same = run(a_circuit(), locked_in(onion, seen=keep.row))
     assert told(same) == told(first)
+
+
+@pytest.mark.parametrize(
+    ("cltv_expiry", "onion", "until"),
+    [
+        (HEIGHT + 110, onion_through_bob(), HEIGHT + 110),
+        (HEIGHT + 1, onion_through_bob(cltv_expiry=HEIGHT + 300), HEIGHT + 300),
+        (400_000_000, onion_through_bob(), HEIGHT + 2016),
+        (HEIGHT + 110, onion_through_bob(cltv_expiry=400_000_000), HEIGHT + 2016),
+    ],
+)
+def test_an_onion_is_known_until_what_it_asks_for_has_expired(cltv_expiry, onion, until):
+    step = run(a_circuit(), locked_in(onion, an_htlc(cltv_expiry=cltv_expiry)))
+    (keep,) = [action for action in step.actions if isinstance(action, Keep)]
+    assert keep.until == until
+
+
+def test_the_row_of_an_onion_is_short():
+    onion = onion_through_bob()
+    (keep,) = [action for action in run(a_circuit(), locked_in(onion)).actions if isinstance(action, Keep)]
+    assert len(keep.at.key) + len(Codec().pack(keep.row)) < 40
 
 
 def test_payloads_that_lack_what_a_forwarder_needs():
