@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from demo.chapters.crash import Payer
+from demo.waiting import until
 from tests.builders.line import Line, Load
 
 from fulmen.api.client import RemoteError
-from fulmen.api.errors import PAY_ROUTE_NOT_FOUND
+from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, PAY_STOPPED_RETRYING
 
 
 def test_a_payment_over_three_hops_costs_what_was_published(line: Line) -> None:
@@ -51,4 +53,36 @@ def test_a_payment_that_nobody_can_carry_leaves_every_msat_where_it_was(line: Li
         line["bob"].call("pay", bolt11=made["bolt11"], retry_for=10)
     assert refused.value.code == PAY_ROUTE_NOT_FOUND
     assert line["bob"].call("listpays", bolt11=made["bolt11"])["pays"][0]["status"] == "failed"
+    line.all_agree()
+
+
+def test_a_payment_waits_for_a_peer_that_is_away_for_a_moment(line: Line) -> None:
+    alice, bob = line["alice"], line["bob"]
+    made = bob.invoice(2_000_000, line.label("soon back"))
+    bob.kill()
+    until(lambda: not any(row["peer_connected"] for row in alice.channels()), "Alice has lost Bob")
+    payer = Payer(alice, made["bolt11"])
+    until(lambda: alice.call("listpays", bolt11=made["bolt11"])["pays"], "the payment has begun")
+    # Not even a crash of the payer ends it.
+    alice.kill()
+    alice.start()
+    bob.start()
+    until(lambda: alice.call("listpays", bolt11=made["bolt11"])["pays"][0]["status"] == "complete", "it is paid", 60)
+    payer.join(60)
+    line.ledger.paid(2_000_000, "alice", "bob")
+    line.await_usable()
+    line.all_agree()
+
+
+def test_a_payment_whose_channels_stay_away_says_so_when_its_time_is_over(line: Line) -> None:
+    alice, bob = line["alice"], line["bob"]
+    made = bob.invoice(2_000_000, line.label("not back"))
+    bob.kill()
+    until(lambda: not any(row["peer_connected"] for row in alice.channels()), "Alice has lost Bob")
+    with pytest.raises(RemoteError) as refused:
+        alice.call("pay", bolt11=made["bolt11"], retry_for=2)
+    assert refused.value.code == PAY_STOPPED_RETRYING
+    assert "no channel of ours came back within 2 s" in refused.value.message.lower()
+    bob.start()
+    line.await_usable()
     line.all_agree()

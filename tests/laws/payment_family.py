@@ -201,12 +201,12 @@ class Row(World):
         command_id = self._command("cancel")
         self.hosts[name].run([(REGISTER, CancelInvoice(command_id, payment_hash=terms_of(text).payment_hash))])
 
-    def pay(self, name: str, text: str, amount_msat: int | None = None) -> CommandId:
+    def pay(self, name: str, text: str, amount_msat: int | None = None, retry_for_s: int = 60) -> CommandId:
         """This host pays an invoice; the answer comes in time."""
         terms = terms_of(text, None if amount_msat is None else Msat(amount_msat))
         command_id = self._command("pay")
         self.paid.append((name, terms.payment_hash))
-        self.hosts[name].run([(payment_address(terms.payment_hash), Pay(command_id, terms))])
+        self.hosts[name].run([(payment_address(terms.payment_hash), Pay(command_id, terms, retry_for_s=retry_for_s))])
         return command_id
 
     def _command(self, what: str) -> CommandId:

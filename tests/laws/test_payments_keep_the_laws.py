@@ -110,7 +110,8 @@ def test_a_random_walk_with_cuts_and_crashes_comes_right(seed: int, twice: bool)
     for _ in range(6):
         row.bring_up()
         payer, payee = row.random.choice([("alice", "carol"), ("carol", "alice"), ("bob", "alice"), ("alice", "bob")])
-        row.pay(payer, row.invoice(payee, row.random.randrange(1_000, 50_000_000)))
+        text = row.invoice(payee, row.random.randrange(1_000, 50_000_000))
+        row.pay(payer, text, retry_for_s=row.random.choice([1, 60]))
         row.answer_questions()
         for _ in range(row.random.randrange(20, 120)):
             row.step()
@@ -126,7 +127,7 @@ def test_the_walks_are_worth_walking() -> None:
         row.settle()
         for _ in range(6):
             row.bring_up()
-            row.pay("alice", row.invoice("carol", 5_000_000))
+            row.pay("alice", row.invoice("carol", 5_000_000), retry_for_s=row.random.choice([1, 60]))
             row.answer_questions()
             for _ in range(80):
                 row.step()

@@ -25,7 +25,10 @@ MAX_CALLS = 64
 """Calls of one connection that may be under way; beyond it we read on when one is answered."""
 PAUSE_S = 1.0
 """When no file descriptor is left."""
-NEWS = ("payment attempt", "payment attempt failed", "payment complete", "payment failed", "invoice paid")
+NEWS = (
+    *("payment attempt", "payment attempt failed", "payment waits", "payment complete", "payment failed"),
+    "invoice paid",
+)
 """What a caller who enabled notifications is told."""
 
 log = structlog.get_logger(__name__)

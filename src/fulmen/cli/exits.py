@@ -69,6 +69,7 @@ _ADVICE = {
     errors.PAY_IN_PROGRESS: "See how it ends with `fulmen listpays`.",
     errors.PAY_ROUTE_NOT_FOUND: "See what your channels can carry with `fulmen listpeerchannels`.",
     errors.PAY_ROUTE_TOO_EXPENSIVE: "Allow more with --maxfee or --maxfeepercent.",
+    errors.PAY_STOPPED_RETRYING: "Allow more time with --retry-for; `fulmen listpeerchannels` shows who is away.",
     errors.PAY_INVOICE_EXPIRED: "Ask the payee for a new invoice.",
     errors.INVOICE_LABEL_ALREADY_EXISTS: "Choose another label, or look at it with `fulmen listinvoices --label`.",
     errors.INVOICE_NOT_FOUND: "See them all with `fulmen listinvoices`.",

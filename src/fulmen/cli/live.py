@@ -21,19 +21,22 @@ class Attempts:
     def __init__(self, payment_hash: str) -> None:
         self._payment_hash = payment_hash
         self._rows: dict[Any, dict[str, Any]] = {}
+        self._waits_for = ""
 
     def hear(self, topic: str, about: dict[str, Any]) -> None:
         """Take news in; what is not about this payment is not ours."""
         if about.get("payment_hash") != self._payment_hash:
             return
+        self._waits_for = about["for"] if topic == "payment waits" else ""
         if topic in ("payment attempt", "payment attempt failed"):
             self._rows.setdefault(about["attempt"], {}).update(about)
         elif topic == "payment complete" and self._rows:
             next(reversed(self._rows.values()))["done"] = True
 
     def table(self) -> Table:
-        """All so far."""
-        table = Table(*_COLUMNS)
+        """All so far, and what keeps it from going on."""
+        waiting = f"waiting for {self._waits_for}" if self._waits_for else None
+        table = Table(*_COLUMNS, caption=waiting, caption_justify="left")
         for number, row in self._rows.items():
             route = row.get("route") or ()
             table.add_row(

@@ -15,7 +15,10 @@ log = structlog.get_logger("news")
 KEPT = 1000
 """News that wait for one listener; the oldest go first."""
 OF_EACH_HTLC = frozenset(
-    {"payment attempt", "payment attempt failed", "payment complete", "invoice paid", "forward", "htlc failed"}
+    {
+        *("payment attempt", "payment attempt failed", "payment waits", "payment complete"),
+        *("invoice paid", "forward", "htlc failed"),
+    }
 )
 """These come hundreds a second. Lists tell them afterwards; the log has them where it is asked for every detail."""
 

@@ -73,6 +73,16 @@ def test_a_qr_code_is_square_half_blocks():
     assert len(qr_of("X").splitlines()) > 5
 
 
+def test_a_payment_that_waits_says_for_what_until_it_goes_on():
+    attempts = Attempts("aa")
+    attempts.hear("payment waits", {"payment_hash": "bb", "for": "nothing of ours"})
+    assert attempts.table().caption is None
+    attempts.hear("payment waits", {"payment_hash": "aa", "for": "a channel to come back"})
+    assert attempts.table().caption == "waiting for a channel to come back"
+    attempts.hear("payment attempt", {"payment_hash": "aa", "attempt": 1, "route": ["1x2x3"]})
+    assert attempts.table().caption is None
+
+
 def test_each_attempt_is_one_line_that_says_how_it_ended():
     attempts = Attempts("aa")
     route = {"route": ["1x2x3", "4x5x6"], "amount_msat": 5000, "fee_msat": 1}

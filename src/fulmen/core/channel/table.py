@@ -252,7 +252,8 @@ def view(channel: Channel) -> LinkView | None:
         return None
     terms = channel.terms
     open_ = channel.phase is Phase.NORMAL and not channel.frozen
-    usable = open_ and channel.link is Link.READY and channel.shutdown_wanted is None
+    open_ = open_ and channel.shutdown_wanted is None
+    usable = open_ and channel.link is Link.READY
     return LinkView(
         terms.channel_id,
         terms.node_id,
@@ -268,6 +269,7 @@ def view(channel: Channel) -> LinkView | None:
         forward=channel.forward,
         previous_forward=channel.previous_forward,
         previous_forward_until=channel.previous_forward_until,
+        away_msat=spendable_msat(channel) if open_ and not usable else Msat(0),
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
         unfunded=_is_unfunded(channel),
     )

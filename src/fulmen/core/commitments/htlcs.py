@@ -152,5 +152,8 @@ class LinkView(Record):
     """True for a channel type with option_scid_alias: onions must not call it by its real scid (BOLT 2)."""
     disabled: bool = False
     """True if our last `channel_update` says so."""
+    away_msat: Msat = Msat(0)
+    """What it could offer if its peer were here: it is in order, and waits for a connection or for the peer's
+    `channel_reestablish`. 0 where it is usable, or will not be."""
     unfunded: bool = False
     """The peer opened it, and its funding is not yet in a block deep enough: it may never be."""

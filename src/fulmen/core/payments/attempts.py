@@ -25,9 +25,10 @@ from fulmen.core.payments.payment import (
     PaymentCompleted,
     RetryLater,
     Status,
+    Wait,
 )
 from fulmen.core.payments.results import answer, fail, payment_done
-from fulmen.core.payments.seeking import ask, in_time, next_try
+from fulmen.core.payments.seeking import ask, channel_may_return, in_time, next_try, wait_for
 from fulmen.core.payments.sending import (
     NoRouteFound,
     PayeeRefused,
@@ -45,7 +46,6 @@ from fulmen.core.routing.requests import (
     RouteAnswered,
 )
 
-RETRY_AFTER_S = 1
 FROZEN_RETRY_S = 30
 OFFLINE = "ChannelOffline"
 """What a channel says whose peer is not there."""
@@ -66,13 +66,10 @@ def on_route_answered(payment: Payment, event: RouteAnswered, env: Env) -> Step[
 
 def _no_route(step: Step[Payment], answer: NoRoute, env: Env) -> Step[Payment]:
     payment = step.state
-    limits = payment.limits
-    assert limits is not None
     if answer.reason is NoRouteReason.CLTV_LIMIT and payment.shadow:
         return ask(step, CltvDelta(0), env)
-    if payment.patient and env.wall < limits.give_up_at:
-        # After a crash, or when a peer has left, a channel needs a moment to come back.
-        return step.fact(RetryLater(Timestamp(env.wall + RETRY_AFTER_S)))
+    if payment.patient or channel_may_return(payment, answer.reason, env):
+        return wait_for(step, Wait.CHANNEL, env)
     why = str(answer)
     if payment.last_failure:
         why = f"{why}; the last attempt failed with {payment.last_failure}"

@@ -28,6 +28,13 @@ class Status(enum.Enum):
     FAILED = "failed"
 
 
+class Wait(enum.Enum):
+    """What keeps a payment from looking for a way, and will not for long."""
+
+    CHANNEL = "a channel to come back"
+    CHAIN = "the chain to be read"
+
+
 class Limits(Record):
     """What the payment may cost, in money, blocks and time."""
 
@@ -85,6 +92,8 @@ class Payment(Record):
     """Passing: there was a crash since the attempt was made, so a channel may hold what we do not know of."""
     patient: bool = False
     """Passing: a channel went away, by a crash or with its peer, and may be back in a moment."""
+    waits_for: Wait | None = None
+    """Passing: since no way can be looked for, or none was found, before that is over."""
     retry_at: Timestamp = NEVER
     """Passing: when to ask or offer again."""
 
@@ -165,6 +174,7 @@ class RetryLater(Fact):
 
     passing: ClassVar[bool] = True
     at: Timestamp
+    waits_for: Wait | None = None
 
 
 def forget(payment: Payment) -> Payment:
@@ -177,6 +187,7 @@ def forget(payment: Payment) -> Payment:
         offered=False,
         resumed=False,
         patient=False,
+        waits_for=None,
         retry_at=NEVER,
     )
 
@@ -212,6 +223,7 @@ def _attempt_made(payment: Payment, fact: AttemptMade) -> Payment:
         offered=False,
         resumed=False,
         patient=False,
+        waits_for=None,
         retry_at=NEVER,
     )
 
@@ -271,4 +283,4 @@ def _channel_away(payment: Payment, _fact: ChannelAway) -> Payment:
 
 @evolves(RetryLater)
 def _retry_later(payment: Payment, fact: RetryLater) -> Payment:
-    return payment.but(retry_at=fact.at, asking=False, offered=False)
+    return payment.but(retry_at=fact.at, waits_for=fact.waits_for, asking=False, offered=False)

@@ -26,20 +26,17 @@ from fulmen.core.payments.payment import (
     ended,
     forget,
 )
-from fulmen.core.payments.results import fail, payment_done
-from fulmen.core.payments.seeking import ask, next_try
+from fulmen.core.payments.results import payment_done
+from fulmen.core.payments.seeking import give_up, next_try
 from fulmen.core.payments.sending import (
-    ChainNotRead,
     InvoiceExpired,
     Pay,
     PaymentStillPending,
     PaymentTerms,
-    RetriesUsedUp,
     SelfPayment,
     WrongChain,
     default_max_fee,
 )
-from fulmen.core.payments.ways import draw_shadow
 
 MAX_CALLERS = 100
 
@@ -51,7 +48,7 @@ def on_pay(payment: Payment, event: Pay, env: Env) -> Step[Payment]:
     """Begin, or join whoever asked for the same payment before.
 
     Raises:
-        SelfPayment, InvoiceExpired, WrongChain, ChainNotRead: it is not even begun.
+        SelfPayment, InvoiceExpired, WrongChain: it is not even begun.
     """
     step = Step(payment)
     if payment.status is Status.COMPLETE:
@@ -68,7 +65,7 @@ def on_pay(payment: Payment, event: Pay, env: Env) -> Step[Payment]:
         Timestamp(env.wall + event.retry_for_s),
     )
     step.fact(PaymentStarted(terms, limits, event.label, env.wall))
-    return ask(_join(step, event.command_id), draw_shadow(env), env)
+    return next_try(_join(step, event.command_id), env)
 
 
 def _check(terms: PaymentTerms, env: Env) -> None:
@@ -79,8 +76,6 @@ def _check(terms: PaymentTerms, env: Env) -> None:
         raise InvoiceExpired("the invoice has expired", expired_at=terms.expires_at)
     if terms.prefix and terms.prefix != network_of_chain(env.chain_hash).bolt11_prefix:
         raise WrongChain("the invoice is for another chain", prefix=terms.prefix)
-    if env.behind:
-        raise ChainNotRead("the chain is still being read; try again in a moment", height=env.height)
 
 
 def _join(step: Step[Payment], command_id: CommandId) -> Step[Payment]:
@@ -117,7 +112,7 @@ def on_time_reached(payment: Payment, _event: TimeReached, env: Env) -> Step[Pay
     if env.wall < limits.give_up_at:
         return step
     if payment.attempt is None:
-        return fail(step, RetriesUsedUp, payment.last_failure or "path finding gave no answer in time", env)
+        return give_up(step, "path finding gave no answer in time", env)
     if not payment.callers:
         return step
     pending = PaymentStillPending("an HTLC is still on its way; it ends by itself", attempt=payment.attempt.number)

@@ -1,25 +1,27 @@
-"""Asking for a way, and for another one: as long as the payment's time and number of attempts are not used up."""
+"""Asking for a way, and for another one: as long as the payment's time and number of attempts are not used up.
+
+Where no way can be found for now, since a channel of ours is away or the chain is not read, the payment asks again
+every second. That is a timer which follows from the state, and a crash begins with asking again as well.
+"""
 
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.machine import Step, Tell
-from fulmen.core.base.units import CltvDelta
-from fulmen.core.payments.payment import (
-    Payment,
-    RouteAsked,
-)
+from fulmen.core.base.outer import Notify
+from fulmen.core.base.units import CltvDelta, Timestamp
+from fulmen.core.payments.payment import Payment, RetryLater, RouteAsked, Wait
 from fulmen.core.payments.results import fail
-from fulmen.core.payments.sending import (
-    RetriesUsedUp,
-    payment_address,
-)
+from fulmen.core.payments.sending import RetriesUsedUp, payment_address
 from fulmen.core.payments.ways import draw_shadow, route_request
 from fulmen.core.routing.direct import direct_route
-from fulmen.core.routing.requests import FindRoute, RouteAnswered
+from fulmen.core.routing.requests import FindRoute, NoRouteReason, RouteAnswered
+from fulmen.core.switch.links import links_of, names_of
 
 MAX_ATTEMPTS = 30
 """Of one call: each leaves out one thing more, so more of them are a probe and no payment."""
+RETRY_AFTER_S = 1
+_IN_VAIN = {Wait.CHANNEL: "no channel of ours came back", Wait.CHAIN: "the chain was not read to its end"}
 
 
 def ask(step: Step[Payment], shadow: CltvDelta, env: Env) -> Step[Payment]:
@@ -37,6 +39,45 @@ def ask(step: Step[Payment], shadow: CltvDelta, env: Env) -> Step[Payment]:
     return step.act(FindRoute(address, payment.asks, request))
 
 
+def channel_may_return(payment: Payment, reason: NoRouteReason, env: Env) -> bool:
+    """Whether a channel that is away for the moment could change this answer of path finding."""
+    if reason in (NoRouteReason.SELF_PAYMENT, NoRouteReason.BAD_AMOUNT):
+        return False
+    terms = payment.terms
+    assert terms is not None
+    refused = {channel.scid for channel in payment.excluded_channels}
+    return any(
+        link.away_msat >= terms.amount_msat
+        and link.node_id not in payment.excluded_nodes
+        and refused.isdisjoint(names_of(link))
+        and (reason is not NoRouteReason.UNKNOWN_DESTINATION or link.node_id == terms.destination)
+        for link in links_of(env.views)
+    )
+
+
+def wait_for(step: Step[Payment], what: Wait, env: Env) -> Step[Payment]:
+    """Try again in a second, unless the time is over by then."""
+    before = step.state.waits_for
+    payment = step.fact(RetryLater(Timestamp(env.wall + RETRY_AFTER_S), what)).state
+    if not in_time(payment, env):
+        return give_up(step, "", env)
+    if before is not what:
+        step.act(Notify("payment waits", {"payment_hash": payment.payment_hash.hex(), "for": what.value}))
+    return step
+
+
+def give_up(step: Step[Payment], why: str, env: Env) -> Step[Payment]:
+    """The time, or the number of attempts, is used up, and nothing is on its way."""
+    payment, limits = step.state, step.state.limits
+    assert limits is not None
+    said = []
+    if payment.waits_for is not None:
+        said.append(f"{_IN_VAIN[payment.waits_for]} within {limits.give_up_at - payment.created_at} s")
+    if payment.last_failure:
+        said.append(f"the last attempt failed with {payment.last_failure}" if said else payment.last_failure)
+    return fail(step, RetriesUsedUp, "; ".join(said) or why, env)
+
+
 def in_time(payment: Payment, env: Env) -> bool:
     """Whether another attempt may be made."""
     assert payment.limits is not None
@@ -47,5 +88,8 @@ def next_try(step: Step[Payment], env: Env) -> Step[Payment]:
     """Nothing is on its way: ask for another route, unless time or attempts are used up."""
     payment = step.state
     if not in_time(payment, env):
-        return fail(step, RetriesUsedUp, payment.last_failure or "the time is over", env)
+        return give_up(step, "the time is over", env)
+    if env.behind:
+        # An expiry reckoned from the height of yesterday may be over before the HTLC is there.
+        return wait_for(step, Wait.CHAIN, env)
     return ask(step, draw_shadow(env), env)

@@ -80,10 +80,6 @@ class InvoiceExpired(Refused):
     """The invoice is too old to be paid."""
 
 
-class ChainNotRead(Refused):
-    """We do not know yet how high the chain is: no expiry could be reckoned."""
-
-
 class WrongChain(Refused):
     """The invoice is for another chain than our channels are on."""
 
@@ -105,7 +101,7 @@ class PayeeRefused(PaymentUnsuccessful):
 
 
 class RetriesUsedUp(PaymentUnsuccessful):
-    """Every attempt failed until the time or the number of attempts was over."""
+    """Every attempt failed, or none could be made, until the time or the number of attempts was over."""
 
 
 class PaymentStillPending(Refused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Malformed
-from fulmen.core.base.ids import NodeId, Secret, ShortChannelId
+from fulmen.core.base.ids import NodeId, Secret
 from fulmen.core.base.units import BlockHeight, CltvDelta, Msat
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.core.invoices.invoice import HopHint
@@ -13,7 +13,7 @@ from fulmen.core.onion.sphinx import OnionHop, build_onion, session_secrets
 from fulmen.core.payments.payment import Attempt, Payment
 from fulmen.core.payments.sending import PaymentTerms
 from fulmen.core.routing.requests import ExcludedChannel, FirstHop, HintHop, Route, RouteHop, RouteRequest
-from fulmen.core.switch.links import links_of
+from fulmen.core.switch.links import links_of, names_of
 from fulmen.core.wire import decode
 from fulmen.core.wire.messages.gossip import ChannelUpdate
 
@@ -60,13 +60,9 @@ def first_hops(env: Env, excluded: tuple[ExcludedChannel, ...] = ()) -> tuple[Fi
     hops = []
     refused = [channel.scid for channel in excluded]
     for link in links_of(env.views):
-        name = next((name for name in (link.scid, link.remote_alias, link.local_alias) if name is not None), None)
-        if link.usable and name is not None and name not in refused:
-            hops.append(
-                FirstHop(
-                    link.channel_id, ShortChannelId(name), link.node_id, link.spendable_msat, link.htlc_minimum_msat
-                )
-            )
+        names = names_of(link)
+        if link.usable and names and names[0] not in refused:
+            hops.append(FirstHop(link.channel_id, names[0], link.node_id, link.spendable_msat, link.htlc_minimum_msat))
     return tuple(hops)
 
 

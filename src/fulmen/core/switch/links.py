@@ -23,6 +23,12 @@ def links_of(views: Mapping[str, object]) -> list[LinkView]:
     return found
 
 
+def names_of(link: LinkView) -> tuple[ShortChannelId, ...]:
+    """All names of a channel, the one that routes call it by first."""
+    names = (link.scid, link.remote_alias, link.local_alias)
+    return tuple(ShortChannelId(name) for name in names if name is not None)
+
+
 def link_called(links: list[LinkView], scid: ShortChannelId) -> LinkView | None:
     """The channel that an onion calls by this name.
 

@@ -171,6 +171,16 @@ def test_a_changed_policy_shows_the_old_one_for_ten_minutes() -> None:
     assert second is not None and (second.forward, second.previous_forward) == (dearer, dear)
 
 
+def test_a_channel_whose_peer_is_away_shows_what_it_could_send_and_carries_nothing() -> None:
+    channel = a_normal_channel("alice")
+    here, gone = view(channel), view(decide(channel, Disconnected(), ALICE).state)
+    assert here is not None and gone is not None
+    assert (here.usable, here.away_msat) == (True, 0)
+    assert (gone.usable, gone.spendable_msat, gone.away_msat) == (False, 0, here.spendable_msat)
+    closing = view(decide(channel, Disconnected(), ALICE).state.but(shutdown_wanted=b"script"))
+    assert closing is not None and closing.away_msat == 0
+
+
 def test_a_closing_signed_while_htlcs_are_left_is_refused_by_name() -> None:
     channel = a_channel_in(Phase.SHUTDOWN)
     add = Add(0, 0, Msat(1_000_000), PaymentHash(b"h" * 32), BlockHeight(500), bytes(1366))

@@ -24,7 +24,7 @@ from tests.builders.switch import (
 
 from fulmen.core.base.ids import OFFERED, CommandId, HtlcKey, NodeId, PaymentHash, Secret, ShortChannelId
 from fulmen.core.base.machine import CallerGone, Event, Faulted, Step, Tell, Undelivered, fold
-from fulmen.core.base.outer import Answer, TimeReached, WantTime
+from fulmen.core.base.outer import Answer, Notify, TimeReached, WantTime
 from fulmen.core.base.units import BlockHeight, Msat
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.commitments.htlcs import Failed, Fulfilled, HtlcOffered, OfferForgotten, OfferHtlc, OfferRefused
@@ -171,8 +171,12 @@ def test_what_cannot_be_paid_is_not_even_begun(change, fault):
 
 def test_nothing_is_sent_while_the_chain_is_still_being_read():
     """An expiry reckoned from the height of yesterday is over before the HTLC is there, and costs the channel."""
-    with pytest.raises(words.ChainNotRead):
-        run(nobody(), Pay(ONE, TERMS), at=replace(env(), behind=True))
+    waiting = run(nobody(), Pay(ONE, TERMS), at=replace(env(), behind=True))
+    assert not [action for action in waiting.actions if isinstance(action, FindRoute | Tell)]
+    assert WantTime(NOW + 1) in wants(waiting.state)
+    assert asked(run(waiting.state, TimeReached(NOW + 1), at=env(wall=NOW + 1)))
+    late = run(waiting.state, TimeReached(NOW + 60), at=replace(env(wall=NOW + 60), behind=True))
+    assert "the chain was not read to its end within 60 s" in str(answers(late)[0].refused)
 
 
 @given(st.integers(1, 10**12))
@@ -489,7 +493,74 @@ def test_a_peer_that_went_away_may_come_back_in_time(event):
     assert WantTime(NOW + 1) in wants(waiting)
     again = run(waiting, TimeReached(NOW + 1), at=env(wall=NOW + 1)).state
     late = answered(again, NoRoute(NoRouteReason.NO_CHANNEL), at=env(wall=NOW + 60))
-    assert isinstance(answers(late)[0].refused, words.NoRouteFound)
+    assert isinstance(answers(late)[0].refused, words.RetriesUsedUp)
+
+
+def away(msat: int = 10**9, node_id: NodeId = BOB, **changes: Any) -> Any:
+    """Our only channel's peer is not there for the moment."""
+    link = a_link(TO_BOB, node_id, scid=11, usable=False, spendable_msat=Msat(0), away_msat=Msat(msat))
+    return bob(link, **({"node_id": ALICE, "chain_hash": REGTEST.chain_hash, "wall": NOW} | changes))
+
+
+def test_a_payment_begun_while_the_channels_are_away_waits_for_one_to_come_back():
+    begun = run(nobody(), Pay(ONE, TERMS), at=away()).state
+    waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away())
+    assert not answers(waiting)
+    (news,) = [action for action in waiting.actions if isinstance(action, Notify)]
+    assert (news.topic, news.about["for"]) == ("payment waits", "a channel to come back")
+    assert wants(waiting.state) == (WantTime(NOW + 1), WantTime(NOW + 60))
+    still = run(waiting.state, TimeReached(NOW + 1), at=away(wall=NOW + 1))
+    still = answered(still.state, NoRoute(NoRouteReason.NO_CHANNEL), at=away(wall=NOW + 1))
+    assert not still.actions  # it says so once
+    back = run(still.state, TimeReached(NOW + 2), at=env(wall=NOW + 2))
+    assert [hop.scid for hop in asked(back).request.first_hops or ()] == [11]
+    assert told(answered(back.state, a_route(), at=env(wall=NOW + 2)))
+
+
+def test_it_waits_as_long_as_it_was_told_to_and_says_that_nobody_came():
+    begun = run(nobody(), Pay(ONE, TERMS, retry_for_s=7), at=away()).state
+    waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
+    late = run(waiting, TimeReached(NOW + 7), at=away(wall=NOW + 7))
+    refused = answers(late)[0].refused
+    assert isinstance(refused, words.RetriesUsedUp)
+    assert "no channel of ours came back within 7 s" in str(refused)
+    assert late.state.status is Status.FAILED and wants(late.state) == ()
+
+
+def test_after_a_crash_it_waits_on_until_the_time_that_was_given():
+    begun = run(nobody(), Pay(ONE, TERMS), at=away()).state
+    waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
+    resumed = run(forget(waiting), CallerGone(), at=away(wall=NOW + 5)).state
+    again = answered(resumed, NoRoute(NoRouteReason.NO_CHANNEL), at=away(wall=NOW + 5)).state
+    assert wants(again) == (WantTime(NOW + 6), WantTime(NOW + 60))
+    assert asked(run(again, TimeReached(NOW + 6), at=env(wall=NOW + 6)))
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        (away(99_999), NoRouteReason.NO_CHANNEL),
+        (env(), NoRouteReason.NO_CHANNEL),
+        (away(), NoRouteReason.BAD_AMOUNT),
+        (away(), NoRouteReason.UNKNOWN_DESTINATION),
+    ],
+)
+def test_it_does_not_wait_for_what_could_not_help(at, reason):
+    begun = run(nobody(), Pay(ONE, TERMS), at=at).state
+    assert isinstance(answers(answered(begun, NoRoute(reason), at=at))[0].refused, words.NoRouteFound)
+
+
+def test_it_waits_for_a_peer_that_only_we_know_when_that_is_the_payee():
+    at = away(node_id=DAVE)
+    begun = run(nobody(), Pay(ONE, TERMS), at=at).state
+    assert not answers(answered(begun, NoRoute(NoRouteReason.UNKNOWN_DESTINATION), at=at))
+
+
+def test_a_channel_that_refused_this_payment_is_not_waited_for():
+    refused = run(on_its_way(), OfferRefused(1, TO_BOB, "TooManyHtlcs")).state
+    assert isinstance(
+        answers(answered(refused, NoRoute(NoRouteReason.NO_CHANNEL), at=away()))[0].refused, words.NoRouteFound
+    )
 
 
 def test_a_frozen_channel_is_left_out():
