@@ -19,7 +19,7 @@ from fulmen.cli.exits import __doc__ as exit_codes
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.cli.verbs import as_json, commands_of
 
-NETWORKS = ("regtest", "signet", "testnet", "mainnet")
+NETWORKS = ("regtest", "signet", "testnet", "mainnet", "litecoin-regtest")
 SHELLS = ("bash", "zsh", "fish")
 
 

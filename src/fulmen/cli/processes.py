@@ -17,7 +17,7 @@ from fulmen.cli.exits import Exit
 from fulmen.cli.settings import Settings
 from fulmen.core.base.faults import Fault
 from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
-from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.core.bitcoin.networks import network_named
 from fulmen.daemon import settings as daemon_settings
 from fulmen.daemon.daemon import Daemon
 from fulmen.daemon.directory import DataDirectory
@@ -121,10 +121,10 @@ def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path 
     """The BIP 32 seed behind the words. A regtest node without a seed gets one: its coins are worth nothing."""
     password = password_given(os.environ, password_file)
     # Where a journal is there was a seed: another one could not open it, and would stand in the way of the right one.
-    if not directory.seed.exists() and not directory.journal.exists() and settings.network == REGTEST.name:
+    if not directory.seed.exists() and not directory.journal.exists() and _plain(settings):
         create_seed(directory.seed, os.urandom(ENTROPY_BYTES), password or REGTEST_PASSWORD)
         click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
-    if password is None and settings.network == REGTEST.name and not sys.stdin.isatty():
+    if password is None and _plain(settings) and not sys.stdin.isatty():
         password = REGTEST_PASSWORD
     if password is None and directory.seed.exists():
         password = click.prompt("Password", hide_input=True, default=REGTEST_PASSWORD if _plain(settings) else None)
@@ -132,7 +132,7 @@ def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path 
 
 
 def _plain(settings: Settings) -> bool:
-    return settings.network == REGTEST.name
+    return network_named(settings.network).is_regtest
 
 
 def _password_to_set(settings: Settings) -> str:

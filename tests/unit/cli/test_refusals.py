@@ -89,3 +89,16 @@ def test_no_other_seed_is_made_where_a_node_lost_its_own(fulmen, tmp_path):
     assert ran.exit_code == Exit.REFUSED
     assert "no seed" in ran.stderr
     assert not (tmp_path / "regtest" / "seed").exists()
+
+
+@pytest.mark.parametrize("network", ["regtest", "litecoin-regtest"])
+def test_a_node_whose_coins_come_out_of_nothing_gets_a_seed_by_itself(fulmen, tmp_path, network):
+    # Port 1 answers to nobody: the node has a seed by then.
+    fulmen("--network", network, "start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999")
+    assert (tmp_path / network / "seed").exists()
+
+
+def test_a_node_on_a_network_of_strangers_gets_no_seed_by_itself(fulmen, tmp_path):
+    ran = fulmen("--network", "signet", "start")
+    assert ran.exit_code == Exit.REFUSED
+    assert not (tmp_path / "signet" / "seed").exists()

@@ -43,6 +43,8 @@ class Network(Record):
     scrypt_proof_of_work: bool = False
     is_real: bool = False
     """Its coins are worth money."""
+    is_regtest: bool = False
+    """Whoever runs it finds its blocks at will: coins out of nothing, which nobody else ever sees."""
 
     def subsidy(self, height: BlockHeight) -> Sat:
         """What a block of this height mints, without fees."""
@@ -114,6 +116,7 @@ REGTEST = TESTNET.but(
     chain_port=18444,
     rpc_port=18443,
     lightning_port=19846,
+    is_regtest=True,
 )
 LITECOIN_REGTEST = REGTEST.but(
     name="litecoin-regtest",
