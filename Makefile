@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 WORKERS ?= auto
 
-.PHONY: help demo run test soak check lint types walls bench lock clean
+.PHONY: help demo run test soak check lint types walls bench interop lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -44,6 +44,10 @@ walls:
 bench: ## first figures beside the measured floor of this machine
 	@scripts/setup dev
 	@$(PY) -m bench
+
+interop: ## build what others wrote, once, and play the matrix of docs/interop.md with it
+	@scripts/setup dev
+	@$(PY) -m interop --write
 
 lock: ## make the locks again (needs uv)
 	@scripts/lock

@@ -1,4 +1,7 @@
-"""A program of its own process: started, frozen, killed and stopped, with all that it says in a log file."""
+"""A program in a process of its own: started, frozen, killed and stopped, with all that it says in a log file.
+
+The demo, the benchmarks, the tests and the lab start their daemons with it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fulmen
@@ -18,12 +21,13 @@ STOP_S = 20.0
 LAST_LINES = 12
 
 
-class Program:
-    """One process of `fulmen`, which may live several times."""
+class Process:
+    """One process of any program, which may live several times; Ctrl-C has to end it."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
         self.name = name
-        self._arguments = tuple(arguments)
+        self._command = tuple(command)
+        self._environ = None if environ is None else dict(environ)
         self.log = log
         self._read = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,19 +45,15 @@ class Program:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
-        # The same fulmen as ours, wherever it lies; nothing of the caller's own settings leaks in.
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
-        home = str(Path(fulmen.__file__).parent.parent)
-        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH", "")]))
         self._asked = False
         self._read = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fulmen.cli", *self._arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environ,
+                env=self._environ,
                 # Ctrl-C is for whoever directs the play: the players are told to stop one by one.
                 start_new_session=True,
             )
@@ -127,3 +127,14 @@ class Program:
 
     def _code(self) -> int:
         return -1 if self._process is None or self._process.returncode is None else self._process.returncode
+
+
+class Program(Process):
+    """One process of `fulmen`."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+        # The same fulmen as ours, wherever it lies; nothing of the caller's own settings leaks in.
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
+        home = str(Path(fulmen.__file__).parent.parent)
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH", "")]))
+        super().__init__(name, [sys.executable, "-m", "fulmen.cli", *arguments], log, environ)

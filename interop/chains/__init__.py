@@ -1,0 +1,1 @@
+"""Chain daemons that others wrote, driven: started, asked, mined, stopped. `daemon` says what all of them can do."""

@@ -1,0 +1,190 @@
+"""What any chain daemon does for the lab: blocks and coins on command, and reorgs.
+
+No wallet is asked for: blocks pay to a script that anybody can spend (the hash of `OP_1`), so a coin of it needs no
+signature, and the lab gives coins away with transactions that it writes itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from demo.programs import Process
+from demo.waiting import until
+
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.address import address_of, script_of
+from fulmen.core.bitcoin.networks import REGTEST, Network
+from fulmen.core.bitcoin.script import p2wsh
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
+from interop.http_json import Unanswered, ask
+from interop.ports import Ports
+
+ANYONE = b"\x51"
+"""OP_1: a witness script that is true for everybody."""
+RIPE_AFTER = 100
+FIRST_BLOCKS = 120
+FEE_SAT = 2_000
+FULL_SEQUENCE = 0xFFFFFFFE
+USER, PASSWORD = "lab", "lab"
+
+
+class ChainRefused(Exception):
+    """The daemon answers a call with an error."""
+
+    def __init__(self, method: str, error: Mapping[str, Any]) -> None:
+        super().__init__(f"{method}: {error.get('message')} ({error.get('code')})")
+        self.code = int(error.get("code", 0))
+        self.words = str(error.get("message", ""))
+
+
+@dataclass(frozen=True)
+class _Coin:
+    outpoint: OutPoint
+    sat: int
+    ripe_at: int
+
+
+class ChainDaemon(ABC):
+    """One process of a chain daemon, which may live several times."""
+
+    name: str
+    """As it stands in its column."""
+    dialect: str
+    """What our nodes are told it is."""
+    network: Network = REGTEST
+
+    def __init__(self, home: Path, ports: Ports) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.port = ports.take()
+        self.process = self._process()
+        self._coins: deque[_Coin] = deque()
+        self._scanned = 0
+
+    @abstractmethod
+    def _process(self) -> Process:
+        """How it is started, with `USER` and `PASSWORD` at `self.port`."""
+
+    @abstractmethod
+    def mine(self, blocks: int = 1) -> None:
+        """Find blocks that pay to `self.anyone`."""
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process.launch()
+        until(self._answers, f"{self.name} answers", 60)
+
+    def _answers(self) -> bool:
+        try:
+            self.call("getblockcount")
+        except (Unanswered, ChainRefused):
+            if not self.process.alive:
+                raise
+            return False
+        return True
+
+    def open(self) -> None:
+        """Start it for the first time, with coins to give away."""
+        self.start()
+        self.mine(FIRST_BLOCKS)
+
+    @property
+    def url(self) -> str:
+        """Where its RPC is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def settings(self) -> dict[str, str]:
+        """What a node of ours is started with to use it."""
+        return {
+            "chain.url": self.url,
+            "chain.user": USER,
+            "chain.password": PASSWORD,
+            "chain.dialect": self.dialect,
+        }
+
+    # ---- calls ---------------------------------------------------------------------------------
+
+    def call(self, method: str, *params: Any) -> Any:
+        """One RPC call.
+
+        Raises:
+            ChainRefused: with the daemon's own words.
+            Unanswered
+        """
+        body = {"jsonrpc": "1.0", "id": 0, "method": method, "params": list(params)}
+        answer = ask(self.port, "POST", "/", body, login=f"{USER}:{PASSWORD}")
+        if not isinstance(answer, dict):
+            raise Unanswered(f"{method} answers {answer!r}")
+        if answer.get("error"):
+            raise ChainRefused(method, answer["error"])
+        return answer["result"]
+
+    @property
+    def height(self) -> int:
+        """Of its tip."""
+        return int(self.call("getblockcount"))
+
+    def mempool(self) -> list[str]:
+        """What is unconfirmed."""
+        return list(self.call("getrawmempool"))
+
+    def transaction(self, txid: str) -> dict[str, Any]:
+        """A transaction, in a block or not, with all that the daemon says of it."""
+        return dict(self.call("getrawtransaction", txid, 1))
+
+    # ---- blocks --------------------------------------------------------------------------------
+
+    @property
+    def anyone(self) -> str:
+        """The address that blocks pay to."""
+        return address_of(p2wsh(ANYONE), self.network)
+
+    def mine_with(self, txid: str) -> None:
+        """Wait for a transaction to be in the mempool, then find the block that holds it."""
+        until(lambda: txid in self.mempool(), f"{txid} reaches the mempool of {self.name}")
+        self.mine()
+
+    def reorganize(self, depth: int) -> None:
+        """Undo blocks, and find one more than that instead, with what was in them."""
+        first = self.call("getblockhash", self.height - depth + 1)
+        self.call("invalidateblock", first)
+        self.mine(depth + 1)
+
+    # ---- coins ---------------------------------------------------------------------------------
+
+    def give(self, sat_of: Mapping[str, int]) -> str:
+        """Coins for addresses, in the mempool; the txid."""
+        needed = sum(sat_of.values()) + FEE_SAT
+        coin = self._coin(needed)
+        outputs = [TxOut(Sat(sat), script_of(address, self.network)) for address, sat in sat_of.items()]
+        outputs.append(TxOut(Sat(coin.sat - needed), p2wsh(ANYONE)))
+        tx = Tx(2, (TxIn(coin.outpoint, b"", FULL_SEQUENCE, (ANYONE,)),), tuple(outputs), 0)
+        self.call("sendrawtransaction", tx.serialize().hex())
+        self._coins.appendleft(_Coin(OutPoint(tx.txid, len(outputs) - 1), coin.sat - needed, 0))
+        return tx.txid[::-1].hex()
+
+    def _coin(self, needed: int) -> _Coin:
+        """A coin of blocks that is ripe, or what was left of one, no longer ours."""
+        height = self.height
+        while self._scanned < height - RIPE_AFTER:
+            self._scanned += 1
+            block = self.call("getblock", self.call("getblockhash", self._scanned), 1)
+            coinbase = self.transaction(block["tx"][0])
+            for output in coinbase["vout"]:
+                if output["scriptPubKey"]["hex"] == p2wsh(ANYONE).hex():
+                    outpoint = OutPoint(Txid(bytes.fromhex(coinbase["txid"])[::-1]), int(output["n"]))
+                    self._coins.append(_Coin(outpoint, int(Decimal(output["value"]) * 100_000_000), self._scanned))
+        for coin in list(self._coins):
+            if coin.sat >= needed:
+                self._coins.remove(coin)
+                return coin
+        raise ChainRefused("give", {"message": "no coin is large enough", "code": 0})

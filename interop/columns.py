@@ -1,0 +1,46 @@
+"""Which peers and which chains there are: the columns of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interop.chains.core import CORE, Core
+from interop.lab import Lab, MakeChain, MakePeer
+from interop.peers.lnd import GO, Lnd
+from interop.peers.peer import Can
+from interop.ports import Ports
+from interop.recipe import Recipe
+from interop.scenario import ROOMS, Room
+from interop.scenarios import CHAIN_ROOMS, PEER_ROOMS
+
+
+@dataclass(frozen=True)
+class Column:
+    """One peer, or one chain daemon."""
+
+    key: str
+    title: str
+    recipes: tuple[Recipe, ...]
+    chain: MakeChain
+    peer: MakePeer | None = None
+    can: frozenset[Can] = frozenset()
+    make: Callable[[Path, Ports, MakeChain, MakePeer | None], Lab] = Lab
+
+    @property
+    def rooms(self) -> list[Room]:
+        """What is played with it, in order."""
+        modules = CHAIN_ROOMS if self.peer is None else PEER_ROOMS
+        return [ROOMS[module] for module in modules]
+
+    def open(self, home: Path, ports: Ports) -> Lab:
+        """Its daemons."""
+        lab = self.make(home, ports, self.chain, self.peer)
+        lab.open()
+        return lab
+
+
+PEERS = (Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),)
+CHAINS = (Column("core", "Bitcoin Core 31", (CORE,), Core),)
+COLUMNS = PEERS + CHAINS

@@ -1,0 +1,50 @@
+"""JSON over HTTP, as the drivers of foreign daemons need it: one connection per call, answers as plain values."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from decimal import Decimal
+from typing import Any
+
+
+class Unanswered(Exception):
+    """Nobody there, or no JSON."""
+
+
+def ask(port: int, method: str, path: str, body: Any = None, *, login: str = "", timeout_s: float = 60) -> Any:
+    """The answer to one request, whatever its status; a stream of JSON lines is given as a list of them.
+
+    Args:
+        login: user:password, or nothing.
+
+    Raises:
+        Unanswered
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    headers = {"Content-Type": "application/json"}
+    if login:
+        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body, default=_plain), headers)
+        text = connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException) as why:
+        raise Unanswered(f"{method} {path}: {why!r}") from why
+    finally:
+        connection.close()
+    try:
+        # Amounts are read as decimals: a satoshi must not be lost on a float.
+        return json.loads(text, parse_float=Decimal)
+    except ValueError:
+        pass
+    try:
+        return [json.loads(line, parse_float=Decimal) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        raise Unanswered(f"{method} {path} answers {text[:200]!r}") from None
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value))

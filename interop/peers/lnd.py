@@ -1,0 +1,383 @@
+"""LND 0.21.3-beta, over its REST API without TLS and macaroons; and btcd, which the same Go modules build."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from demo.programs import Process
+from demo.waiting import until
+
+from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from interop.http_json import Unanswered, ask
+from interop.peers.acceptor import Acceptor
+from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms
+from interop.ports import Ports
+from interop.recipe import Recipe, Tool
+
+TAGS = (
+    "signrpc walletrpc chainrpc invoicesrpc routerrpc peersrpc watchtowerrpc wtclientrpc neutrinorpc autopilotrpc "
+    "monitoring kvdb_sqlite dev"
+)
+GO = Recipe(
+    name="go",
+    version="lnd-0.21.3-beta",
+    programs=("bin/lnd", "bin/lncli", "bin/btcd"),
+    tools=(Tool("go", "golang-go"),),
+    steps=(("go", "build", "-trimpath", "-tags", TAGS, "-ldflags", "-s -w", "-o", "{out}/bin/", "tool"),),
+)
+
+TO_SELF_DELAY = 6
+"""Blocks that the other side has to wait after a close of its own: sweeps are awaited here."""
+PAY_S = 50
+
+
+class Lnd(Peer):
+    """One lnd."""
+
+    kind = "lnd"
+    can = frozenset(Can)
+
+    def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
+        super().__init__(name)
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self._chain = chain
+        self._rest, self._rpc, self.port = ports.take(), ports.take(), ports.take()
+        self._options = options or Options()
+        self._acceptor: Acceptor | None = None
+        self.process = self._process()
+
+    def _process(self) -> Process:
+        chain = self._chain
+        command = [
+            str(GO.program("lnd")),
+            f"--lnddir={self.home}",
+            f"--alias={self.name}",
+            f"--listen=127.0.0.1:{self.port}",
+            f"--rpclisten=127.0.0.1:{self._rpc}",
+            f"--restlisten=127.0.0.1:{self._rest}",
+            *("--noseedbackup", "--no-rest-tls", "--no-macaroons", "--nobootstrap", "--logging.file.disable"),
+            *("--bitcoin.regtest", f"--bitcoin.node={_node_of(chain)}"),
+            *_chain_flags(chain),
+            *(
+                "--trickledelay=50",
+                "--gossip.sub-batch-delay=50ms",
+                "--accept-keysend",
+                "--keep-failed-payment-attempts",
+            ),
+            *("--maxpendingchannels=10", f"--bitcoin.defaultremotedelay={TO_SELF_DELAY}"),
+            *("--protocol.wumbo-channels", "--protocol.option-scid-alias", "--protocol.zero-conf"),
+            *("--minbackoff=200ms", "--maxbackoff=1s", "--debuglevel=info"),
+            *(() if self._options.anchors else ("--protocol.no-anchors",)),
+            *(f"--hodl.{mode}" for mode in self._options.hodl),
+            *self._options.more,
+        ]
+        return Process(self.name, command, self.home / "lnd.log")
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        self.process = self._process()
+        self.process.launch()
+        until(self._serves, f"{self} serves", 60)
+        info = self._get("/v1/getinfo")
+        self.id = info["identity_pubkey"]
+        self.address = f"{self.id}@127.0.0.1:{self.port}"
+
+    def _serves(self) -> bool:
+        try:
+            state = self._ask("GET", "/v1/state").get("state")
+            return state == "SERVER_ACTIVE" and bool(self._get("/v1/getinfo")["identity_pubkey"])
+        except (Unanswered, PeerRefused):
+            if not self.process.alive:
+                raise PeerRefused(f"{self} ended:\n{self.process.last_words()}") from None
+            return False
+
+    def stop(self) -> None:
+        """Stop it gracefully."""
+        self._forget_acceptor()
+        super().stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._forget_acceptor()
+        super().kill()
+
+    def _forget_acceptor(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+
+    def restart(self, options: Options) -> None:
+        """Stop it, and start it with other options."""
+        self.stop()
+        self._options = options
+        self.start()
+
+    def caught_up(self, height: int) -> None:
+        """Wait until it is synced at this height."""
+
+        def synced() -> bool:
+            info = self._get("/v1/getinfo")
+            return bool(info["block_height"] >= height and info["synced_to_chain"])
+
+        until(synced, f"{self} is synced at block {height}", 60)
+
+    # ---- calls ---------------------------------------------------------------------------------
+
+    def _ask(self, method: str, path: str, body: Any = None, timeout_s: float = 60) -> Any:
+        return ask(self._rest, method, path, body, timeout_s=timeout_s)
+
+    def _checked(self, answer: Any) -> Any:
+        first = answer[0] if isinstance(answer, list) and answer else answer
+        if isinstance(first, dict):
+            error = first.get("error") or (first if {"code", "message"} <= first.keys() else None)
+            if error:
+                raise PeerRefused(str(error.get("message", error) if isinstance(error, dict) else error))
+        return answer
+
+    def _get(self, path: str) -> Any:
+        return self._checked(self._ask("GET", path))
+
+    def _post(self, path: str, body: Any, timeout_s: float = 60) -> Any:
+        return self._checked(self._ask("POST", path, body, timeout_s))
+
+    # ---- coins ---------------------------------------------------------------------------------
+
+    def new_address(self) -> str:
+        """A p2wpkh address."""
+        return str(self._get("/v1/newaddress?type=WITNESS_PUBKEY_HASH")["address"])
+
+    def coins_sat(self) -> int:
+        """Confirmed on chain."""
+        return int(self._get("/v1/balance/blockchain")["confirmed_balance"])
+
+    # ---- peers and channels --------------------------------------------------------------------
+
+    def connect(self, address: str) -> None:
+        """Be connected; that it is already is fine."""
+        node_id, _, host = address.partition("@")
+        if node_id in self.peers():
+            return
+        try:
+            self._post("/v1/peers", {"addr": {"pubkey": node_id, "host": host}, "perm": False, "timeout": "20"})
+        except PeerRefused as refused:
+            if "already connected" not in str(refused):
+                raise
+
+    def disconnect(self, node_id: str) -> None:
+        """Hang up."""
+        self._checked(self._ask("DELETE", f"/v1/peers/{node_id}"))
+
+    def peers(self) -> list[str]:
+        """Who is connected."""
+        return [peer["pub_key"] for peer in self._get("/v1/peers")["peers"]]
+
+    def open(self, node_id: str, order: Order) -> str:
+        """Open a channel."""
+        body: dict[str, Any] = {
+            "node_pubkey_string": node_id,
+            "local_funding_amount": str(order.sat),
+            "push_sat": str(order.push_sat),
+            "private": not order.announce,
+            "commitment_type": "ANCHORS" if order.anchors else "STATIC_REMOTE_KEY",
+            "zero_conf": order.zeroconf,
+            "scid_alias": order.scid_alias,
+            "spend_unconfirmed": True,
+        }
+        if order.sat_per_vbyte:
+            body["sat_per_vbyte"] = str(order.sat_per_vbyte)
+        point = self._post("/v1/channels", body)
+        txid = base64.b64decode(point["funding_txid_bytes"])[::-1].hex()
+        return f"{txid}:{point['output_index']}"
+
+    def _channel(self, outpoint: str) -> dict[str, Any]:
+        rows = self._get("/v1/channels")["channels"]
+        return next((row for row in rows if row["channel_point"] == outpoint), {})
+
+    def usable(self, outpoint: str) -> bool:
+        """Active, and in its graph with both directions: only then does it find the way."""
+        row = self._channel(outpoint)
+        if not row.get("active"):
+            return False
+        if row["private"]:
+            return True
+        try:
+            edge = self._get(f"/v1/graph/edge/{row['chan_id']}")
+        except PeerRefused:
+            return False
+        return edge["node1_policy"] is not None and edge["node2_policy"] is not None
+
+    def balance_msat(self, outpoint: str) -> int:
+        """Its own, in whole satoshis, as it shows them; commitment fees and anchors of a channel it opened added."""
+        row = self._channel(outpoint)
+        return int(row.get("local_balance", 0)) * 1000
+
+    def pending(self, outpoint: str) -> int:
+        """HTLCs in it."""
+        return len(self._channel(outpoint).get("pending_htlcs", ()))
+
+    def has(self, outpoint: str) -> bool:
+        """Open, used or not."""
+        return bool(self._channel(outpoint))
+
+    def close(self, outpoint: str, *, force: bool = False) -> None:
+        """Close it; the answer comes once the closing transaction is out, or at once with HTLCs in flight."""
+        txid, _, vout = outpoint.partition(":")
+        query = "force=true" if force else "sat_per_vbyte=2"
+        self._checked(self._ask("DELETE", f"/v1/channels/{txid}/{vout}?{query}&no_wait=true"))
+
+    def closing(self, outpoint: str) -> dict[str, Any]:
+        """Where it lists a channel that is being closed: {"where": …} and its row; empty when nowhere."""
+        pending = self._get("/v1/channels/pending")
+        for where in ("waiting_close_channels", "pending_force_closing_channels", "pending_closing_channels"):
+            for row in pending.get(where, ()):
+                if row["channel"]["channel_point"] == outpoint:
+                    return {"where": where, **row}
+        return {}
+
+    def closed(self, outpoint: str) -> dict[str, Any]:
+        """What it remembers of a channel that is over."""
+        rows = self._get("/v1/channels/closed")["channels"]
+        return next((row for row in rows if row["channel_point"] == outpoint), {})
+
+    def accept_unconfirmed(self) -> None:
+        """Say yes to channels that are used before they are confirmed, from now on."""
+        if self._acceptor is None:
+            self._acceptor = Acceptor(self._rest)
+
+    # ---- money ---------------------------------------------------------------------------------
+
+    def invoice(self, msat: int | None, *, hints: bool = False) -> Asked:
+        """Ask for money."""
+        made = self._post("/v1/invoices", {"value_msat": str(msat or 0), "private": hints})
+        return Asked(made["payment_request"], base64.b64decode(made["r_hash"]).hex())
+
+    def paid(self, payment_hash: str) -> bool:
+        """Whether it was settled."""
+        return bool(self._get(f"/v1/invoice/{payment_hash}")["state"] == "SETTLED")
+
+    def invoice_state(self, payment_hash: str) -> str:
+        """OPEN, ACCEPTED, SETTLED or CANCELED."""
+        return str(self._get(f"/v1/invoice/{payment_hash}")["state"])
+
+    def pay(self, bolt11: str, *, msat: int | None = None, max_fee_msat: int | None = None) -> str:
+        """Pay and wait for the end."""
+        body: dict[str, Any] = {
+            "payment_request": bolt11,
+            "timeout_seconds": PAY_S,
+            "fee_limit_msat": str(100_000 if max_fee_msat is None else max_fee_msat),
+            "no_inflight_updates": True,
+            "allow_self_payment": True,
+        }
+        if msat is not None:
+            body["amt_msat"] = str(msat)
+        answer = self._post("/v2/router/send", body, PAY_S + 30)
+        last = (answer[-1] if isinstance(answer, list) else answer)["result"]
+        if last["status"] == "SUCCEEDED":
+            return str(last["payment_preimage"])
+        failures = [htlc["failure"] for htlc in last.get("htlcs", ()) if htlc.get("failure")]
+        if not failures:
+            raise NotPaid(last["failure_reason"])
+        raise NotPaid(last["failure_reason"], failures[-1]["code"], int(failures[-1]["failure_source_index"]))
+
+    def payments(self) -> list[dict[str, Any]]:
+        """All that it remembers of payments out."""
+        return list(self._get("/v1/payments?include_incomplete=true")["payments"])
+
+    # ---- the graph -----------------------------------------------------------------------------
+
+    def channels_known(self) -> list[str]:
+        """All channels of its graph."""
+        return sorted(scid_text(int(edge["channel_id"])) for edge in self._get("/v1/graph")["edges"])
+
+    def terms_known(self, scid: str, of_node: str) -> Terms | None:
+        """What a node asks for forwarding over a channel."""
+        try:
+            edge = self._get(f"/v1/graph/edge/{scid_number(scid)}")
+        except PeerRefused:
+            return None
+        policy = edge["node1_policy" if edge["node1_pub"] == of_node else "node2_policy"]
+        if policy is None:
+            return None
+        return Terms(
+            int(policy["fee_base_msat"]),
+            int(policy["fee_rate_milli_msat"]),
+            int(policy["time_lock_delta"]),
+            bool(policy["disabled"]),
+        )
+
+    def alias_known(self, node_id: str) -> str:
+        """A node's alias."""
+        try:
+            return str(self._get(f"/v1/graph/node/{node_id}")["node"]["alias"])
+        except PeerRefused:
+            return ""
+
+    def set_terms(self, outpoint: str, terms: Terms) -> None:
+        """Change what forwarding over a channel costs."""
+        txid, _, vout = outpoint.partition(":")
+        self._post(
+            "/v1/chanpolicy",
+            {
+                "chan_point": {"funding_txid_str": txid, "output_index": int(vout)},
+                "base_fee_msat": str(terms.base_msat),
+                "fee_rate_ppm": terms.proportional_millionths,
+                "time_lock_delta": terms.cltv_expiry_delta,
+            },
+        )
+
+    # ---- held invoices -------------------------------------------------------------------------
+
+    def hold_invoice(self, msat: int, payment_hash: str) -> Asked:
+        """Ask for money that is held."""
+        wanted = {"hash": _base64(payment_hash), "value_msat": str(msat), "private": True}
+        return Asked(self._post("/v2/invoices/hodl", wanted)["payment_request"], payment_hash)
+
+    def held(self, payment_hash: str) -> bool:
+        """Whether the money is there."""
+        return self.invoice_state(payment_hash) == "ACCEPTED"
+
+    def settle(self, preimage: str) -> None:
+        """Take it."""
+        self._post("/v2/invoices/settle", {"preimage": _base64(preimage)})
+
+    def cancel(self, payment_hash: str) -> None:
+        """Give it back."""
+        self._post("/v2/invoices/cancel", {"payment_hash": _base64(payment_hash)})
+
+
+def scid_number(scid: str) -> int:
+    """BLOCKxTXxOUT as one number."""
+    block, index, vout = map(int, scid.split("x"))
+    return block << 40 | index << 16 | vout
+
+
+def scid_text(scid: int) -> str:
+    """The number as BLOCKxTXxOUT."""
+    return f"{scid >> 40}x{scid >> 16 & 0xFFFFFF}x{scid & 0xFFFF}"
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def _node_of(chain: ChainDaemon) -> str:
+    return "btcd" if chain.dialect == "btcd" else "bitcoind"
+
+
+def _chain_flags(chain: ChainDaemon) -> tuple[str, ...]:
+    if chain.dialect == "btcd":
+        certificate = chain.home / "rpc.cert"
+        return (
+            f"--btcd.rpchost=127.0.0.1:{chain.port}",
+            *(f"--btcd.rpcuser={USER}", f"--btcd.rpcpass={PASSWORD}", f"--btcd.rpccert={certificate}"),
+        )
+    return (
+        f"--bitcoind.rpchost=127.0.0.1:{chain.port}",
+        *(f"--bitcoind.rpcuser={USER}", f"--bitcoind.rpcpass={PASSWORD}", "--bitcoind.rpcpolling"),
+        *("--bitcoind.blockpollinginterval=100ms", "--bitcoind.txpollinginterval=200ms"),
+    )

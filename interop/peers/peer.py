@@ -1,0 +1,254 @@
+"""What scenarios ask of a Lightning node that others wrote, whatever its own API is called.
+
+A driver says by `can` which features its node has: a scenario that needs another one is not played, and the report
+says that it is no feature of this peer. Amounts are millisatoshis unless a name says otherwise; a channel is named by
+its funding outpoint, `txid:vout`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from demo.programs import Process
+from demo.waiting import until
+
+
+class Can(Enum):
+    """A feature that not every node has."""
+
+    ANCHORS = auto()
+    STATIC_REMOTEKEY = auto()
+    """Can be told to open or accept channels without anchors."""
+    ANNOUNCED = auto()
+    SCID_ALIAS = auto()
+    ZEROCONF_IN = auto()
+    """Takes a channel of ours before it is confirmed."""
+    ZEROCONF_OUT = auto()
+    """Opens one to us that we may use before it is confirmed."""
+    WUMBO = auto()
+    FORWARDS = auto()
+    HINTS = auto()
+    """Puts hints into its invoices, and pays over those of ours."""
+    GRAPH = auto()
+    """Tells what it knows of channels and nodes."""
+    POLICY = auto()
+    """Can change what forwarding over its channels costs."""
+    HOLD = auto()
+    """Has hold invoices."""
+    HODL = auto()
+    """Can be started so that HTLCs stand still in a state."""
+    FEES = auto()
+    """Can be told what the feerate is."""
+    FORCE_CLOSE = auto()
+    KILL = auto()
+    """Comes back by itself after a kill -9."""
+    PAYS_MANY = auto()
+    """Has many payments under way at once."""
+
+
+class PeerRefused(Exception):
+    """The node says no to a call of ours; in its own words."""
+
+
+class NotPaid(Exception):
+    """A payment of theirs failed; `reason` in their words, `code` the BOLT 4 failure they decoded last, if any."""
+
+    def __init__(self, reason: str, code: str = "", source: int | None = None) -> None:
+        super().__init__(f"{reason} {code}".strip())
+        self.reason = reason
+        self.code = code
+        self.source = source
+        """Which hop they say failed: 0 they themselves, 1 the first node after them …"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What forwarding in one direction of a channel costs, as somebody knows it."""
+
+    base_msat: int
+    proportional_millionths: int
+    cltv_expiry_delta: int
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a channel is to be opened."""
+
+    sat: int
+    push_sat: int = 0
+    announce: bool = True
+    anchors: bool = True
+    zeroconf: bool = False
+    scid_alias: bool = False
+    sat_per_vbyte: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An invoice."""
+
+    bolt11: str
+    payment_hash: str
+
+
+@dataclass
+class Options:
+    """How a node is started, beyond what every one of the lab is; a driver reads those that it understands."""
+
+    anchors: bool = True
+    hodl: tuple[str, ...] = ()
+    more: tuple[str, ...] = field(default_factory=tuple)
+
+
+class Peer(ABC):
+    """One node, which may live several times."""
+
+    kind: str
+    """lnd, ldk, electrum …"""
+    can: frozenset[Can]
+    process: Process
+    home: Path
+    id: str = ""
+    address: str = ""
+    """node id @ host : port."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    # ---- life ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+
+    def stop(self) -> None:
+        """Stop it gracefully."""
+        if self.process.alive:
+            self.process.stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+
+    @abstractmethod
+    def caught_up(self, height: int) -> None:
+        """Wait until it has read the chain, and would open and accept channels."""
+
+    # ---- coins ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def new_address(self) -> str:
+        """For coins."""
+
+    @abstractmethod
+    def coins_sat(self) -> int:
+        """Confirmed on chain."""
+
+    # ---- peers and channels --------------------------------------------------------------------
+
+    @abstractmethod
+    def connect(self, address: str) -> None:
+        """Be connected to node id @ host : port."""
+
+    @abstractmethod
+    def disconnect(self, node_id: str) -> None:
+        """Hang up."""
+
+    @abstractmethod
+    def peers(self) -> list[str]:
+        """The node ids it is connected to."""
+
+    @abstractmethod
+    def open(self, node_id: str, order: Order) -> str:
+        """Open a channel; its outpoint.
+
+        Raises:
+            PeerRefused
+        """
+
+    @abstractmethod
+    def usable(self, outpoint: str) -> bool:
+        """Whether a channel could carry a payment now."""
+
+    @abstractmethod
+    def balance_msat(self, outpoint: str) -> int:
+        """What is its own in a channel."""
+
+    @abstractmethod
+    def pending(self, outpoint: str) -> int:
+        """How many HTLCs are in a channel."""
+
+    @abstractmethod
+    def has(self, outpoint: str) -> bool:
+        """Whether a channel is open, used or not."""
+
+    @abstractmethod
+    def close(self, outpoint: str, *, force: bool = False) -> None:
+        """Close a channel, together or alone; does not wait for blocks."""
+
+    def await_usable(self, outpoint: str) -> None:
+        """Wait until a channel could carry a payment."""
+        until(lambda: self.usable(outpoint), f"{self} can use the channel {outpoint[:16]}", 60)
+
+    # ---- money ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def invoice(self, msat: int | None, *, hints: bool = False) -> Asked:
+        """Ask for money; None is any amount."""
+
+    @abstractmethod
+    def paid(self, payment_hash: str) -> bool:
+        """Whether an invoice of its own was paid."""
+
+    @abstractmethod
+    def pay(self, bolt11: str, *, msat: int | None = None, max_fee_msat: int | None = None) -> str:
+        """Pay an invoice and wait for the end; the preimage.
+
+        Raises:
+            NotPaid
+        """
+
+    # ---- what only some can do -----------------------------------------------------------------
+
+    def channels_known(self) -> list[str]:
+        """Short channel ids, `BLOCKxTXxOUT`, of all channels in its graph. `Can.GRAPH`."""
+        raise NotImplementedError
+
+    def terms_known(self, scid: str, of_node: str) -> Terms | None:
+        """What a node asks for forwarding over a channel, as far as it knows. `Can.GRAPH`."""
+        raise NotImplementedError
+
+    def alias_known(self, node_id: str) -> str:
+        """A node's alias, empty while it has not heard it. `Can.GRAPH`."""
+        raise NotImplementedError
+
+    def set_terms(self, outpoint: str, terms: Terms) -> None:
+        """Change what forwarding over a channel costs. `Can.POLICY`."""
+        raise NotImplementedError
+
+    def hold_invoice(self, msat: int, payment_hash: str) -> Asked:
+        """Ask for money that is held until `settle` or `cancel`. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def held(self, payment_hash: str) -> bool:
+        """Whether the money for a held invoice is there. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def settle(self, preimage: str) -> None:
+        """Take what is held. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def cancel(self, payment_hash: str) -> None:
+        """Give back what is held. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def restart(self, options: Options) -> None:
+        """Stop it, and start it in another way."""
+        raise NotImplementedError

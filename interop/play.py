@@ -1,0 +1,146 @@
+"""Two lanes, each a process with daemons of its own, take room after room until all is played."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from demo.stage import end_like_ctrl_c
+
+from interop.columns import COLUMNS
+from interop.lab import Lab
+from interop.ports import Ports
+from interop.results import Cell, Outcome, Outcomes, Verdict, cells_of
+
+LANES = 2
+LAST_FRAMES = 8
+
+Key = tuple[str, str, str]
+Told = Callable[[Cell, Outcome], None]
+
+
+class TookTooLong(Exception):
+    """A scenario has a limit, and passed it."""
+
+
+def play(cells: Sequence[Cell], told: Told, lanes: int = LANES) -> Outcomes:
+    """Play all of them; each outcome is told as it comes."""
+    by_key = {cell.key: cell for cell in cells}
+    units = deque(
+        [cell.key for cell in unit] for _, unit in groupby(cells, key=lambda cell: (cell.key[0], cell.key[1]))
+    )
+    outcomes: Outcomes = {}
+    lock = threading.Lock()
+    home = Path(tempfile.mkdtemp(prefix="fulmen-lab-"))
+    spawn = multiprocessing.get_context("spawn")
+
+    def drive(number: int) -> None:
+        ours, theirs = spawn.Pipe()
+        lane = spawn.Process(target=_lane, args=(number, home / str(number), theirs))
+        lane.start()
+        theirs.close()
+        try:
+            while True:
+                with lock:
+                    unit = units.popleft() if units else None
+                ours.send(unit)
+                if unit is None:
+                    break
+                for key in unit:
+                    outcome = ours.recv()
+                    with lock:
+                        outcomes[key] = outcome
+                        told(by_key[key], outcome)
+        except (EOFError, OSError):
+            # The lane is gone: what it had in hand was not played.
+            pass
+        lane.join()
+
+    drivers = [threading.Thread(target=drive, args=(number,)) for number in range(lanes)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    for key, cell in by_key.items():
+        if key not in outcomes:
+            outcomes[key] = Outcome(Verdict.FAILED, words="its lane ended before it was played")
+            told(cell, outcomes[key])
+    if all(outcome.verdict is Verdict.GREEN for outcome in outcomes.values()):
+        shutil.rmtree(home, ignore_errors=True)
+    return outcomes
+
+
+def _lane(number: int, home: Path, orders: Connection) -> None:
+    """One lane: daemons stay up as long as the column stays the same and nothing fails."""
+    # Who is told to stop lets the daemons end, too.
+    end_like_ctrl_c()
+    cells = {cell.key: cell for cell in cells_of(COLUMNS)}
+    ports = Ports(number)
+    lab: Lab | None = None
+    open_column = ""
+    opened = 0
+    try:
+        while unit := orders.recv():
+            for key in unit:
+                cell = cells[key]
+                began = time.monotonic()
+                try:
+                    if lab is None or open_column != cell.column.key:
+                        if lab is not None:
+                            lab.close()
+                        opened += 1
+                        lab, open_column = None, cell.column.key
+                        lab = cell.column.open(home / f"{cell.column.key}-{opened}", ports)
+                    with _Limit(cell.scenario.limit_s):
+                        cell.scenario.play(lab)
+                        lab.tidy()
+                    outcome = Outcome(Verdict.GREEN, time.monotonic() - began)
+                except Exception as wrong:
+                    outcome = Outcome(Verdict.FAILED, time.monotonic() - began, _story(wrong, lab))
+                    if lab is not None:
+                        lab.close()
+                    lab = None
+                orders.send(outcome)
+    except (KeyboardInterrupt, EOFError):
+        pass
+    finally:
+        if lab is not None:
+            lab.close()
+
+
+class _Limit:
+    """A scenario that takes longer is interrupted wherever it stands."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.alarm(self._seconds)
+
+    def __exit__(self, *_error: object) -> None:
+        signal.alarm(0)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> Any:
+        raise TookTooLong(f"more than {self._seconds} s")
+
+
+def _story(wrong: Exception, lab: Lab | None) -> str:
+    """What went wrong, where in the scenario, and what everybody said last."""
+    frames = traceback.extract_tb(wrong.__traceback__)[-LAST_FRAMES:]
+    where = "\n".join(f"  {os.path.relpath(frame.filename)}:{frame.lineno}: {frame.line}" for frame in frames)
+    said = f"{type(wrong).__name__}: {wrong}\n{where}"
+    return said if lab is None else f"{said}\n{lab.tails()}"

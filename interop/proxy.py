@@ -1,0 +1,91 @@
+"""A wire between two nodes that can be cut: after so many bytes in either direction, or slowed down, or shut."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+TO_TARGET, FROM_TARGET = 0, 1
+CHUNK = 65536
+
+Judge = Callable[[int, bytes], bytes | None]
+"""Direction and bytes that want to pass -> what passes; None cuts the connection."""
+
+
+class Proxy:
+    """Listens on a port, and passes each connection on to another one."""
+
+    def __init__(self, port: int, target: int, judge: Judge | None = None) -> None:
+        self.port = port
+        self._target = target
+        self.judge = judge
+        self.delay_s = 0.0
+        """How long each piece waits before it passes."""
+        self.connections = 0
+        """How many were made so far."""
+        self._shut = False
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """No new connections, and no old ones."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut what is connected."""
+        with self._lock:
+            cut, self._sockets = self._sockets, set()
+        for each in cut:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def shut(self, shut: bool = True) -> None:
+        """Take no connections for now (and cut those there are), or take them again."""
+        self._shut = shut
+        if shut:
+            self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._shut:
+                near.close()
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target), timeout=10)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            with self._lock:
+                self.connections += 1
+                self._sockets |= {near, far}
+            for way, source, sink in ((TO_TARGET, near, far), (FROM_TARGET, far, near)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._pass, args=(way, source, sink), daemon=True).start()
+
+    def _pass(self, way: int, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                if self.delay_s:
+                    time.sleep(self.delay_s)
+                passed = data if self.judge is None else self.judge(way, data)
+                if passed is None:
+                    break
+                sink.sendall(passed)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._sockets -= {source, sink}

@@ -1,0 +1,11 @@
+"""What is played, room by room. The order of the report, and of the play, is the order here."""
+
+from __future__ import annotations
+
+import importlib
+
+PEER_ROOMS = tuple(f"{__name__}.{room}" for room in ("connecting", "opening", "paying"))
+CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain",))
+
+for _module in PEER_ROOMS + CHAIN_ROOMS:
+    importlib.import_module(_module)

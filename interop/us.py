@@ -1,0 +1,103 @@
+"""Our side of the lab: a real `fulmen start`, asked over its socket, with what scenarios want to know of channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from demo.nodes import Node
+from demo.stage import QUICK
+from demo.waiting import until
+
+from fulmen.api.errors import RpcError
+from interop.chains.daemon import ChainDaemon
+from interop.peers.peer import Asked, Order
+
+TO_SELF_DELAY = 6
+SETTINGS = {
+    **QUICK,
+    "policy.opening.to_self_delay": str(TO_SELF_DELAY),
+    # Scenarios open more channels with one peer than a stranger should.
+    "policy.opening.max_pending_per_peer": "20",
+}
+
+
+class Us(Node):
+    """One node of ours."""
+
+    def __init__(self, name: str, home: Path, chain: ChainDaemon, settings: dict[str, str] | None = None) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        super().__init__(name, home, {**chain.settings(), **SETTINGS, **(settings or {})})
+        self._labels = 0
+
+    def __str__(self) -> str:
+        return self.name
+
+    def set(self, settings: dict[str, str]) -> None:
+        """Other settings from the next start on."""
+        self._settings.update(settings)
+
+    # ---- channels, by their outpoints ----------------------------------------------------------
+
+    def open(self, node_id: str, order: Order) -> str:
+        """Open a channel; its outpoint."""
+        made = self.call(
+            "fundchannel",
+            id=node_id,
+            amount=str(order.sat),
+            announce=order.announce,
+            push_msat=order.push_sat * 1000,
+            zeroconf=order.zeroconf,
+            scid_alias=order.scid_alias,
+        )
+        return f"{made['txid']}:{made['outnum']}"
+
+    def at(self, outpoint: str) -> dict[str, Any]:
+        """One channel; empty when there is none."""
+        rows = self.channels()
+        return next((row for row in rows if f"{row['funding_txid']}:{row['funding_outnum']}" == outpoint), {})
+
+    def can_use(self, outpoint: str) -> bool:
+        """Whether a channel could carry a payment now."""
+        row = self.at(outpoint)
+        return row.get("state") == "CHANNELD_NORMAL" and row["peer_connected"] and "frozen" not in row
+
+    def await_channel(self, outpoint: str) -> None:
+        """Wait until a channel could carry a payment."""
+        until(lambda: self.can_use(outpoint), f"{self} can use the channel {outpoint[:16]}", 60)
+
+    def shut(self, outpoint: str, **how: Any) -> dict[str, Any]:
+        """Close a channel."""
+        return self.call("close", id=self.at(outpoint)["channel_id"], **how)
+
+    # ---- money ---------------------------------------------------------------------------------
+
+    def ask(self, msat: int | None, **more: Any) -> Asked:
+        """Ask for money; None is any amount."""
+        self._labels += 1
+        made = self.call(
+            "invoice", amount_msat="any" if msat is None else msat, label=str(self._labels), description="", **more
+        )
+        return Asked(made["bolt11"], made["payment_hash"])
+
+    def was_paid(self, asked: Asked) -> bool:
+        """Whether an invoice of ours was paid."""
+        rows = self.call("listinvoices", payment_hash=asked.payment_hash)["invoices"]
+        return bool(rows[0]["status"] == "paid")
+
+    def pays(self, asked: Asked, **more: Any) -> dict[str, Any]:
+        """Pay and wait for the end, on a connection of its own, so that threads may do it at once.
+
+        Raises:
+            RpcError: it failed.
+        """
+        with self.caller() as caller:
+            return caller.call("pay", {"bolt11": asked.bolt11, **more})
+
+    def fails_to_pay(self, asked: Asked, **more: Any) -> RpcError:
+        """Pay what cannot be paid; the refusal."""
+        try:
+            done = self.pays(asked, **more)
+        except RpcError as refused:
+            return refused
+        raise AssertionError(f"{self} paid what could not be paid: {done}")
