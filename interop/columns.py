@@ -8,6 +8,7 @@ from pathlib import Path
 
 from interop.chains.core import CORE, Core
 from interop.lab import Lab, MakeChain, MakePeer
+from interop.peers.ldk import LDK, Ldk
 from interop.peers.lnd import GO, Lnd
 from interop.peers.peer import Can
 from interop.ports import Ports
@@ -41,6 +42,9 @@ class Column:
         return lab
 
 
-PEERS = (Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),)
+PEERS = (
+    Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),
+    Column("ldk", "LDK 0.2.7", (CORE, LDK), Core, Ldk, Ldk.can),
+)
 CHAINS = (Column("core", "Bitcoin Core 31", (CORE,), Core),)
 COLUMNS = PEERS + CHAINS

@@ -12,21 +12,21 @@ TITLE = "Paying"
 def we_pay(lab: Lab) -> None:
     us, them = lab.us, lab.them
     outpoint = lab.standing(us, them)
-    before = us.at(outpoint)["to_us_msat"]
+    before = us.held_with(them.id)
     asked = them.invoice(123_456_789)
     us.pays(asked)
     assert them.paid(asked.payment_hash)
     lab.quiet(outpoint, us, them)
-    assert us.at(outpoint)["to_us_msat"] == before - 123_456_789
+    assert us.held_with(them.id) == before - 123_456_789
 
 
 @scenario("they pay us")
 def they_pay(lab: Lab) -> None:
     us, them = lab.us, lab.them
     outpoint = lab.standing(us, them)
-    before = us.at(outpoint)["to_us_msat"]
+    before = us.held_with(them.id)
     asked = us.ask(123_456_789)
     them.pay(asked.bolt11)
     assert us.was_paid(asked)
     lab.quiet(outpoint, us, them)
-    assert us.at(outpoint)["to_us_msat"] == before + 123_456_789
+    assert us.held_with(them.id) == before + 123_456_789

@@ -1,0 +1,60 @@
+"""litecoind 0.21.2.1, as Debian packages it: another chain with Lightning on it, and an older dialect of Core's RPC."""
+
+from __future__ import annotations
+
+from demo.programs import Process
+
+from fulmen.core.bitcoin.address import address_of
+from fulmen.core.bitcoin.networks import LITECOIN_REGTEST
+from fulmen.core.bitcoin.script import p2wsh
+from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from interop.recipe import Recipe, Tool
+
+PROGRAM = "/usr/lib/litecoin/litecoind"
+"""The daemon itself; `/usr/bin/litecoind` is a script that limits it."""
+LITECOIND = Recipe(
+    name="litecoind", version="0.21.2.1", programs=(PROGRAM,), tools=(Tool("litecoind", "litecoind", file=PROGRAM),)
+)
+NEVER = 9_999_999_999
+CLTV_HEIGHT = 1351
+"""OP_CHECKLOCKTIMEVERIFY is in force from here on (BIP 65); OP_CHECKSEQUENCEVERIFY is from 432 on."""
+
+
+class Litecoind(ChainDaemon):
+    """A litecoind."""
+
+    name = "litecoind 0.21"
+    dialect = "litecoind"
+    network = LITECOIN_REGTEST
+    _reorgs = 0
+
+    def _process(self) -> Process:
+        command = (
+            *(PROGRAM, "-regtest", f"-datadir={self.home}", "-server", "-listen=0", "-dnsseed=0", "-discover=0"),
+            *(f"-rpcuser={USER}", f"-rpcpassword={PASSWORD}", f"-rpcport={self.port}"),
+            # MWEB blocks need a peg-in: mining would stop at height 431.
+            *(f"-vbparams=mweb:{NEVER}:{NEVER}", "-acceptnonstdtxn=1", "-minrelaytxfee=0", "-blockmintxfee=0"),
+            *("-fallbackfee=0.001", "-txindex", "-blockfilterindex=1", "-dbcache=16", "-maxmempool=20"),
+            *("-rpcworkqueue=256", "-rpcthreads=16", "-nodebuglogfile", "-printtoconsole"),
+        )
+        return Process(self.name, command, self.home / "litecoind.log")
+
+    def open(self) -> None:
+        """Start it for the first time, with coins to give away and all scripts of Lightning in force."""
+        super().open()
+        self.mine(CLTV_HEIGHT - self.height)
+
+    def mine(self, blocks: int = 1) -> None:
+        """Find blocks now."""
+        self.call("generatetoaddress", blocks, self.anyone)
+
+    def reorganize(self, depth: int) -> None:
+        """Undo blocks, and find one more than that instead.
+
+        Block times stand at the median time past plus one after so many blocks, so a new block with the same content
+        is the old one, which is invalid now: each reorg begins with a block that pays to another script.
+        """
+        self.call("invalidateblock", self.call("getblockhash", self.height - depth + 1))
+        self._reorgs += 1
+        self.call("generatetoaddress", 1, address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network))
+        self.mine(depth)
