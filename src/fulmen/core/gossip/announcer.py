@@ -222,13 +222,15 @@ class Announcer:
         """The peer's private update is good.
 
         Its first one shows that it has the channel in its books by now. Ours may have come before that, and LND forgets
-        what comes so early under an alias: it is sent once more.
+        what comes so early under an alias: it is sent once more. Not while both are about to announce the channel: LND
+        then makes its books anew, fails on an update under an alias that comes meanwhile, and from there on refuses
+        the public one, too.
         """
         said = Said()
         channel_id = self._by_scid.get((peer, message.short_channel_id))
         if channel_id is not None:
             known = self._channels[channel_id]
-            if known.remote_update is None:
+            if known.remote_update is None and not self._may_announce(known.channel):
                 known.sent_update = False
             known.remote_update = message
             self._send_update(known, said)
