@@ -154,9 +154,14 @@ class Stage:
 
 
 def end_like_ctrl_c() -> None:
-    """A closed terminal and a `kill` are a Ctrl-C: the players have sessions of their own and would play on."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    """A closed terminal and a `kill` are a Ctrl-C: the players have sessions of their own and would play on.
+
+    Who starts us in the background of a script hands us a SIGINT that is ignored; the nodes hear it all the same, and
+    so do we. `nohup` means what it says.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager

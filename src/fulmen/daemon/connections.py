@@ -249,7 +249,8 @@ class Connections:
             self._all.pop(connection, None)
             return error.strerror or str(error)
         except asyncio.CancelledError:
-            if not outcome.done():  # otherwise it stands, and is not wanted because it does
+            # With a result it stands, and is not wanted because it does; our own wait for it was cancelled with us.
+            if outcome.cancelled() or not outcome.done():
                 self._all.pop(connection, None)
                 connection.drop("not wanted any more")
             raise

@@ -53,6 +53,7 @@ from fulmen.daemon.chain_side import ChainSide
 from fulmen.daemon.clock import Clock
 from fulmen.daemon.connections import Connections
 from fulmen.daemon.driver import Driver
+from fulmen.daemon.ending import ends
 from fulmen.daemon.errands import Errands
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
@@ -168,11 +169,9 @@ class Daemon:
 
     async def close(self) -> None:
         """Stop gracefully: no more callers, no more messages, everything decided on disk, machines snapshotted."""
-        await self._server.close()
-        for task in self._work:
-            task.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
-        await self._connections.close()
+        await ends("callers", self._server.close())
+        await ends("chain", self._end_work())
+        await ends("peers", self._connections.close())
         try:
             await self._driver.stop()
         finally:
@@ -180,6 +179,11 @@ class Daemon:
             await self._exits.aclose()
             await self._source.close()
         log.info("stopped")
+
+    async def _end_work(self) -> None:
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
 
     def stop(self) -> None:
         """Begin a graceful stop."""

@@ -161,19 +161,22 @@ async def test_the_next_address_is_tried(anna, bert):
 
 @on_a_loop
 async def test_what_nobody_wants_any_more_is_not_dialed(anna, bert):
-    async def silent(_reader: Any, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: Any, writer: asyncio.StreamWriter) -> None:
         arrived.set()
-        await _reader.read()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        left.set()
         writer.close()
 
-    arrived = asyncio.Event()
+    arrived, left = asyncio.Event(), asyncio.Event()
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     anna.dial(bert.node_id, f"127.0.0.1:{port}")
     await arrived.wait()
     want = (Address("peer", bert.node_id), WantConnection(bert.node_id))
     anna.connections.wants_changed(WantsChanged(removed=(want,)))
-    await anna.connections.close()
+    async with asyncio.timeout(room.HANDSHAKE_TIMEOUT_S / 2):  # hung up at once, not when the handshake takes too long
+        await left.wait()
     assert anna.events.empty()
     server.close()
 
