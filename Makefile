@@ -49,6 +49,10 @@ interop: ## build what others wrote, once, and play the matrix of docs/interop.m
 	@scripts/setup dev
 	@$(PY) -m interop --write
 
+profile: ## where the time of a payment goes, room by room
+	@scripts/setup dev
+	@$(PY) -m bench.profile
+
 lock: ## make the locks again (needs uv)
 	@scripts/lock
 

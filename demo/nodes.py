@@ -19,6 +19,9 @@ OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
 class Node:
     """One node process with its own directory and port."""
 
+    front = "fulmen.cli"
+    """The module that takes the words of the command line."""
+
     def __init__(self, name: str, home: Path, settings: dict[str, str]) -> None:
         self.name = name
         self.home = home
@@ -32,7 +35,7 @@ class Node:
         settings = [word for name, value in self._settings.items() for word in ("--set", f"{name}={value}")]
         listen = ["--listen", f"127.0.0.1:{self._port}", "--alias", self.name]
         words = ["--dir", str(self.home), "start", *listen, *settings]
-        return Program(self.name, words, self.home / "node.log")
+        return Program(self.name, words, self.home / "node.log", self.front)
 
     def __str__(self) -> str:
         return self.name.capitalize()

@@ -80,23 +80,23 @@ class Process:
 
     def kill(self) -> None:
         """`kill -9`: no goodbye, no flush."""
-        self._signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self._wait(STOP_S)
 
     def freeze(self) -> None:
         """Let it stand still with all its connections open."""
-        self._signal(signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        self._signal(signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
 
     def ask_to_stop(self) -> None:
         """Ctrl-C once, and do not wait."""
         if not self._asked:
             self._asked = True
-            self._signal(signal.SIGCONT)
-            self._signal(signal.SIGINT)
+            self.send_signal(signal.SIGCONT)
+            self.send_signal(signal.SIGINT)
 
     def stop(self) -> int:
         """Ctrl-C; gives the exit code."""
@@ -112,7 +112,8 @@ class Process:
             return ""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
+        """To a process that runs; to one that has ended, nothing."""
         if self.alive and self._process is not None:
             self._process.send_signal(number)
 
@@ -130,11 +131,11 @@ class Process:
 
 
 class Program(Process):
-    """One process of `fulmen`."""
+    """One process of `fulmen`; `front` is the module that takes its words."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], log: Path, front: str = "fulmen.cli") -> None:
         # The same fulmen as ours, wherever it lies; nothing of the caller's own settings leaks in.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
         home = str(Path(fulmen.__file__).parent.parent)
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH", "")]))
-        super().__init__(name, [sys.executable, "-m", "fulmen.cli", *arguments], log, environ)
+        super().__init__(name, [sys.executable, "-m", front, *arguments], log, environ)

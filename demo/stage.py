@@ -29,6 +29,9 @@ COLLECT_S = 60.0
 class Stage:
     """Everything that runs, and where it keeps its data."""
 
+    node = Node
+    """What kind of node plays."""
+
     def __init__(self, directory: Path | None = None, judge: str = "") -> None:
         # Socket paths have some hundred bytes, so the directory lies where its name is short.
         self.directory = Path(tempfile.mkdtemp(prefix="fulmen-")) if directory is None else directory
@@ -76,7 +79,7 @@ class Stage:
         home = self.directory / name
         home.mkdir(mode=0o700)
         chain = {"chain.url": self.chain.url, "chain.cookie_file": str(self.chain.cookie_file)}
-        node = self.nodes[name] = Node(name, home, {**chain, **QUICK, **(settings or {})})
+        node = self.nodes[name] = self.node(name, home, {**chain, **QUICK, **(settings or {})})
         return node
 
     def __getitem__(self, name: str) -> Node:
