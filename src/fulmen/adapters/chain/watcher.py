@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault, SourceLied, SourceWarmingUp
 from fulmen.adapters.chain.source import ChainSource, TipStatus
 from fulmen.core.base.faults import Malformed
-from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.ids import BlockHash, OutPoint, Txid
 from fulmen.core.base.outer import Block, WantHeight, WantPublished, WantScriptWatch, WantSpendWatch, WantTxWatch
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import parse_tx
@@ -128,7 +128,7 @@ class ChainWatcher:
         await self._apply_changes(matcher)
         status = await self._source.tip(with_mempool=matcher.watches_scripts or not self._source.asks_spenders)
         if status.hash != matcher.tip.hash:
-            await self._follow(matcher)
+            await self._follow(matcher, status.hash)
         self._set_behind(False)
         await self._rescan(matcher)
         await self._look_into_mempool(matcher, status)
@@ -178,7 +178,7 @@ class ChainWatcher:
             if events:
                 await self._deliver(events, matcher.tip)
 
-    async def _follow(self, matcher: WatchMatcher) -> None:
+    async def _follow(self, matcher: WatchMatcher, wanted: BlockHash) -> None:
         """From our tip to the source's, back first where the chain has turned."""
         contradictions = connected = 0
         while True:
@@ -207,6 +207,9 @@ class ChainWatcher:
             self._blocks(block)
             await self._deliver(events, matcher.tip)
             await self._apply_changes(matcher)
+            if matcher.tip.hash == wanted:
+                # Said at once: should the source fail at the question whether there is more, nothing known is missing.
+                self._set_behind(False)
 
     async def _go_back(self, matcher: WatchMatcher) -> None:
         fork = await self._fork(matcher)

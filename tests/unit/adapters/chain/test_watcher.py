@@ -121,6 +121,32 @@ def test_a_watcher_is_behind_until_it_has_read_the_chain_and_whenever_more_than_
     on_a_chain(play)
 
 
+def test_a_source_that_fails_once_its_tip_is_read_leaves_nobody_behind():
+    async def play(node, source, _wallet, _coins):
+        class Dying:
+            name, asks_spenders = "dying", True
+
+            def __getattr__(self, name):
+                return getattr(source, name)
+
+            async def hash_at(self, height):
+                if height > node.chain.height:
+                    raise SourceUnreachable()
+                return await source.hash_at(height)
+
+        said: list[bool] = []
+        watcher = ChainWatcher(Dying(), [at(node.chain.at(100))], nobody, behind=said.append)
+        with pytest.raises(SourceUnreachable):
+            await watcher.step()
+        assert watcher.tip.height == node.chain.height
+        assert said == [False]
+
+    async def nobody(_events, _tip):
+        pass
+
+    on_a_chain(play)
+
+
 def test_a_stored_place_is_gone_on_from():
     async def play(node, source, _wallet, _coins):
         watcher, told = a_watcher(source, [at(node.chain.at(100))])
