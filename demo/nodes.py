@@ -21,6 +21,7 @@ class Node:
 
     front = "fulmen.cli"
     """The module that takes the words of the command line."""
+    network = NETWORK
 
     def __init__(self, name: str, home: Path, settings: dict[str, str]) -> None:
         self.name = name
@@ -34,7 +35,7 @@ class Node:
     def _program(self) -> Program:
         settings = [word for name, value in self._settings.items() for word in ("--set", f"{name}={value}")]
         listen = ["--listen", f"127.0.0.1:{self._port}", "--alias", self.name]
-        words = ["--dir", str(self.home), "start", *listen, *settings]
+        words = ["--dir", str(self.home), "--network", self.network, "start", *listen, *settings]
         return Program(self.name, words, self.home / "node.log", self.front)
 
     def __str__(self) -> str:
@@ -89,7 +90,7 @@ class Node:
 
     def caller(self) -> RpcClient:
         """A connection of one's own to its socket, for one thread."""
-        return RpcClient.of(self.home / NETWORK, timeout_s=CALL_S)
+        return RpcClient.of(self.home / self.network, timeout_s=CALL_S)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Ask this node."""

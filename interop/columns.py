@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.chains.core import CORE, Core
+from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer
 from interop.peers.ldk import LDK, Ldk
 from interop.peers.lnd import GO, Lnd
@@ -46,5 +47,8 @@ PEERS = (
     Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),
     Column("ldk", "LDK 0.2.7", (CORE, LDK), Core, Ldk, Ldk.can),
 )
-CHAINS = (Column("core", "Bitcoin Core 31", (CORE,), Core),)
+CHAINS = (
+    Column("core", "Bitcoin Core 31", (CORE,), Core),
+    Column("litecoind", "litecoind 0.21", (LITECOIND,), Litecoind),
+)
 COLUMNS = PEERS + CHAINS

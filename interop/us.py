@@ -27,6 +27,7 @@ class Us(Node):
 
     def __init__(self, name: str, home: Path, chain: ChainDaemon, settings: dict[str, str] | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        self.network = chain.network.name
         super().__init__(name, home, {**chain.settings(), **SETTINGS, **(settings or {})})
         self._labels = 0
 

@@ -70,7 +70,3 @@ class Core(ChainDaemon):
             *("-dnsseed=0", "-fixedseeds=0", "-discover=0", "-nodebuglogfile", "-printtoconsole", *self._more),
         )
         return Process(self.name, command, self.home / "bitcoind.log")
-
-    def mine(self, blocks: int = 1) -> None:
-        """Find blocks now."""
-        self.call("generatetoaddress", blocks, self.anyone)

@@ -67,14 +67,19 @@ class ChainDaemon(ABC):
         self.process = self._process()
         self._coins: deque[_Coin] = deque()
         self._scanned = 0
+        self._reorgs = 0
 
     @abstractmethod
     def _process(self) -> Process:
         """How it is started, with `USER` and `PASSWORD` at `self.port`."""
 
-    @abstractmethod
     def mine(self, blocks: int = 1) -> None:
         """Find blocks that pay to `self.anyone`."""
+        self.mine_to(self.anyone, blocks)
+
+    def mine_to(self, address: str, blocks: int = 1) -> None:
+        """Find blocks that pay to an address."""
+        self.call("generatetoaddress", blocks, address)
 
     # ---- life ----------------------------------------------------------------------------------
 
@@ -154,10 +159,16 @@ class ChainDaemon(ABC):
         self.mine()
 
     def reorganize(self, depth: int) -> None:
-        """Undo blocks, and find one more than that instead, with what was in them."""
+        """Undo blocks, and find one more than that instead, with what was in them.
+
+        So soon after many blocks a block's time is the median time past and one second: with the same content it would
+        be the block that was undone, and is invalid now. So each reorg begins with a block that pays to another script.
+        """
         first = self.call("getblockhash", self.height - depth + 1)
         self.call("invalidateblock", first)
-        self.mine(depth + 1)
+        self._reorgs += 1
+        self.mine_to(address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network))
+        self.mine(depth)
 
     # ---- coins ---------------------------------------------------------------------------------
 

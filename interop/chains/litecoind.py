@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from demo.programs import Process
 
-from fulmen.core.bitcoin.address import address_of
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST
-from fulmen.core.bitcoin.script import p2wsh
 from interop.chains.daemon import PASSWORD, USER, ChainDaemon
 from interop.recipe import Recipe, Tool
 
@@ -26,7 +24,6 @@ class Litecoind(ChainDaemon):
     name = "litecoind 0.21"
     dialect = "litecoind"
     network = LITECOIN_REGTEST
-    _reorgs = 0
 
     def _process(self) -> Process:
         command = (
@@ -43,18 +40,3 @@ class Litecoind(ChainDaemon):
         """Start it for the first time, with coins to give away and all scripts of Lightning in force."""
         super().open()
         self.mine(CLTV_HEIGHT - self.height)
-
-    def mine(self, blocks: int = 1) -> None:
-        """Find blocks now."""
-        self.call("generatetoaddress", blocks, self.anyone)
-
-    def reorganize(self, depth: int) -> None:
-        """Undo blocks, and find one more than that instead.
-
-        Block times stand at the median time past plus one after so many blocks, so a new block with the same content
-        is the old one, which is invalid now: each reorg begins with a block that pays to another script.
-        """
-        self.call("invalidateblock", self.call("getblockhash", self.height - depth + 1))
-        self._reorgs += 1
-        self.call("generatetoaddress", 1, address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network))
-        self.mine(depth)

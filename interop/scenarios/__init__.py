@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 PEER_ROOMS = tuple(f"{__name__}.{room}" for room in ("connecting", "opening", "paying"))
-CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain",))
+CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain", "channels_on_chain"))
 
 for _module in PEER_ROOMS + CHAIN_ROOMS:
     importlib.import_module(_module)

@@ -1,0 +1,135 @@
+"""Two nodes of ours with channels on a chain daemon, which has its troubles."""
+
+from __future__ import annotations
+
+from demo.waiting import until
+
+from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, REGTEST
+from interop.lab import Lab
+from interop.peers.peer import Order
+from interop.scenario import scenario
+from interop.us import TO_SELF_DELAY, Us
+
+TITLE = "Channels on it"
+MONEY = Order(1_000_000, 400_000)
+ON_CHAIN = ("AWAITING_UNILATERAL", "ONCHAIN", "CLOSED", "CLOSINGD_COMPLETE")
+
+
+def two(lab: Lab) -> tuple[Us, Us]:
+    return lab.us, lab.our("bob")
+
+
+def pay_both_ways(one: Us, other: Us) -> None:
+    for payer, payee in ((one, other), (other, one)):
+        asked = payee.ask(1_234_567)
+        payer.pays(asked)
+        assert payee.was_paid(asked)
+
+
+def closed(lab: Lab, outpoint: str) -> str:
+    """The transaction that spends a funding, once it is in the mempool."""
+    return until(lambda: next(iter(_spenders(lab, outpoint)), ""), f"the close of {outpoint[:16]} is in the mempool")
+
+
+def _spenders(lab: Lab, outpoint: str) -> list[str]:
+    txid, _, vout = outpoint.partition(":")
+    spends = {one: lab.chain.transaction(one)["vin"] for one in lab.chain.mempool()}
+    return [one for one, inputs in spends.items() if any(i["txid"] == txid and i["vout"] == int(vout) for i in inputs)]
+
+
+@scenario("a channel opens, pays both ways, and is closed by both")
+def whole_life(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    pay_both_ways(us, bob)
+    before = us.coins_sat
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+    lab.caught_up()
+    until(lambda: us.coins_sat > before + 590_000, "our part is back on chain")
+    assert us.at(outpoint)["state"] in ON_CHAIN
+
+
+@scenario("a channel is closed by one")
+def alone(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    before = us.coins_sat, bob.coins_sat
+    us.shut(outpoint, force=True)
+    lab.chain.mine_with(closed(lab, outpoint))
+    lab.mine(TO_SELF_DELAY)
+    until(lambda: _mined(lab) and us.coins_sat > before[0] + 580_000, "our part comes back after its delay")
+    until(lambda: _mined(lab) and bob.coins_sat > before[1] + 390_000, "their part comes back")
+
+
+def _mined(lab: Lab) -> bool:
+    if lab.chain.mempool():
+        lab.mine()
+    return True
+
+
+@scenario("the funding is undone by a reorg, and confirms again")
+def funding_reorg(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    lab.chain.reorganize(7)
+    lab.caught_up()
+    if lab.chain.mempool():
+        lab.mine(6)
+    lab.await_usable(outpoint, us, bob)
+    pay_both_ways(us, bob)
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+
+
+@scenario("a close is undone by a reorg, and confirms again")
+def close_reorg(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    before = us.coins_sat
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+    lab.mine(2)
+    lab.chain.reorganize(4)
+    lab.caught_up()
+    if lab.chain.mempool():
+        lab.mine()
+    until(lambda: us.coins_sat > before + 590_000, "our part is on chain")
+
+
+@scenario("it restarts under our nodes")
+def restart(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    lab.chain.process.stop()
+    pay_both_ways(us, bob)
+    lab.chain.start()
+    lab.mine(3)
+    pay_both_ways(us, bob)
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+
+
+@scenario("it answers nothing for a while")
+def silent(lab: Lab) -> None:
+    us, bob = two(lab)
+    outpoint = lab.channel(us, bob, MONEY)
+    lab.chain.process.freeze()
+    try:
+        pay_both_ways(us, bob)
+    finally:
+        lab.chain.process.thaw()
+    lab.mine(2)
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+
+
+@scenario("a node of another network is refused by name")
+def wrong_network(lab: Lab) -> None:
+    stranger = Us("stranger", lab.home / "stranger", lab.chain)
+    other = REGTEST if lab.chain.network == LITECOIN_REGTEST else LITECOIN_REGTEST
+    stranger.network = other.name
+    stranger.launch()
+    lab.join(stranger.program)
+    until(lambda: not stranger.program.alive, "the stranger gives up")
+    assert "another chain" in stranger.program.last_words(), stranger.program.last_words()
