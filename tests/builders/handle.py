@@ -28,6 +28,7 @@ from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
+from fulmen.core.gossip.addresses import IPV4, NodeAddress
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.invoices import bolt11
 from fulmen.core.invoices.invoice import InvoiceFields
@@ -38,7 +39,7 @@ from fulmen.core.peer import table as peer
 from fulmen.core.routing.pathfinder import Pathfinder
 from fulmen.core.routing.requests import FindRoute, RouteAnswered
 from fulmen.core.routing.words import Find, Found, Question, Settings
-from fulmen.core.switch import circuits
+from fulmen.core.switch import circuits, earnings
 from fulmen.core.wallet import machine as wallet
 from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.setup import Init
@@ -89,6 +90,7 @@ class RunningNode:
     network = REGTEST
     alias = "told"
     addresses: Sequence[tuple[str, int]] = (("127.0.0.1", 9735),)
+    announced: Sequence[NodeAddress] = (NodeAddress(IPV4, "203.0.113.7", 9736),)
     directory = "/nowhere"
     feerates = FEERATES
     policy = Policy()
@@ -114,6 +116,7 @@ class RunningNode:
             register.MOUNT,
             invoice.MOUNT,
             circuits.MOUNT,
+            earnings.MOUNT,
             payments.MOUNT,
             channel.MOUNT,
             opening.MOUNT,

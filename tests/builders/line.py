@@ -61,6 +61,8 @@ class Line:
                 row = self[name].channel(channel.channel_id)
                 assert row["to_us_msat"] == msat, f"{name} says {row['to_us_msat']} of {channel.name}, not {msat}"
                 assert "frozen" not in row and "failed_because" not in row
+        for node in self.stage.running():
+            assert node.call("getinfo")["fees_collected_msat"] == node.routing_earned_msat(), node
 
 
 def line_of_four(stage: Stage) -> Line:

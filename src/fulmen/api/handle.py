@@ -16,6 +16,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import Network
+from fulmen.core.gossip.addresses import NodeAddress
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.routing.words import Question, Reply
 
@@ -45,6 +46,10 @@ class NodeHandle(Protocol):
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
         """Where it listens for peers: (host, port)."""
+
+    @property
+    def announced(self) -> Sequence[NodeAddress]:
+        """Where our node_announcement says that it can be reached."""
 
     @property
     def directory(self) -> str:

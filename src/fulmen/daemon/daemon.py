@@ -320,6 +320,11 @@ class Daemon:
         return self._addresses
 
     @property
+    def announced(self) -> Sequence[NodeAddress]:
+        """Where we say that we can be reached."""
+        return self._options.announce
+
+    @property
     def directory(self) -> str:
         """Where our data is."""
         return str(self._options.directory)

@@ -31,6 +31,7 @@ def test_getinfo_says_who_we_are():
     info = ask(RunningNode(), "getinfo")
     assert info["id"] == point_of(SECRET).hex()
     assert list(info["binding"]) == [{"type": "ipv4", "address": "127.0.0.1", "port": 9735}]
+    assert list(info["address"]) == [{"type": "ipv4", "address": "203.0.113.7", "port": 9736}]
     assert info["blockheight"] == 101
     assert info["lightning-dir"] == "/nowhere"
 

@@ -20,6 +20,8 @@ from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.channel.faults import OpeningNotPossible
+from fulmen.core.channel.state import Link, Phase
+from fulmen.core.commitments.close import EARNINGS, FeesHandedOver
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices import bolt11
@@ -172,6 +174,39 @@ def test_a_channel_is_shown_with_what_it_holds():
     (funds,) = ask(node, "listfunds")["channels"]
     assert funds["our_amount_msat"] == 400_000_000
     assert ask(node, "getinfo")["num_pending_channels"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "counted"),
+    [
+        ({}, "active"),
+        ({"link": Link.OFFLINE}, "active"),
+        ({"phase": Phase.AWAITING_READY}, "pending"),
+        ({"phase": Phase.SHUTDOWN}, "inactive"),
+        ({"phase": Phase.SPENT}, "inactive"),
+        ({"frozen": True}, "inactive"),
+    ],
+)
+def test_a_channel_counts_as_what_it_is_whether_its_peer_is_here_or_away(changes, counted):
+    class Standing(RunningNode):
+        def states(self, kind):
+            return {CHANNEL_ID: a_normal_channel("bob").but(**changes)} if kind == "channel" else super().states(kind)
+
+    info = ask(Standing(), "getinfo")
+    names = ("pending", "active", "inactive")
+    assert {name: info[f"num_{name}_channels"] for name in names} == {name: int(name == counted) for name in names}
+
+
+def test_fees_are_those_of_channels_that_are_and_of_those_that_are_no_more():
+    class Earning(RunningNode):
+        def states(self, kind):
+            earned = a_normal_channel("bob").but(fees_earned_msat=30)
+            return {CHANNEL_ID: earned} if kind == "channel" else super().states(kind)
+
+    node = Earning()
+    assert ask(node, "getinfo")["fees_collected_msat"] == 30
+    node.tell(EARNINGS, FeesHandedOver(b"1" * 32, 7), FeesHandedOver(b"2" * 32, 5), FeesHandedOver(b"1" * 32, 7))
+    assert ask(node, "getinfo")["fees_collected_msat"] == 42
 
 
 def test_a_channel_is_found_by_each_of_its_names():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fulmen.api.commands.shown import shown_scid
+from fulmen.api.commands.shown import Endpoint, endpoint_of, shown_scid
 from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
@@ -15,7 +15,6 @@ from fulmen.api.values import Amount, PubKey, Scid
 from fulmen.core.base.ids import NodeId, ShortChannelId, scid_text
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat
-from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3
 from fulmen.core.gossip.graph import GraphChannel as KnownChannel
 from fulmen.core.gossip.graph import NodeInfo
 from fulmen.core.routing.requests import NoRoute, RouteRequest
@@ -96,17 +95,6 @@ class ListNodesRequest(Record):
     limit: Limit = 1000
 
 
-_KINDS = {IPV4: "ipv4", IPV6: "ipv6", TOR_V3: "torv3", DNS: "dns"}
-
-
-class GraphAddress(Record, kw_only=True):
-    """Where a node says that it is."""
-
-    type: str
-    address: str
-    port: int
-
-
 class GraphNode(Record, kw_only=True, omit_defaults=True):
     """A node as it announces itself."""
 
@@ -115,7 +103,7 @@ class GraphNode(Record, kw_only=True, omit_defaults=True):
     color: str | None = None
     last_timestamp: int | None = None
     features: str | None = None
-    addresses: tuple[GraphAddress, ...] = ()
+    addresses: tuple[Endpoint, ...] = ()
 
 
 class ListNodesAnswer(Record):
@@ -153,10 +141,7 @@ def _node_row(said: NodeInfo) -> GraphNode:
         color=said.rgb_color.hex(),
         last_timestamp=said.timestamp,
         features=said.features.hex(),
-        addresses=tuple(
-            GraphAddress(type=_KINDS.get(one.type, "unknown"), address=one.host, port=one.port)
-            for one in said.addresses
-        ),
+        addresses=tuple(map(endpoint_of, said.addresses)),
     )
 
 

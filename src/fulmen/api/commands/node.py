@@ -9,24 +9,18 @@ from msgspec import Meta
 
 import fulmen
 from fulmen.api.commands.peers import peers_of
-from fulmen.api.commands.shown import channels_of
+from fulmen.api.commands.shown import Endpoint, channels_of, endpoint_of
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import REGISTRY, Permission, command
 from fulmen.api.schema import schema_of
 from fulmen.core.base.record import Record
 from fulmen.core.channel.state import Phase
+from fulmen.core.commitments.close import EARNINGS
+from fulmen.core.switch.earnings import Earnings
 
 
 class GetInfo(Record):
     """Nothing to say."""
-
-
-class Endpoint(Record):
-    """Where something listens."""
-
-    type: str
-    address: str
-    port: int
 
 
 class Info(Record, kw_only=True):
@@ -36,14 +30,22 @@ class Info(Record, kw_only=True):
     alias: str
     color: str
     num_peers: int
+    """Connected ones."""
     num_pending_channels: int
+    """Being opened."""
     num_active_channels: int
+    """In order, whether their peers are here or away."""
     num_inactive_channels: int
+    """Closing, or frozen."""
     address: tuple[Endpoint, ...]
+    """What our `node_announcement` says."""
     binding: tuple[Endpoint, ...]
+    """Where we listen."""
     version: str
     blockheight: int
     network: str
+    fees_collected_msat: int
+    """By passing on payments, over all time."""
     directory: str = msgspec.field(name="lightning-dir")
 
 
@@ -51,7 +53,7 @@ class Info(Record, kw_only=True):
 async def getinfo(node: NodeHandle, request: GetInfo) -> Info:
     """`color` follows from the node id, as in Core Lightning."""
     shown = list(channels_of(node))
-    active = sum(1 for _, view in shown if view is not None and view.usable)
+    active = sum(1 for channel, _ in shown if channel.phase is Phase.NORMAL and not channel.frozen)
     pending = sum(1 for channel, _ in shown if channel.phase < Phase.NORMAL)
     return Info(
         id=node.node_id.hex(),
@@ -61,13 +63,20 @@ async def getinfo(node: NodeHandle, request: GetInfo) -> Info:
         num_pending_channels=pending,
         num_active_channels=active,
         num_inactive_channels=len(shown) - active - pending,
-        address=(),
+        address=tuple(map(endpoint_of, node.announced)),
         binding=tuple(Endpoint(_kind(host), host, port) for host, port in node.addresses),
         version=f"fulmen-{fulmen.__version__}",
         blockheight=node.tip.height,
         network=node.network.name,
+        fees_collected_msat=sum(channel.fees_earned_msat for channel, _ in shown) + _earned_before(node),
         directory=node.directory,
     )
+
+
+def _earned_before(node: NodeHandle) -> int:
+    """By channels that are over."""
+    earnings = node.state(EARNINGS)
+    return earnings.total_msat if isinstance(earnings, Earnings) else 0
 
 
 def _kind(host: str) -> str:

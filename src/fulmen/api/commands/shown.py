@@ -7,12 +7,23 @@ from collections.abc import Iterator
 from fulmen.api.errors import BadParameter, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.core.base.ids import ChannelId, ShortChannelId, scid_from_text, scid_text
+from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.bitcoin.address import ScriptWithoutAddress, address_of
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.commitments.htlcs import LinkView
+from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3, NodeAddress
 
 VBYTES = {"perkw": 1, "perkb": 4}
+
+
+class Endpoint(Record):
+    """Where a node can be reached."""
+
+    type: str
+    """ipv4, ipv6, torv3 or dns."""
+    address: str
+    port: int
 
 
 class ChannelUnknown(RpcError):
@@ -57,6 +68,14 @@ def shown_address(node: NodeHandle, script_pubkey: bytes) -> str | None:
         return address_of(script_pubkey, node.network)
     except ScriptWithoutAddress:
         return None
+
+
+_KINDS = {IPV4: "ipv4", IPV6: "ipv6", TOR_V3: "torv3", DNS: "dns"}
+
+
+def endpoint_of(address: NodeAddress) -> Endpoint:
+    """An announced address."""
+    return Endpoint(_KINDS.get(address.type, "unknown"), address.host, address.port)
 
 
 def channels_of(node: NodeHandle) -> Iterator[tuple[Channel, LinkView | None]]:

@@ -19,12 +19,14 @@ from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.updates import received_key
 from fulmen.core.commitments.building import channel_factor
 from fulmen.core.commitments.close import (
+    EARNINGS,
     ChannelAtClose,
     ChannelResolved,
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
     CommitmentWithdrawn,
+    FeesHandedOver,
     KnownPreimage,
     OfferOwner,
 )
@@ -137,7 +139,7 @@ def on_fulfill_before_spend(channel: Channel, event: FulfillHtlc, _env: Env) -> 
     add = channel.remote_log.add(event.key.id)
     if add is None or any(held.id == add.id for held in channel.held_preimages):
         return Step(channel)
-    return Step(channel).fact(PreimageHeld(add.id, event.preimage))
+    return Step(channel).fact(PreimageHeld(add.id, event.preimage, event.fee_msat))
 
 
 # -- after the spend --------------------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ def on_fulfill_after_spend(channel: Channel, event: FulfillHtlc, _env: Env) -> S
     if add is None or any(held.id == add.id for held in channel.held_preimages):
         return Step(channel)
     claim = Tell(onchain(channel), ClaimHtlc(received_key(channel, add), event.preimage))
-    return Step(channel).fact(PreimageHeld(add.id, event.preimage)).act(claim)
+    return Step(channel).fact(PreimageHeld(add.id, event.preimage, event.fee_msat)).act(claim)
 
 
 @blocks_after_spend.on(HeightReached)
@@ -187,4 +189,6 @@ def on_channel_resolved(channel: Channel, _event: ChannelResolved, _env: Env) ->
 def close(channel: Channel, why: str) -> Step[Channel]:
     """Nothing is left to do."""
     step = Step(channel).fact(Closed(why))
+    if channel.fees_earned_msat:
+        step.act(Tell(EARNINGS, FeesHandedOver(channel.terms.channel_id, channel.fees_earned_msat)))
     return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))

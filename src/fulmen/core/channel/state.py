@@ -108,6 +108,8 @@ class Channel(Record, kw_only=True):
     """Of received HTLCs: ours to claim, on the wire or on the chain."""
     learned_preimages: tuple[HeldPreimage, ...] = ()
     """Of offered HTLCs, as the peer showed them; their owners know them, too."""
+    fees_earned_msat: Msat = Msat(0)
+    """What passing on HTLCs that came in here has brought us."""
 
     funding_broadcast_at: BlockHeight = BlockHeight(0)
     ready_sent: bool = False

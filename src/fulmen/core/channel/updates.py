@@ -179,7 +179,7 @@ def on_fulfill_htlc(channel: Channel, event: FulfillHtlc, _env: Env) -> Step[Cha
         return Step(channel)
     step = Step(channel)
     if not any(held.id == add.id for held in channel.held_preimages):
-        step.fact(PreimageHeld(add.id, event.preimage))
+        step.fact(PreimageHeld(add.id, event.preimage, event.fee_msat))
     return step.then(lambda state: propose_fulfill(state, add, event))
 
 

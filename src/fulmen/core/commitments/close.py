@@ -6,10 +6,20 @@ from fulmen.core.base.ids import ChannelId, HtlcKey, OutPoint, Preimage, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.shachain import Shachain
+
+EARNINGS = Address("earnings")
+"""Where the fees of channels that are over are counted."""
+
+
+class FeesHandedOver(Event):
+    """To `EARNINGS`: this channel is over, and passing on payments that came in over it has earned us this."""
+
+    channel_id: ChannelId
+    fees_msat: Msat
 
 
 class OfferOwner(Record):

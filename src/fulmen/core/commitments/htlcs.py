@@ -43,6 +43,8 @@ class FulfillHtlc(Event):
 
     key: HtlcKey
     preimage: Preimage
+    fee_msat: Msat = Msat(0)
+    """What of it stays with us, if it was passed on."""
 
 
 class FailHtlc(Event):

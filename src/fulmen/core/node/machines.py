@@ -10,7 +10,7 @@ from fulmen.core.node import retention, tips
 from fulmen.core.onchain import machine as onchain
 from fulmen.core.payments import invoice, payments, register
 from fulmen.core.peer import table as peer
-from fulmen.core.switch import circuits
+from fulmen.core.switch import circuits, earnings
 from fulmen.core.wallet import machine as wallet
 
 
@@ -25,6 +25,7 @@ def mounts(accounts: Accounts) -> tuple[Mount, ...]:
         channel.MOUNT,
         onchain.MOUNT,
         circuits.MOUNT,
+        earnings.MOUNT,
         invoice.MOUNT,
         register.MOUNT,
         payments.MOUNT,

@@ -9,6 +9,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import HtlcKey
 from fulmen.core.base.machine import Event, Step, Tell, to_channel
 from fulmen.core.base.outer import Notify
+from fulmen.core.base.units import Msat
 from fulmen.core.commitments.htlcs import (
     FailHtlc,
     FailMalformedHtlc,
@@ -45,8 +46,15 @@ def give_back_with(
 
 
 def claim(circuit: Circuit) -> Tell:
-    """Tell the channel upstream the preimage."""
-    return to_channel(circuit.key.channel_id, FulfillHtlc(circuit.key, circuit.preimage))
+    """Tell the channel upstream the preimage, and what of the HTLC we keep."""
+    return to_channel(circuit.key.channel_id, FulfillHtlc(circuit.key, circuit.preimage, _fee_msat(circuit)))
+
+
+def _fee_msat(circuit: Circuit) -> Msat:
+    htlc, forward = circuit.htlc, circuit.forward
+    if htlc is None or forward is None or circuit.lost:
+        return Msat(0)
+    return Msat(htlc.amount_msat - forward.amount_msat)
 
 
 def give_back(circuit: Circuit) -> Tell:

@@ -64,6 +64,8 @@ from fulmen.core.switch.words import AcceptHtlc, HtlcArrived, RejectHtlc
 
 FINAL = Payload(100_000, HEIGHT + 30, payment_data=PaymentData(b"s" * 32, 100_000), payment_metadata=b"m")
 SENT = an_htlc(100_000, HEIGHT + 30)
+FEE = 1_100
+"""What Bob keeps of `an_htlc` for Carol."""
 
 
 def a_circuit() -> Circuit:
@@ -126,18 +128,18 @@ def test_after_a_crash_the_same_offer_is_made_again():
 def test_a_preimage_is_claimed_upstream_in_the_same_step():
     step = run(opened(), HtlcOffered(0, OUTGOING), Fulfilled(0, OUTGOING, PREIMAGE))
     assert step.facts == [CircuitFulfilled(an_htlc(), PREIMAGE, OUTGOING, step.state.resolved_at)]
-    assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE)]
+    assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE, FEE)]
     assert step.state.phase is Phase.FULFILLED
 
 
 def test_a_preimage_is_claimed_even_by_a_circuit_that_waits_to_offer_again():
     step = run(opened(), OfferForgotten(0, TO_CAROL), Fulfilled(0, OUTGOING, PREIMAGE))
-    assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE)]
+    assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE, FEE)]
 
 
 def test_a_claim_is_told_again_until_it_is_gone():
     settled = run(opened(), Fulfilled(0, OUTGOING, PREIMAGE)).state
-    assert told(run(settled, locked_in(onion_through_bob()))) == [FulfillHtlc(INCOMING, PREIMAGE)]
+    assert told(run(settled, locked_in(onion_through_bob()))) == [FulfillHtlc(INCOMING, PREIMAGE, FEE)]
     assert not ended(settled)
     gone = run(settled, HtlcRemoved(INCOMING)).state
     assert ended(gone)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from fulmen.core.base.ids import Preimage
 from fulmen.core.base.machine import Fact, evolves
+from fulmen.core.base.units import Msat
 from fulmen.core.channel.state import Channel, HeldPreimage
 from fulmen.core.commitments.commitment import (
     including_local,
@@ -35,6 +36,8 @@ class PreimageHeld(Fact):
 
     id: int
     preimage: Preimage
+    fee_msat: Msat = Msat(0)
+    """What of it stays with us, if it was passed on."""
 
 
 class PreimageLearned(Fact):
@@ -56,7 +59,10 @@ def _remote_proposed(channel: Channel, fact: RemoteProposed) -> Channel:
 
 @evolves(PreimageHeld)
 def _preimage_held(channel: Channel, fact: PreimageHeld) -> Channel:
-    return channel.but(held_preimages=(*channel.held_preimages, HeldPreimage(fact.id, fact.preimage)))
+    return channel.but(
+        held_preimages=(*channel.held_preimages, HeldPreimage(fact.id, fact.preimage)),
+        fees_earned_msat=Msat(channel.fees_earned_msat + fact.fee_msat),
+    )
 
 
 @evolves(PreimageLearned)
