@@ -15,9 +15,9 @@ from tests.builders.channels import env_of, keys_of
 from tests.builders.env import FEERATES
 from tests.builders.wallets import ACCOUNTS
 
-from fulmen.api.handle import Page, Q
+from fulmen.api.handle import NotPublished, Page, Q
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import BlockHash, CommandId, NodeId
+from fulmen.core.base.ids import BlockHash, CommandId, NodeId, Txid
 from fulmen.core.base.machine import Action, Address, Event, Lull
 from fulmen.core.base.outer import Answer, Block
 from fulmen.core.base.peers import Connected, MessageReceived
@@ -108,6 +108,8 @@ class RunningNode:
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
         self._refusal: Fault | None = None
+        self.mempool_says = ""
+        """Why nothing is published, if so."""
         self._numbers = itertools.count(1)
         self._answers: dict[CommandId, asyncio.Future[Any]] = {}
         self._cold: dict[Address, Any] = {}
@@ -178,6 +180,10 @@ class RunningNode:
         self._answers[command_id] = asyncio.get_running_loop().create_future()
         self.tell(to, event_of(command_id))
         return await self._answers[command_id]
+
+    async def await_published(self, txid: Txid) -> None:
+        if self.mempool_says:
+            raise NotPublished(self.mempool_says, txid=txid[::-1])
 
     def state(self, address: Address) -> Any | None:
         return self.node.state(address)

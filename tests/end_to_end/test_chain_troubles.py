@@ -19,6 +19,7 @@ def test_a_funding_that_a_reorg_moves_is_found_at_its_new_place(line: Line) -> N
     stage = line.stage
     alice, carol = stage["alice"], stage["carol"]
     answer = stage.fund("alice", "carol", 200_000, announce=False)
+    assert answer["txid"] in stage.chain.call("getrawmempool")
     channel_id = answer["channel_id"]
     line.ledger.opened(channel_id, "alice", "carol", 200_000, stage.chain.transaction(answer["txid"]))
     stage.mine(2)

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from fulmen.core.base.env import Feerates
-from fulmen.core.base.ids import CommandId, NodeId
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.ids import CommandId, NodeId, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
@@ -29,6 +30,10 @@ class Page(Record):
     rows: tuple[tuple[bytes, Any], ...]
     """(key of the machine, its last state), in the order in which they became cold."""
     after: int | None
+
+
+class NotPublished(Refused):
+    """The chain source has not taken a transaction of ours; its own words say why."""
 
 
 class NodeHandle(Protocol):
@@ -79,6 +84,13 @@ class NodeHandle(Protocol):
 
         Raises:
             Fault: the machine refused.
+        """
+
+    async def await_published(self, txid: Txid) -> None:
+        """Wait until the chain source has taken a transaction that was decided.
+
+        Raises:
+            NotPublished: it was refused, or nothing was said in time. It is handed over again with every block.
         """
 
     def state(self, address: Address) -> Any | None:

@@ -51,6 +51,7 @@ _BY_CODE = {
     errors.PAY_NO_SUCH_PAYMENT: Exit.NOT_FOUND,
     errors.PAY_UNSPECIFIED_ERROR: Exit.PAYMENT_FAILED,
     errors.PAY_STOPPED_RETRYING: Exit.PAYMENT_FAILED,
+    errors.FUNDING_BROADCAST_FAIL: Exit.UNKNOWN_OUTCOME,
     errors.FUNDING_UNKNOWN_PEER: Exit.NOT_FOUND,
     errors.INVOICE_NOT_FOUND: Exit.NOT_FOUND,
     errors.INVOICE_WAIT_TIMED_OUT: Exit.UNKNOWN_OUTCOME,
@@ -62,6 +63,7 @@ _BY_NAME = {"ChannelUnknown": Exit.NOT_FOUND, "NotConnected": Exit.NOT_FOUND}
 
 _ADVICE = {
     errors.FUND_CANNOT_AFFORD: "`fulmen listfunds` shows what there is, `fulmen newaddr` where to pay more.",
+    errors.FUNDING_BROADCAST_FAIL: "Do not ask again; see with `fulmen listfunds` what becomes of it.",
     errors.FUNDING_PEER_NOT_CONNECTED: "Connect first: `fulmen connect ID@HOST:PORT`.",
     errors.FUNDING_UNKNOWN_PEER: "Connect first: `fulmen connect ID@HOST:PORT`.",
     errors.CONNECT_NO_KNOWN_ADDRESS: "Write it as `fulmen connect ID@HOST:PORT`.",

@@ -9,7 +9,7 @@ import structlog
 
 from fulmen.adapters.chain.faults import ChainSourceFault
 from fulmen.adapters.chain.publisher import Publisher
-from fulmen.adapters.chain.source import ChainSource
+from fulmen.adapters.chain.source import ChainSource, Published
 from fulmen.adapters.chain.watcher import ChainWatcher
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault
@@ -92,6 +92,10 @@ class ChainSide:
     def look(self) -> None:
         """Ask the source now instead of at the next poll."""
         self._watcher.look()
+
+    async def published(self, txid: Txid) -> Published:
+        """Wait for what the source says to a transaction of ours."""
+        return await self._publisher.outcome(txid)
 
     async def funding_of(self, scid: ShortChannelId) -> FundingOutput | None:
         """The unspent output behind a short channel id.

@@ -20,12 +20,12 @@ import fulmen
 from fulmen.adapters.chain.source import ChainSource
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
-from fulmen.api.handle import ChainControl, Page
+from fulmen.api.handle import ChainControl, NotPublished, Page
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault, Refused
-from fulmen.core.base.ids import CommandId, NodeId, Secret
+from fulmen.core.base.ids import CommandId, NodeId, Secret, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
 from fulmen.core.base.peers import GossipLink, GossipReceived
@@ -61,6 +61,8 @@ from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfi
 
 log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
+PUBLISH_S = 30.0
+"""How long a caller waits for the chain source to take a transaction."""
 LOOK_S = 1.0
 """How often gossip is told what is new of our channels."""
 
@@ -366,6 +368,20 @@ class Daemon:
             return await waiting
         finally:
             self._answers.pop(command_id, None)
+
+    async def await_published(self, txid: Txid) -> None:
+        """Wait until the chain source has taken a transaction of ours.
+
+        Raises:
+            NotPublished: it was refused, or nothing was said in time. It is handed over again with every block.
+        """
+        assert self._chain is not None
+        try:
+            said = await asyncio.wait_for(self._chain.published(txid), PUBLISH_S)
+        except TimeoutError:
+            raise NotPublished("the chain source gives no answer", txid=txid[::-1]) from None
+        if not said.accepted:
+            raise NotPublished(said.reason, txid=txid[::-1])
 
     def state(self, address: Address) -> Any | None:
         """A live machine's state."""

@@ -90,6 +90,15 @@ def test_withdraw_all_leaves_nothing():
     assert sent["amount_msat"] + sent["fee_msat"] == 100_000_000
 
 
+def test_what_the_mempool_does_not_take_is_said_and_not_taken_back():
+    node = a_node_with(100_000)
+    node.mempool_says = "min relay fee not met"
+    with pytest.raises(RpcError, match=r"not out yet: min relay fee not met\. It is tried again") as caught:
+        ask(node, "withdraw", [ELSEWHERE_ADDRESS, "40k"])
+    assert code_of(caught.value) == 303
+    assert ask(node, "listfunds")["balances"]["pending_msat"]
+
+
 @pytest.mark.parametrize(
     ("params", "code"),
     [

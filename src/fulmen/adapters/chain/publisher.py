@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ class _Wanted:
     name: str
     raw: bytes
     refused: str = ""
+    said: Published | None = None
+    """The source's last answer."""
 
 
 class Publisher:
@@ -26,6 +29,7 @@ class Publisher:
     def __init__(self, source: ChainSource) -> None:
         self._source = source
         self._wanted: dict[tuple[Address, Txid], _Wanted] = {}
+        self._asked: dict[Txid, list[asyncio.Future[Published]]] = {}
 
     def add(self, address: Address, name: str, raw: bytes) -> None:
         """Publish this complete transaction from now on; `name` says in logs and refusals what it is."""
@@ -34,6 +38,21 @@ class Publisher:
     def drop(self, address: Address, txid: Txid) -> None:
         """No longer."""
         self._wanted.pop((address, txid), None)
+
+    async def outcome(self, txid: Txid) -> Published:
+        """What the source says to a transaction, once it has said something. It need not be wanted yet."""
+        for (_, known), wanted in self._wanted.items():
+            if known == txid and wanted.said is not None:
+                return wanted.said
+        future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+        asked = self._asked.setdefault(txid, [])
+        asked.append(future)
+        try:
+            return await future
+        finally:
+            asked.remove(future)
+            if not asked:
+                self._asked.pop(txid, None)
 
     async def publish(self, only: Iterable[tuple[Address, Txid]] | None = None) -> list[Addressed]:
         """Hand over what is wanted; gives `PublishFailed` for what is refused, once for the same words.
@@ -46,7 +65,10 @@ class Publisher:
             wanted = self._wanted.get((address, txid))
             if wanted is None:
                 continue
-            outcome: Published = await self._source.publish(wanted.raw)
+            outcome = wanted.said = await self._source.publish(wanted.raw)
+            for future in self._asked.get(txid, ()):
+                if not future.done():
+                    future.set_result(outcome)
             if not outcome.accepted and outcome.reason != wanted.refused:
                 events.append((address, PublishFailed(wanted.name, txid, outcome.reason)))
             wanted.refused = "" if outcome.accepted else outcome.reason

@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fulmen.api.commands.shown import (
+    await_published,
     channel_called,
     channels_of,
     feerate_of,
@@ -61,7 +62,7 @@ class FundChannelRequest(Record):
 
 
 class FundChannelAnswer(Record, kw_only=True):
-    """The funding transaction is on its way."""
+    """The funding transaction is out."""
 
     txid: str
     outnum: int
@@ -74,7 +75,7 @@ class NotAnAmount(RpcError):
 
 @command("fundchannel", permission=Permission.CHANNELS, group="channels", help="Open a channel with a connected peer.")
 async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChannelAnswer:
-    """Answered when the funding transaction is decided; the channel is usable once it is deep enough."""
+    """Answered when the funding transaction is out; the channel is usable once it is deep enough."""
     if request.amount.sat is None:
         raise NotAnAmount("Say how large the channel shall be; `all` is not understood here.")
     funding, peer_id = Sat(request.amount.sat), NodeId(request.id)
@@ -106,6 +107,7 @@ async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChan
             raise
         raise RpcError(no.message, code=code, **no.details) from None
     assert isinstance(opened, ChannelOpening)
+    await await_published(node, opened.funding_txid, "The funding transaction")
     return FundChannelAnswer(
         txid=shown_hash(opened.funding_txid), outnum=opened.outnum, channel_id=opened.channel_id.hex()
     )

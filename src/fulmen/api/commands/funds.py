@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fulmen.api.commands.shown import channels_of, feerate_of, shown_address, shown_hash, shown_scid, state_name
+from fulmen.api.commands.shown import (
+    await_published,
+    channels_of,
+    feerate_of,
+    shown_address,
+    shown_hash,
+    shown_scid,
+    state_name,
+)
 from fulmen.api.errors import NotBuiltYet
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
@@ -174,12 +182,13 @@ class WithdrawAnswer(Record, kw_only=True):
 
 @command("withdraw", permission=Permission.PAY, group="funds", help="Send coins on chain.")
 async def withdraw(node: NodeHandle, request: WithdrawRequest) -> WithdrawAnswer:
-    """What channels with anchors may need for a close stays in the wallet."""
+    """Answered when the transaction is out. What channels with anchors may need for a close stays in the wallet."""
     script = script_of(request.destination, node.network)
     feerate = feerate_of(request.feerate)
     amount = None if request.satoshi.sat is None else Sat(request.satoshi.sat)
     sent = await node.submit(WALLET, lambda command_id: Withdraw(command_id, script, amount, feerate))
     assert isinstance(sent, Withdrawn)
+    await await_published(node, sent.txid, "The transaction")
     return WithdrawAnswer(
         txid=shown_hash(sent.txid), tx=sent.tx.hex(), amount_msat=sent.amount_sat * 1000, fee_msat=sent.fee_sat * 1000
     )

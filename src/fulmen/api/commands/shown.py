@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fulmen.api.errors import BadParameter, RpcError
-from fulmen.api.handle import NodeHandle
-from fulmen.core.base.ids import ChannelId, ShortChannelId, scid_from_text, scid_text
+from fulmen.api.errors import FUNDING_BROADCAST_FAIL, BadParameter, RpcError
+from fulmen.api.handle import NodeHandle, NotPublished
+from fulmen.core.base.ids import ChannelId, ShortChannelId, Txid, scid_from_text, scid_text
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.bitcoin.address import ScriptWithoutAddress, address_of
@@ -126,6 +126,22 @@ def channel_called(node: NodeHandle, name: str) -> Channel:
             channels=[channel.channel_id for channel in found],
         )
     return found[0]
+
+
+async def await_published(node: NodeHandle, txid: bytes, what: str) -> None:
+    """Wait until a transaction that was decided is out.
+
+    Raises:
+        RpcError: it is not, for now; it stays decided.
+    """
+    try:
+        await node.await_published(Txid(txid))
+    except NotPublished as no:
+        raise RpcError(
+            f"{what} {shown_hash(txid)} is made, but not out yet: {no.message}. It is tried again with every block.",
+            code=FUNDING_BROADCAST_FAIL,
+            txid=shown_hash(txid),
+        ) from None
 
 
 def feerate_of(text: str | None) -> FeeratePerKw | None:

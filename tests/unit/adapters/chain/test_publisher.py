@@ -8,6 +8,7 @@ from tests.builders.chain_source import an_embedded_chain
 from tests.builders.regtest import Wallet, output_of
 
 from fulmen.adapters.chain import Publisher
+from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import PublishFailed
 
@@ -54,5 +55,30 @@ def test_after_a_reorg_it_is_handed_over_again_until_nobody_wants_it():
             await publisher.publish()
             await publisher.publish([(WALLET, tx.txid)])
             assert node.pool.get(tx.txid) is None
+
+    asyncio.run(play())
+
+
+def test_who_asks_for_a_transaction_hears_what_the_source_says_now_or_later():
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            [first] = node.mine(1, wallet.script)
+            tx = wallet.pay(output_of(node.chain.block(first).txs[0]), fee=1000)
+            early = asyncio.create_task(publisher.outcome(tx.txid))
+            await asyncio.sleep(0)
+            publisher.add(WALLET, "funding", tx.serialize())
+            assert not early.done()
+            await publisher.publish()
+            assert (await early).reason.startswith("bad-txns-premature-spend")
+            assert not (await publisher.outcome(tx.txid)).accepted
+            node.mine(100)
+            await publisher.publish()
+            assert (await publisher.outcome(tx.txid)).accepted
+            gone = asyncio.create_task(publisher.outcome(Txid(bytes(32))))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+            await publisher.publish()
 
     asyncio.run(play())
