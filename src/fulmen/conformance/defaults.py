@@ -349,6 +349,8 @@ def _with_onion(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> R
     if wanted.to:
         receiver = peer.cast.peers[wanted.to]
         amount = Msat(message.amount_msat - FEE_MSAT)
+        if wanted.fee_off_by is not None:
+            message = message.but(amount_msat=Msat(amount + _fee_told(receiver, amount) + wanted.fee_off_by))
         forward = Payload(amount, final_expiry, short_channel_id=_scid(peer, script.Scid(wanted.to)))
         final = Payload(amount, final_expiry, payment_data=PaymentData(secret, amount))
         hops = [OnionHop(node_id, encode_payload(forward)), OnionHop(receiver.node_id, encode_payload(final))]
@@ -358,6 +360,12 @@ def _with_onion(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> R
         hops = [OnionHop(node_id, encode_payload(final))]
     session = peer.derived(f"session/{message.id}/{message.payment_hash.hex()}")
     return message.but(onion_routing_packet=build_onion(session, hops, message.payment_hash).packet)
+
+
+def _fee_told(receiver: FakePeer, amount: Msat) -> int:
+    """What the node asks for forwarding this amount to a peer, by its last word to that peer."""
+    update: ChannelUpdate = receiver.told["channel_update"]
+    return update.fee_base_msat + amount * update.fee_proportional_millionths // 1_000_000
 
 
 def _received(peer: FakePeer) -> UpdateAddHtlc:

@@ -94,6 +94,8 @@ class Onion(Value):
     """An onion for the node: to be forwarded over its channel with this peer, or for itself when that is empty."""
 
     to: str = ""
+    fee_off_by: int | None = None
+    """Give the node the fee that it told that peer, and so many msat more; without it, ample."""
 
 
 class OnionHash(Value):

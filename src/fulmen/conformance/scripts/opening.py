@@ -19,6 +19,7 @@ from fulmen.conformance.script import (
     Flipped,
     FundChannel,
     HighS,
+    Level,
     Mine,
     NewChannelId,
     OneOf,
@@ -28,7 +29,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
-from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, asked
+from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, asked, hello
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
@@ -500,4 +501,26 @@ AS_FUNDEE = (
     ),
 )
 
-SCRIPTS: tuple[Script, ...] = (*REFUSALS, *ANSWERS, *FUNDING, *AS_FUNDEE)
+FORGOTTEN = (
+    Script(
+        name="a channel whose funding does not come within 2016 blocks is forgotten",
+        ids=("B2-17",),
+        level=Level.SHOULD,
+        quotes=(
+            "SHOULD forget the channel if it does not see the correct funding transaction after a timeout of 2016 "
+            "blocks.",
+        ),
+        steps=(
+            *ACCEPTED,
+            Send("funding_created"),
+            Expect("funding_signed"),
+            Mine(2016),
+            Disconnect(),
+            *hello(),
+            Send("channel_reestablish"),
+            Expect("error"),
+        ),
+    ),
+)
+
+SCRIPTS: tuple[Script, ...] = (*REFUSALS, *ANSWERS, *FUNDING, *AS_FUNDEE, *FORGOTTEN)

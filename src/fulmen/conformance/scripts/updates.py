@@ -445,5 +445,28 @@ FEES = (
     ),
 )
 
-SCRIPTS: tuple[Script, ...] = (*ADDS, *PIPELINE, *REMOVALS, *DANCE, *FEES)
+FORWARDS = tuple(
+    Script(
+        name=name,
+        ids=("B7-8",),
+        quotes=(
+            "SHOULD accept HTLCs that pay a fee equal to or greater than: - fee_base_msat + ( amount_to_forward * "
+            "fee_proportional_millionths / 1000000 )",
+        ),
+        level=Level.SHOULD,
+        steps=(
+            *BETWEEN,
+            # Its channel_update has time to come; nobody has to say it at once.
+            ExpectQuiet(2.0, peer=BOB),
+            *offered(onion_routing_packet=Onion(BOB, fee_off_by=more)),
+            *then,
+        ),
+    )
+    for name, more, then in (
+        ("exactly the fee of the channel_update is enough", 0, take("update_add_htlc", BOB)),
+        ("one millisatoshi less than that fee is failed", -1, take("update_fail_htlc")),
+    )
+)
+
+SCRIPTS: tuple[Script, ...] = (*ADDS, *PIPELINE, *REMOVALS, *DANCE, *FEES, *FORWARDS)
 """Every way of the normal operation."""
