@@ -11,15 +11,17 @@ from tests.laws.world import Family, Host, World, deliver_everything_twice
 
 from fulmen.adapters.store.codec import Codec
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import CommandId, NodeId, OutPoint, PaymentHash, Txid, channel_id_of
+from fulmen.core.base.ids import BlockHash, CommandId, NodeId, OutPoint, PaymentHash, Txid, channel_id_of
 from fulmen.core.base.machine import Action, Address, Disconnected, Event
 from fulmen.core.base.mount import Mount
-from fulmen.core.base.outer import Answer, TimeReached, WantTime
+from fulmen.core.base.outer import Answer, Block, HeightReached, TimeReached, WantTime
 from fulmen.core.base.peers import MessageReceived, PeerReady
-from fulmen.core.base.units import Msat, Timestamp
+from fulmen.core.base.retention import RETENTION as ROWS
+from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import MOUNT as CHANNEL
+from fulmen.core.node.retention import MOUNT as RETENTION
 from fulmen.core.payments.invoice import MOUNT as INVOICE
 from fulmen.core.payments.invoice import Invoice
 from fulmen.core.payments.payment import Payment
@@ -53,7 +55,7 @@ class Row(World):
         self.starts = self.commands = 0
         self.paid: list[tuple[str, PaymentHash]] = []
         codec = Codec()  # what comes back from disk is what the store can read
-        mounts: tuple[Mount, ...] = (CHANNEL, CIRCUIT, INVOICES, INVOICE, PAYMENT, *TOYS[2:])
+        mounts: tuple[Mount, ...] = (CHANNEL, CIRCUIT, INVOICES, INVOICE, PAYMENT, RETENTION, *TOYS[2:])
         if twice:
             mounts = tuple(map(deliver_everything_twice, mounts))
         family = Family(
@@ -136,6 +138,13 @@ class Row(World):
                 now = Timestamp(env_of(host.name).wall + self.seconds)
                 due = [address for address, want in host.node.wants() if isinstance(want, WantTime) and want.at <= now]
                 host.run([(address, TimeReached(now)) for address in due])
+
+    def pass_blocks(self, height: int) -> None:
+        """The chain is at this height, and whoever keeps rows hears of it."""
+        for host in self.hosts.values():
+            host.run([(ROWS, HeightReached(Block(BlockHeight(height), BlockHash(bytes(32)))))])
+        while any(host.disk.sync() for host in self.hosts.values()):
+            self.pass_time(1)
 
     def step(self, crashes: bool = True) -> None:
         """One thing happens."""

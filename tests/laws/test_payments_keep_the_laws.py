@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from tests.laws.payment_family import BEFORE, Row, check_money
 from tests.laws.world import World, crash_at_every_commit_point
 
 from fulmen.core.base.machine import Lull
+from fulmen.core.base.outer import Answer
 from fulmen.core.payments.sending import NoRouteFound, PayeeRefused, PaymentDone
+from fulmen.sim.disk import SimulatedDisk
 
 
 def test_a_payment_through_bob_arrives_and_bob_earns_his_fee() -> None:
@@ -117,6 +121,36 @@ def test_a_random_walk_with_cuts_and_crashes_comes_right(seed: int, twice: bool)
             row.step()
     row.settle()
     check_money(row)
+
+
+def test_what_peers_make_us_write_goes_again_and_what_we_earned_stays() -> None:
+    row = Row()
+    row.settle()
+    paid = row.pay("alice", row.invoice("carol", 10_000_000))
+    row.settle()
+    text = row.invoice("carol", 20_000_000)
+    row.cancel("carol", text)
+    refused = row.pay("alice", text)
+    row.settle()
+    assert [type((row.answer(one) or Answer(one)).refused) for one in (paid, refused)] == [type(None), PayeeRefused]
+    bob, carol = row.hosts["bob"].disk, row.hosts["carol"].disk
+
+    def kinds(disk: SimulatedDisk) -> dict[str, int]:
+        return Counter(address.kind for address in disk.cold)
+
+    assert kinds(bob) == {"onion": 2, "forward": 2, "revoked": 4}
+    assert kinds(carol) == {"onion": 2, "invoice": 2, "revoked": 2}
+    (failed,) = [end for address, end in bob.ends.items() if address.kind == "forward" and end is not None]
+    row.pass_blocks(failed)
+    assert kinds(bob)["forward"] == 2, "it may go above this height"
+    row.pass_blocks(failed + 1)
+    assert kinds(bob)["forward"] == 1
+    row.pass_blocks(100_000)
+    assert kinds(bob) == {"forward": 1, "revoked": 4}
+    assert kinds(carol) == {"invoice": 2, "revoked": 2}
+    (kept,) = [state for address, state in bob.cold.items() if address.kind == "forward"]
+    assert kept.status == "settled"
+    assert kept.in_msat - kept.out_msat == 1010
 
 
 def test_the_walks_are_worth_walking() -> None:

@@ -15,9 +15,18 @@ PAGE = 1000
 
 
 async def listed(
-    node: NodeHandle, kind: str, start: int, limit: int, row_of: Callable[[Any], R | None], wanted: Callable[[R], bool]
+    node: NodeHandle,
+    kind: str,
+    start: int,
+    limit: int,
+    row_of: Callable[[bytes, Any], R | None],
+    wanted: Callable[[R], bool],
+    *,
+    over: str = "",
 ) -> tuple[list[R], int | None]:
     """At most `limit` rows of a kind of machine that are wanted, and where to go on; None when all were seen.
+
+    `row_of` makes a row of a key and what stands under it; `over` is the kind of what is over, where it is another.
 
     What is over comes first, in the order in which it ended; what is still live stands at the end of the last page.
     """
@@ -27,10 +36,10 @@ async def listed(
     # What ends while we read is in this or in a page, and in both it is one.
     live = node.states(kind)
     for _ in range(MAX_PAGES):
-        page = await node.cold_page(kind, after, min(PAGE, limit - len(found)))
+        page = await node.cold_page(over or kind, after, min(PAGE, limit - len(found)))
         for key, state in page.rows:
             keys.add(key)
-            row = row_of(state)
+            row = row_of(key, state)
             if row is not None and wanted(row):
                 found.append(row)
         after = page.after
@@ -41,5 +50,5 @@ async def listed(
     if after is not None:
         return found, after
     present = node.states(kind)
-    rest = (row_of(present.get(key, state)) for key, state in live.items() if key in present or key not in keys)
+    rest = (row_of(key, present.get(key, state)) for key, state in live.items() if key in present or key not in keys)
     return found + [row for row in rest if row is not None and wanted(row)], None

@@ -164,7 +164,9 @@ async def listinvoices(node: NodeHandle, request: ListInvoicesRequest) -> ListIn
     if named:
         one = await _one(node, request)
         return ListInvoicesAnswer(() if one is None else (await _shown(node, one),))
-    rows, more = await listed(node, "invoice", request.start, request.limit, _row_of, lambda _row: True)
+    rows, more = await listed(
+        node, "invoice", request.start, request.limit, lambda _key, state: _row_of(state), lambda _row: True
+    )
     return ListInvoicesAnswer(tuple([await _shown(node, row) for row in rows]), more)
 
 

@@ -22,8 +22,7 @@ from fulmen.core.invoices import bolt11
 from fulmen.core.payments.payment import Payment
 from fulmen.core.payments.results import payment_row
 from fulmen.core.payments.sending import DEFAULT_MAX_CLTV_EXPIRY_DELTA, Pay, PaymentDone, payment_address, terms_of
-from fulmen.core.switch.circuit import Circuit
-from fulmen.core.switch.records import ForwardRow, forward_row
+from fulmen.core.switch.records import PAST, ForwardRow, forward_row
 
 
 class PayRequest(Record):
@@ -145,7 +144,12 @@ async def listpays(node: NodeHandle, request: ListPaysRequest) -> ListPaysAnswer
         one = _pay_row(node.state(address) or await node.read_cold(address))
         return ListPaysAnswer(() if one is None or request.status not in (None, one.status) else (one,))
     rows, more = await listed(
-        node, "payment", request.start, request.limit, _pay_row, lambda row: request.status in (None, row.status)
+        node,
+        "payment",
+        request.start,
+        request.limit,
+        lambda _key, state: _pay_row(state),
+        lambda row: request.status in (None, row.status),
     )
     return ListPaysAnswer(tuple(rows), more)
 
@@ -212,8 +216,8 @@ async def listforwards(node: NodeHandle, request: ListForwardsRequest) -> ListFo
     """Finished ones in the order in which they ended, then those under way."""
     names = _ChannelNames(node)
 
-    def row_of(circuit: object) -> Forward | None:
-        row = forward_row(circuit) if isinstance(circuit, Circuit) else None
+    def row_of(key: bytes, state: object) -> Forward | None:
+        row = forward_row(key, state)
         return None if row is None else _forward(row, names)
 
     def wanted(row: Forward) -> bool:
@@ -223,7 +227,7 @@ async def listforwards(node: NodeHandle, request: ListForwardsRequest) -> ListFo
             and (request.out_channel is None or row.out_channel == shown_scid(request.out_channel))
         )
 
-    rows, more = await listed(node, "circuit", request.start, request.limit, row_of, wanted)
+    rows, more = await listed(node, "circuit", request.start, request.limit, row_of, wanted, over=PAST)
     return ListForwardsAnswer(tuple(rows), more)
 
 

@@ -12,12 +12,15 @@ from typing import ClassVar
 
 from fulmen.core.base.ids import ChannelId, Direction, HtlcKey, NodeId, Point, Preimage, ShortChannelId
 from fulmen.core.base.machine import Fact, evolves
+from fulmen.core.base.mount import NOTHING, Remains
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 from fulmen.core.commitments.htlcs import Htlc
 
 NOBODY = Point(b"")
 NO_PREIMAGE = Preimage(b"")
+LATE_BLOCKS = 2016
+"""So long after an HTLC's expiry its payment downstream is still looked out for, when the chain had it for dead."""
 
 
 class Phase(enum.Enum):
@@ -70,6 +73,8 @@ class Circuit(Record):
     verdict: Verdict | None = None
     outgoing: HtlcKey | None = None
     """The HTLC that was paid or failed downstream."""
+    died_on_chain: bool = False
+    """It failed downstream because the chain said so, which a deep reorg, or a peer who spends late, may unsay."""
     lost: bool = False
     """The preimage came after the HTLC had been failed."""
     removed: bool = False
@@ -150,6 +155,7 @@ class CircuitFailed(Fact):
     verdict: Verdict
     outgoing: HtlcKey | None
     at: Timestamp
+    on_chain: bool = False
 
 
 class CircuitLost(Fact):
@@ -179,6 +185,18 @@ def forget(circuit: Circuit) -> Circuit:
 def ended(circuit: Circuit) -> bool:
     """Nothing can come any more: upstream it is gone, and downstream it is decided."""
     return circuit.removed and circuit.phase is not Phase.FORWARDING
+
+
+def remains(circuit: Circuit) -> Remains:
+    """Nothing, as a rule: a circuit that is over hears nothing any more, and `records` tells what it was.
+
+    But what the chain said to be dead may be paid after all, and that loss has to be recorded (law 10).
+    """
+    if circuit.phase is not Phase.FAILED or not circuit.died_on_chain:
+        return NOTHING
+    assert circuit.htlc is not None and circuit.verdict is not None
+    state = circuit.but(verdict=circuit.verdict.but(reason=b""))
+    return Remains(state, BlockHeight(circuit.htlc.cltv_expiry + LATE_BLOCKS))
 
 
 @evolves(ReceiveBegun)
@@ -234,7 +252,7 @@ def _fulfilled(circuit: Circuit, fact: CircuitFulfilled) -> Circuit:
 
 @evolves(CircuitFailed)
 def _failed(circuit: Circuit, fact: CircuitFailed) -> Circuit:
-    return _resolved(circuit, fact).but(phase=Phase.FAILED, verdict=fact.verdict)
+    return _resolved(circuit, fact).but(phase=Phase.FAILED, verdict=fact.verdict, died_on_chain=fact.on_chain)
 
 
 @evolves(CircuitLost)

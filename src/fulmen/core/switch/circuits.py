@@ -22,9 +22,11 @@ from fulmen.core.switch.circuit import (
     ended,
     forget,
     initial,
+    remains,
 )
 from fulmen.core.switch.offers import offers
 from fulmen.core.switch.outcomes import outcomes
+from fulmen.core.switch.records import kept_of
 
 circuits = Topic()
 
@@ -53,6 +55,8 @@ def decide(circuit: Circuit, event: Event, env: Env) -> Step[Circuit]:
     if handler is None:
         raise NotForACircuit(event=type(event).__name__)
     step: Step[Circuit] = handler(circuit, event, env)
+    if step.facts and ended(step.state):
+        step.act(*kept_of(step.state, env))
     return step
 
 
@@ -76,5 +80,6 @@ MOUNT = Mount(
     wants=wants,
     needs=needs,
     ended=ended,
+    remains=remains,
     takes_frozen=takes_frozen,
 )

@@ -31,7 +31,7 @@ from fulmen.core.switch.circuit import (
     Phase,
     Verdict,
 )
-from fulmen.core.switch.verdicts import claim, fail_with, give_back_with, shared_secret
+from fulmen.core.switch.verdicts import claim, fail_with, give_back_with, our_verdict, shared_secret
 from fulmen.core.switch.words import AcceptHtlc, RejectHtlc
 
 outcomes = Topic()
@@ -70,7 +70,8 @@ def on_failed(circuit: Circuit, event: Failed, env: Env) -> Step[Circuit]:
     secret = shared_secret(circuit, env)
     if event.on_chain:
         # BOLT 5 leaves the code open; nobody further down said anything, and that channel is gone.
-        return fail_with(step, circuit.htlc, secret, PermanentChannelFailure(), env, event.key)
+        verdict = our_verdict(secret, PermanentChannelFailure())
+        return give_back_with(step, circuit.htlc, verdict, env, event.key, on_chain=True)
     if event.failure_code:
         # BOLT 2: "MUST return an error in the `update_fail_htlc` sent to the link which originally sent the HTLC,
         # using the `failure_code` given and setting the data to `sha256_of_onion`."

@@ -32,15 +32,25 @@ def fail_with(
     step: Step[Circuit], htlc: Htlc, secret: bytes, failure: Failure, env: Env, outgoing: HtlcKey | None = None
 ) -> Step[Circuit]:
     """Fail with a message of ours."""
-    verdict = Verdict(failure.name, fail(secret, encode_failure(failure)))
-    return give_back_with(step, htlc, verdict, env, outgoing)
+    return give_back_with(step, htlc, our_verdict(secret, failure), env, outgoing)
+
+
+def our_verdict(secret: bytes, failure: Failure) -> Verdict:
+    """A message of ours, wrapped for the origin."""
+    return Verdict(failure.name, fail(secret, encode_failure(failure)))
 
 
 def give_back_with(
-    step: Step[Circuit], htlc: Htlc, verdict: Verdict, env: Env, outgoing: HtlcKey | None = None
+    step: Step[Circuit],
+    htlc: Htlc,
+    verdict: Verdict,
+    env: Env,
+    outgoing: HtlcKey | None = None,
+    *,
+    on_chain: bool = False,
 ) -> Step[Circuit]:
-    """Fail; `outgoing` is the HTLC that failed downstream, if there was one."""
-    step.fact(CircuitFailed(htlc, verdict, outgoing, env.wall))
+    """Fail; `outgoing` is the HTLC that failed downstream, if there was one; `on_chain`, if the chain said so."""
+    step.fact(CircuitFailed(htlc, verdict, outgoing, env.wall, on_chain))
     about = {"incoming": str(htlc.key), "payment_hash": htlc.payment_hash.hex(), "failure": verdict.name}
     return step.act(give_back(step.state), Notify("htlc failed", about))
 

@@ -32,7 +32,8 @@ from tests.builders.switch import (
 
 from fulmen.adapters.store import Codec
 from fulmen.core.base.ids import ChannelId, HtlcKey, NodeId
-from fulmen.core.base.machine import Event, Keep, Step, Tell, Undelivered, fold
+from fulmen.core.base.machine import Address, Event, Keep, Step, Tell, Undelivered, fold
+from fulmen.core.base.mount import NOTHING
 from fulmen.core.base.outer import Notify, TimeReached, WantTime
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.commitments.htlcs import (
@@ -56,10 +57,10 @@ from fulmen.core.onion.failures import Failure, decode_failure, encode_failure
 from fulmen.core.onion.payload import Payload, PaymentData, encode_payload
 from fulmen.core.onion.sphinx import OnionHop, build_onion, peel
 from fulmen.core.switch.arrivals import needs
-from fulmen.core.switch.circuit import Circuit, CircuitFulfilled, CircuitOpened, Phase, ended, forget, initial
+from fulmen.core.switch.circuit import Circuit, CircuitFulfilled, CircuitOpened, Phase, ended, forget, initial, remains
 from fulmen.core.switch.circuits import MOUNT, NotForACircuit, decide, wants
 from fulmen.core.switch.offers import PATIENCE_S
-from fulmen.core.switch.records import forward_row
+from fulmen.core.switch.records import FAILED_BLOCKS, PAST, forward_row, live_row
 from fulmen.core.switch.words import AcceptHtlc, HtlcArrived, RejectHtlc
 
 FINAL = Payload(100_000, HEIGHT + 30, payment_data=PaymentData(b"s" * 32, 100_000), payment_metadata=b"m")
@@ -192,7 +193,7 @@ def test_a_preimage_after_a_failure_is_claimed_if_it_can_be_and_told_as_a_loss()
     assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE)]
     assert [action.topic for action in step.actions if isinstance(action, Notify)] == ["loss"]
     assert step.state.lost
-    row = forward_row(step.state)
+    row = live_row(step.state)
     assert row is not None and row.status == "lost"
     assert told(run(step.state, locked_in(onion_through_bob()))) == [FulfillHtlc(INCOMING, PREIMAGE)]
 
@@ -203,6 +204,69 @@ def test_a_circuit_whose_incoming_htlc_is_gone_waits_for_the_outgoing_one():
     lost = run(waiting, Fulfilled(0, OUTGOING, PREIMAGE))
     assert lost.state.lost and ended(lost.state)
     assert ended(run(waiting, Failed(0, OUTGOING, b"r" * 292)).state)
+
+
+def test_a_forward_that_is_over_leaves_one_short_row():
+    fulfilled = run(opened(), Fulfilled(0, OUTGOING, PREIMAGE)).state
+    over = run(fulfilled, HtlcRemoved(INCOMING))
+    (keep,) = [action for action in over.actions if isinstance(action, Keep)]
+    assert ended(over.state)
+    assert remains(over.state) == NOTHING
+    assert (keep.at, keep.until) == (Address(PAST, circuit_address(INCOMING).key), None)
+    assert forward_row(keep.at.key, keep.row) == live_row(over.state)
+    assert len(Codec().pack(keep.row)) < 120
+
+
+def test_a_forward_that_failed_is_shown_for_a_day():
+    failed = run(opened(), Failed(0, OUTGOING, b"r" * 292)).state
+    over = run(failed, HtlcRemoved(INCOMING))
+    (keep,) = [action for action in over.actions if isinstance(action, Keep)]
+    assert keep.until == HEIGHT + FAILED_BLOCKS
+    assert remains(over.state) == NOTHING
+    row = forward_row(keep.at.key, keep.row)
+    assert row == live_row(over.state)
+    assert row is not None and row.status == "failed"
+
+
+def test_an_htlc_that_did_not_go_out_leaves_nothing():
+    for packet in (onion_through_bob(scid=999), onion_for_bob(FINAL)):
+        judged = run(a_circuit(), locked_in(packet))
+        over = run(judged.state, HtlcRemoved(INCOMING))
+        assert ended(over.state)
+        assert not over.actions
+        assert remains(over.state) == NOTHING
+
+
+def test_what_the_chain_had_for_dead_is_known_for_a_while_and_a_late_preimage_is_a_loss():
+    dead = run(opened(), Failed(0, OUTGOING, on_chain=True)).state
+    over = run(dead, HtlcRemoved(INCOMING)).state
+    left = remains(over)
+    assert left.until is not None and left.until > an_htlc().cltv_expiry + 1000
+    assert left.state.verdict.reason == b""
+    late = run(left.state, Fulfilled(0, OUTGOING, PREIMAGE))
+    assert late.state.lost
+    (keep,) = [action for action in late.actions if isinstance(action, Keep)]
+    assert (keep.row.status, keep.until) == ("lost", None)
+    assert remains(late.state) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        Fulfilled(0, OUTGOING, PREIMAGE),
+        Failed(0, OUTGOING, b"r" * 292),
+        HtlcRemoved(INCOMING),
+        HtlcOffered(0, OUTGOING),
+        OfferRefused(0, TO_CAROL, "TooManyHtlcs"),
+        OfferForgotten(0, TO_CAROL),
+        AcceptHtlc(INCOMING, PREIMAGE),
+        RejectHtlc(INCOMING, b""),
+    ],
+)
+def test_what_is_said_twice_to_a_circuit_that_left_nothing_changes_nothing(late):
+    step = run(a_circuit(), late)
+    assert not step.facts
+    assert not step.actions
 
 
 def test_a_refused_offer_goes_to_another_channel_of_the_same_peer():
@@ -417,7 +481,7 @@ def test_an_accepted_htlc_is_claimed():
     step = run(waiting, AcceptHtlc(INCOMING, PREIMAGE))
     assert told(step) == [FulfillHtlc(INCOMING, PREIMAGE)]
     assert fold(a_circuit(), [fact for fact in step.facts if not fact.passing]) == step.state
-    assert forward_row(step.state) is None
+    assert live_row(step.state) is None
 
 
 def test_a_rejected_htlc_is_failed_with_the_invoices_words():
