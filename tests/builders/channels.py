@@ -45,6 +45,7 @@ from fulmen.core.commitments.htlcs import (
 )
 from fulmen.core.commitments.params import ChannelParams, Funding, PartyParams
 from fulmen.core.crypto.hashes import sha256
+from fulmen.core.node.retention import MOUNT as RETENTION
 from fulmen.core.signer.signing import sign_commitment
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
 from fulmen.core.wire.features import (
@@ -336,4 +337,5 @@ TOYS = (
     Mount(kind="peer", initial=lambda _key: Nobody(), decide=_hear),
     Mount(kind="wallet", initial=lambda _key: Nobody(), decide=_hear),
     Mount(kind="onchain", initial=lambda _key: Nobody(), decide=_hear),
+    RETENTION,
 )

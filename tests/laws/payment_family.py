@@ -21,7 +21,6 @@ from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import MOUNT as CHANNEL
-from fulmen.core.node.retention import MOUNT as RETENTION
 from fulmen.core.payments.invoice import MOUNT as INVOICE
 from fulmen.core.payments.invoice import Invoice
 from fulmen.core.payments.payment import Payment
@@ -55,7 +54,7 @@ class Row(World):
         self.starts = self.commands = 0
         self.paid: list[tuple[str, PaymentHash]] = []
         codec = Codec()  # what comes back from disk is what the store can read
-        mounts: tuple[Mount, ...] = (CHANNEL, CIRCUIT, INVOICES, INVOICE, PAYMENT, RETENTION, *TOYS[2:])
+        mounts: tuple[Mount, ...] = (CHANNEL, CIRCUIT, INVOICES, INVOICE, PAYMENT, *TOYS[2:])
         if twice:
             mounts = tuple(map(deliver_everything_twice, mounts))
         family = Family(

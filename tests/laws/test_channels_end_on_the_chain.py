@@ -212,3 +212,60 @@ def test_a_close_undone_is_published_again(format: str) -> None:
     assert [tx.txid for tx in ends.wanted(ends.alice) if tx.inputs[0].outpoint == FUNDING] == [first.txid]
     ends.confirm(first)
     assert onchain_of(ends.bob).ending is not None
+
+
+def kept(host: Host) -> int:
+    return sum(address.kind == "revoked" for address in host.disk.cold)
+
+
+def settled_payments(ends: Ends) -> None:
+    for payer in (ends.alice, ends.bob):
+        for number in (2, 4):
+            pay(payer, number, 5_000_000)
+            ends.world.settle()
+    ends.sync()
+
+
+def test_what_is_kept_for_penalties_goes_when_a_unilateral_close_is_deep() -> None:
+    ends = Ends(ANCHORS_ZERO_FEE_HTLC.name)
+    settled_payments(ends)
+    assert kept(ends.alice) >= 3
+    ends.force_close(ends.alice)
+    for _ in range(300):
+        if channel_phase(ends.alice) is not Phase.SPENT:
+            break
+        before = kept(ends.alice)
+        for host in (ends.alice, ends.bob):
+            for tx in list(ends.wanted(host)):
+                if all(spent.outpoint in ends.outputs for spent in tx.inputs):
+                    ends.confirm(tx)
+        ends.advance(1)
+    assert before >= 3, "for as long as the close was not deep they were there"
+    assert kept(ends.alice) == 0
+
+
+def test_what_is_kept_for_penalties_goes_when_a_mutual_close_is_deep() -> None:
+    ends = Ends(ANCHORS_ZERO_FEE_HTLC.name)
+    settled_payments(ends)
+    ends.alice.run([(CHANNEL, CloseChannel(CommandId(b"c" * 16)))])
+    ends.world.settle()
+    [closing] = list(ends.wanted(ends.alice))
+    ends.confirm(closing)
+    height = ends.height
+    for host in (ends.alice, ends.bob):
+        assert kept(host) >= 3
+        host.env = replace(host.env, tip=ends.block(height + 98))
+        host.run([(CHANNEL, HeightReached(ends.block(height + 98)))])
+        host.disk.sync()
+        assert kept(host) >= 3
+        host.env = replace(host.env, tip=ends.block(height + 99))
+        host.run([(CHANNEL, HeightReached(ends.block(height + 99)))])
+        host.disk.sync()
+        assert channel_phase(host) is None
+        assert kept(host) == 0
+
+
+def channel_phase(host: Host) -> Phase | None:
+    assert host.node is not None
+    state = host.node.state(CHANNEL)
+    return None if state is None else state.phase

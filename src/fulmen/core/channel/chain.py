@@ -31,6 +31,7 @@ from fulmen.core.commitments.close import (
     OfferOwner,
 )
 from fulmen.core.commitments.htlcs import FulfillHtlc
+from fulmen.core.commitments.revoked import forget_revoked
 from fulmen.core.transactions.numbers import commitment_number_of
 
 watching = Topic()
@@ -187,8 +188,8 @@ def on_channel_resolved(channel: Channel, _event: ChannelResolved, _env: Env) ->
 
 
 def close(channel: Channel, why: str) -> Step[Channel]:
-    """Nothing is left to do."""
-    step = Step(channel).fact(Closed(why))
+    """Nothing is left to do, and what was kept of revoked commitments is needed no more."""
+    step = Step(channel).fact(Closed(why)).act(forget_revoked(channel.terms.channel_id))
     if channel.fees_earned_msat:
         step.act(Tell(EARNINGS, FeesHandedOver(channel.terms.channel_id, channel.fees_earned_msat)))
     return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))

@@ -2,14 +2,16 @@
 
 Balances are found on the chain by their scripts, the keys come from the chain of revealed secrets, so the hash and the
 expiry of HTLCs are all that has to be remembered to punish any revoked commitment (BOLT 5, "Revoked Transaction Close
-Handling"). The row is written when the last commitment that held the HTLC is revoked, in the same transaction.
+Handling"). The row is written when the last commitment that held the HTLC is revoked, in the same transaction, and goes
+when the end of the channel is deep in the chain.
 """
 
 from __future__ import annotations
 
 from fulmen.core.base.ids import RECEIVED, ChannelId, Direction, HtlcKey, PaymentHash
-from fulmen.core.base.machine import Address, Keep
+from fulmen.core.base.machine import Address, Keep, Tell
 from fulmen.core.base.record import Record
+from fulmen.core.base.retention import RETENTION, RowsUnwanted
 from fulmen.core.base.stretch import Found, Stretch, stretch_key
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, sat_floor
 from fulmen.core.commitments.commitment import REMOTE, trim_threshold_sat
@@ -47,6 +49,11 @@ def keep_revoked(params: ChannelParams, add: Add, direction: Direction, gone_at:
 def kept_of(channel_id: ChannelId, number: int) -> Stretch:
     """Where the HTLCs of a revoked commitment are, but for those that later commitments hold as well."""
     return Stretch(KIND, channel_id, number)
+
+
+def forget_revoked(channel_id: ChannelId) -> Tell:
+    """The channel's funding is spent so deep that none of its commitments can be published any more."""
+    return Tell(RETENTION, RowsUnwanted(KIND, channel_id))
 
 
 def revoked_htlcs(channel_id: ChannelId, kept: Found) -> tuple[Htlc, ...]:
