@@ -49,6 +49,13 @@ class FundingMismatch(ChannelFault):
     section = "The `channel_ready` Message"
 
 
+class TooManyAliases(ChannelFault):
+    """There are more new aliases for this channel than are remembered; the last one stays."""
+
+    section = "The `channel_ready` Message"
+    remedy_due = Remedy.WARN
+
+
 # -- updates
 
 

@@ -26,7 +26,7 @@ from fulmen.core.channel.facts import (
     ScidAssigned,
 )
 from fulmen.core.channel.failing import fail, printable, send_error
-from fulmen.core.channel.faults import BadFundingSignature, FundingMismatch, OpeningNotPossible
+from fulmen.core.channel.faults import BadFundingSignature, FundingMismatch, OpeningNotPossible, TooManyAliases
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.signer.requests import SignCommitment
 from fulmen.core.transactions.funding import funding_output
@@ -35,6 +35,8 @@ from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, Fund
 ALIAS_BLOCK = 16_000_000
 """Aliases name blocks that come in some three hundred years, so that none is ever a real channel."""
 COINBASE_MATURITY = 100
+MAX_ALIASES = 32
+"""How many different aliases a peer may give a channel in all its life; one or two are enough."""
 
 WALLET = Address("wallet")
 
@@ -248,8 +250,14 @@ def on_channel_ready(channel: Channel, msg: ChannelReady, _env: Env) -> Step[Cha
     """The peer is ready, or gives the channel another alias.
 
     "MUST ignore any redundant `channel_ready` it receives."
+
+    Raises:
+        TooManyAliases: each new one is a write to the disk, and no peer needs many (law 7). We may go on with any of
+            them: "MUST always recognize the `alias` as a `short_channel_id` for incoming HTLCs to this channel."
     """
     if channel.ready_received and msg.alias in (None, channel.remote_alias):
         return Step(channel)
+    if channel.remote_aliases >= MAX_ALIASES:
+        raise TooManyAliases(most=MAX_ALIASES)
     second = Point(msg.second_per_commitment_point)
     return Step(channel).fact(ReadyReceived(second, msg.alias))

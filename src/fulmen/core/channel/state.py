@@ -116,6 +116,8 @@ class Channel(Record, kw_only=True):
     ready_received: bool = False
     local_aliases: tuple[ShortChannelId, ...] = ()
     remote_alias: ShortChannelId | None = None
+    remote_aliases: int = 0
+    """How many different ones the peer has given, one after the other."""
     scid: ShortChannelId | None = None
     forward: ForwardPolicy | None = None
     previous_forward: ForwardPolicy | None = None

@@ -8,7 +8,7 @@ from tests.builders.normal_channels import a_normal_channel, an_unconfirmed_chan
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import BlockHash, OutPoint, Txid, scid, scid_parts
-from fulmen.core.base.machine import Step, Tell
+from fulmen.core.base.machine import Faulted, Step, Tell
 from fulmen.core.base.outer import (
     Block,
     ChainRewound,
@@ -22,7 +22,8 @@ from fulmen.core.base.outer import (
 from fulmen.core.base.peers import ChannelDetached, MessageReceived
 from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
-from fulmen.core.channel.funding import ALIAS_BLOCK
+from fulmen.core.channel.faults import TooManyAliases
+from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, view, wants
 from fulmen.core.transactions.funding import funding_output
@@ -126,6 +127,28 @@ def test_the_peer_may_change_its_alias_and_a_repeated_channel_ready_changes_noth
     assert not decide(channel, MessageReceived(again), at(101)).facts
     other = ChannelReady(channel.terms.channel_id, point, scid(16_000_001, 2, 3))
     assert decide(channel, MessageReceived(other), at(101)).state.remote_alias == scid(16_000_001, 2, 3)
+
+
+def test_a_peer_makes_only_so_many_writes_by_naming_new_aliases() -> None:
+    channel = a_normal_channel("alice")
+    point = env_of("bob").per_commitment_point(7, 1)
+
+    def renamed(number: int) -> MessageReceived:
+        return MessageReceived(ChannelReady(channel.terms.channel_id, point, scid(16_000_000, 1, number)))
+
+    assert channel.remote_aliases == 1
+    for number in range(1, MAX_ALIASES):
+        step = decide(channel, renamed(number), at(101))
+        assert len(step.facts) == 1
+        channel = step.state
+    for number in range(MAX_ALIASES, MAX_ALIASES + 3):
+        with pytest.raises(TooManyAliases) as refused:
+            decide(channel, renamed(number), at(101))
+        step = decide(channel, Faulted(renamed(number), refused.value), at(101))
+        assert messages(step) == ["WarningMessage"]
+        assert not step.facts
+    assert channel.remote_alias == scid(16_000_000, 1, MAX_ALIASES - 1)
+    assert not decide(channel, renamed(MAX_ALIASES - 1), at(101)).facts, "what is repeated is ignored as ever"
 
 
 def test_the_accepter_forgets_a_funding_that_never_came() -> None:

@@ -125,7 +125,9 @@ def _ready_sent(channel: Channel, fact: ReadySent) -> Channel:
 
 @evolves(ReadyReceived)
 def _ready_received(channel: Channel, fact: ReadyReceived) -> Channel:
-    channel = channel.but(ready_received=True, remote_alias=fact.alias or channel.remote_alias)
+    if fact.alias not in (None, channel.remote_alias):
+        channel = channel.but(remote_alias=fact.alias, remote_aliases=channel.remote_aliases + 1)
+    channel = channel.but(ready_received=True)
     if not channel.remote_next_point and channel.remote.number == 0 and channel.remote_next is None:
         channel = channel.but(remote_next_point=fact.second_point)
     return _perhaps_normal(channel)
