@@ -107,6 +107,7 @@ class RunningNode:
         self.actions: list[Action] = []
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
+        self.payouts: list[bytes] = []
         self._refusal: Fault | None = None
         self.mempool_says = ""
         """Why nothing is published, if so."""
@@ -213,6 +214,9 @@ class RunningNode:
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)
+
+    def allow_payout(self, script_pubkey: bytes) -> None:
+        self.payouts.append(script_pubkey)
 
     async def sign_invoice(self, request: SignInvoice) -> str:
         return sign_invoice(request, SECRET)

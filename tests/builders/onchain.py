@@ -11,6 +11,7 @@ from tests.builders.channels import keys_of
 from tests.builders.env import FEERATES
 from tests.laws.audits import audit
 
+from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store.codec import Codec
 from fulmen.core.base.env import Env, Feerates
 from fulmen.core.base.ids import (
@@ -26,7 +27,7 @@ from fulmen.core.base.mount import Mount
 from fulmen.core.base.outer import Notify, PublishFailed, WantPublished
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import CltvDelta, Msat, Sat
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import (
@@ -35,11 +36,13 @@ from fulmen.core.commitments.close import (
 )
 from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.commitments.htlcs import Failed, Fulfilled
+from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.node import Batch, Gate, Limits, Node, WantsChanged
 from fulmen.core.node.watching import Rescan, WatchMatcher
 from fulmen.core.onchain.machine import MOUNT
 from fulmen.core.onchain.state import Onchain, initial
+from fulmen.core.signer.guard import Guard
 from fulmen.core.signer.requests import SignFundingSpend
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
 from fulmen.core.wallet.balance import balance
@@ -51,7 +54,22 @@ from fulmen.sim.disk import SimulatedDisk
 if TYPE_CHECKING:
     from tests.builders.court import Court
 
-keys_of_end = lru_cache(maxsize=8)(keys_of)
+
+class PublishesAnything(Guard):
+    """Of the keys of a test that writes commitments down, revoked ones too, and plays no channel before."""
+
+    def publish(self, view: CommitmentView) -> None:
+        """Whatever it is."""
+
+
+@lru_cache(maxsize=8)
+def keys_of_end(name: str) -> InProcessKeys:
+    """The keys of one end of a channel that only closes."""
+    keys = keys_of(name)
+    keys.guard = PublishesAnything(keys.accounts, keys.per_commitment_point, FeeratePerKw(250_000))
+    return keys
+
+
 NAMES = ("alice", "bob")
 DELAY = 6
 DEADLINES = DeadlinePolicy(resolved_depth=CltvDelta(12), reorg_safe_depth=CltvDelta(3))

@@ -396,6 +396,9 @@ class ToyKeys:
 
     secret: bytes = b"known to both"
 
+    def remember(self, known: Any) -> None:
+        raise AssertionError("toys have nothing to remember")
+
     def fill(self, action: Any) -> Any:
         return action.but(message=action.message.but(signature=_signature(self.secret, action.message)), sign=())
 

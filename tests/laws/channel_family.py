@@ -9,7 +9,6 @@ from tests.laws.world import Family, Host, World
 
 from fulmen.core.base.ids import CommandId, NodeId
 from fulmen.core.base.machine import Address, Disconnected
-from fulmen.core.base.mount import Check
 from fulmen.core.base.peers import MessageReceived, PeerReady
 from fulmen.core.base.units import Msat
 from fulmen.core.channel.state import Channel, Phase
@@ -17,16 +16,10 @@ from fulmen.core.channel.table import MOUNT
 from fulmen.core.commitments.commitment import recount
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
 
-
-def verify(checks: tuple[Check, ...]) -> Check | None:
-    """The first check that does not hold."""
-    return next((check for check in checks if not check.holds()), None)  # type: ignore[attr-defined]
-
-
 FAMILY = Family(
     mounts=(MOUNT, *TOYS),
     keys=keys_of,
-    verify=lambda _name: verify,
+    verify=lambda keys: keys.verify,
     connected=lambda peer: [(CHANNEL, PeerReady(peer, FEATURES, FEATURES))],
     parted=lambda _peer: [(CHANNEL, Disconnected())],
     heard=lambda _peer, message: [(CHANNEL, MessageReceived(message))],

@@ -6,7 +6,6 @@ from typing import Any
 
 from tests.builders.channels import TOYS, keys_of
 from tests.builders.env import an_env
-from tests.laws.channel_family import verify
 from tests.laws.world import Family, Host, World
 
 from fulmen.core.base.env import Env
@@ -48,13 +47,14 @@ def env_of(name: str, **changes: Any) -> Env:
     return an_env(name.encode(), **(fields | changes))
 
 
-def family(name: str) -> Family:
-    """The machines of every host; the wallet's accounts are those of one host, for one of the two has all the coins."""
+def family() -> Family:
+    """The machines of every host, each with the accounts of its own wallet."""
     toys = [toy for toy in TOYS if toy.kind not in ("peer", "wallet")]
     return Family(
-        mounts=(peer_table.MOUNT, opening.MOUNT, table.MOUNT, wallet_mount(keys_of(name).accounts), *toys),
+        mounts=(peer_table.MOUNT, opening.MOUNT, table.MOUNT, *toys),
+        mounts_of=lambda name: (wallet_mount(keys_of(name).accounts),),
         keys=keys_of,
-        verify=lambda _name: verify,
+        verify=lambda keys: keys.verify,
         connected=lambda peer: [(Address("peer", peer), Connected(False, "host:1"))],
         parted=lambda peer: [(Address("peer", peer), Disconnected())],
         heard=lambda peer, message: [(Address("peer", peer), MessageReceived(message))],
@@ -64,7 +64,7 @@ def family(name: str) -> Family:
 
 def a_world(seed: int = 0) -> World:
     """Alice has coins; she and Bob are connected."""
-    world = World(family("alice"), ("alice", "bob"), seed)
+    world = World(family(), ("alice", "bob"), seed)
     alice, bob = world.hosts.values()
     alice.run([(Address("wallet"), a_coin("alice", 5_000_000))])
     bob.run([(Address("wallet"), CallerGone())])

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from tests.builders.channels import CAPACITY_SAT, FEATURES, TOYS, born, env_of, keys_of
-from tests.laws.channel_family import check_commitments, check_mirror, verify
+from tests.laws.channel_family import check_commitments, check_mirror
 from tests.laws.world import Family, Host, World, deliver_everything_twice
 
 from fulmen.adapters.store.codec import Codec
@@ -60,7 +60,7 @@ class Row(World):
         family = Family(
             mounts=mounts,
             keys=keys_of,
-            verify=lambda _name: verify,
+            verify=lambda keys: keys.verify,
             connected=self._connected,
             parted=self._parted,
             heard=self._heard,

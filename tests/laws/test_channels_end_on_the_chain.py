@@ -103,7 +103,7 @@ class Ends:
         assert host.node is not None
         for _, want in host.node.wants():
             if isinstance(want, WantPublished):
-                tx = parse_tx(keys_of(host.name).complete(want))
+                tx = parse_tx(host.keys.complete(want))
                 spent = [self.outputs[i.outpoint] for i in tx.inputs]
                 for index in range(len(spent)):
                     verify_spend(tx, spent, index)

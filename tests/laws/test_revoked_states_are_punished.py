@@ -6,7 +6,8 @@ Real channel machines lived through the states; what is known of them was writte
 from __future__ import annotations
 
 import pytest
-from tests.builders.channels import env_of, keys_of
+from tests.builders.channels import env_of
+from tests.builders.onchain import keys_of_end
 from tests.laws.channel_family import channel_of, pay
 from tests.laws.test_channels_end_on_the_chain import Ends, onchain_of
 
@@ -43,7 +44,7 @@ def published(old: Channel) -> Tx:
     """What a node would publish that has come back from this state."""
     view = local_view(old, old.local, env_of("bob"))
     want = WantPublished("our commitment", build(view).tx.serialize(), (SignFundingSpend(view),))
-    return parse_tx(keys_of("bob").complete(want))
+    return parse_tx(keys_of_end("bob").complete(want))
 
 
 @pytest.mark.parametrize("format", [ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name])

@@ -11,7 +11,7 @@ from fulmen.core.base.machine import Address, Disconnected
 TOY = Family(
     mounts=toy.MOUNTS,
     keys=lambda _name: toy.ToyKeys(),
-    verify=lambda _name: toy.ToyKeys().verify,
+    verify=lambda keys: keys.verify,
     connected=lambda peer: [(Address("link", peer), toy.Linked())],
     parted=lambda peer: [(Address("link", peer), Disconnected())],
     heard=lambda peer, message: [(Address("link", peer), toy.Heard(message))],

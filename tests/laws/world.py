@@ -35,7 +35,9 @@ class Family:
 
     mounts: Sequence[Mount]
     keys: Callable[[str], KeyHolder]
-    verify: Callable[[str], Verifier]
+    """Made anew for each life of a host."""
+    verify: Callable[[Any], Verifier]
+    """How those keys check what a peer says."""
     connected: Callable[[NodeId], Events]
     parted: Callable[[NodeId], Events]
     heard: Callable[[NodeId, Any], Events]
@@ -43,6 +45,8 @@ class Family:
     rewrite: Callable[[Any], Any] | None = None
     """How a value comes back from disk (a codec's round trip)."""
     node_id: Callable[[str], NodeId] = lambda name: NodeId(name.encode().rjust(33, b"\x02"))
+    mounts_of: Callable[[str], Sequence[Mount]] = lambda _name: ()
+    """Those that are not the same for all hosts."""
     asked: Callable[[Host, Action], None] = lambda _host, _action: None
     """What becomes of an outer action that this world does not know."""
 
@@ -86,6 +90,8 @@ class Host:
     disk: SimulatedDisk
     node: Node | None = None
     gate: Gate | None = None
+    keys: Any = None
+    """Those of this life."""
     batches: int = 0
     digest: Any = field(default_factory=sha256)
     frozen: list[Notify] = field(default_factory=list)
@@ -99,11 +105,12 @@ class Host:
     def start(self) -> None:
         family = self.world.family
         self.env = family.env(self.name)
+        keys = self.keys = family.keys(self.name)
         limits = Limits(tail_rows=8, snapshots_per_batch=1)
         self.node = Node(
-            family.mounts,
+            (*family.mounts, *family.mounts_of(self.name)),
             lambda: replace(self.env, wall=Timestamp(self.env.wall + self.world.seconds)),
-            verify=family.verify(self.name),
+            verify=family.verify(keys),
             cold=self.disk,
             limits=limits,
             audit=audit,
@@ -112,13 +119,13 @@ class Host:
         self.gate = Gate(
             self.node,
             self.disk,
-            family.keys(self.name),
+            keys,
             perform=self._perform,
             wanted=self._wanted,
             refused=self._refused,
         )
         stored = self.disk.load()
-        self._submit(self.node.resume(stored.snapshots, stored.rows))
+        self._submit(self.node.resume(stored.snapshots, stored.rows), first=True)
 
     def run(self, events: Iterable[tuple[Address, Event] | Lull]) -> None:
         if self.node is not None:
@@ -133,12 +140,15 @@ class Host:
         for other in self.world.hosts.values():
             self.world.cut(self, other)
 
-    def _submit(self, batch: Batch) -> None:
+    def _submit(self, batch: Batch, first: bool = False) -> None:
         assert self.gate is not None
         self.batches += 1
         self.digest.update(repr((batch.facts, batch.actions, batch.wants)).encode())
         self.transport.made(batch)
-        self.gate.submit(batch)
+        if first:
+            self.gate.resume(batch)
+        else:
+            self.gate.submit(batch)
 
     def _perform(self, _sender: Address, action: Action) -> None:
         self.transport.leaves(action)

@@ -125,6 +125,9 @@ class NodeHandle(Protocol):
     async def sign_invoice(self, request: SignInvoice) -> str:
         """The text of an invoice of ours; signing is deterministic, so it is the same text each time."""
 
+    def allow_payout(self, script_pubkey: bytes) -> None:
+        """The operator names a script to which a mutual close may pay our share; the key holder knows our own."""
+
     def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
         """What machines `Notify` under a topic from now on."""
 

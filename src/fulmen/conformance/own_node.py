@@ -42,7 +42,7 @@ from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.node import Batch, Freeze, Gate, Node, Stored, WantsChanged
 from fulmen.core.node.cold import ColdRows, among
-from fulmen.core.node.machines import mounts, verify
+from fulmen.core.node.machines import mounts
 from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import BlockRead
@@ -179,7 +179,7 @@ class NodeUnderTest:
         self._published: dict[WantPublished, None] = {}
         self._policy = policy if policy is not None else Policy()
         self._store = MemoryStore()
-        self.node = Node(mounts(self._keys.accounts), self.env, verify=verify, cold=self._store)
+        self.node = Node(mounts(self._keys.accounts), self.env, verify=self._keys.verify, cold=self._store)
         self._gate = Gate(
             self.node, self._store, self._keys, perform=self._perform, wanted=self._wanted, refused=self._refused
         )

@@ -18,7 +18,7 @@ from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block, WantPublished
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.gossip.intake import FundingOutput
-from fulmen.core.node import WantsChanged
+from fulmen.core.node import Freeze, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import BlockRead
 from fulmen.core.node.watching import Addressed, ChainBlock
@@ -137,6 +137,9 @@ class ChainSide:
             raw = self._complete(want)
         except Fault as fault:
             log.error("a transaction cannot be signed", name=want.name, machine=str(address), why=str(fault))
+            # A channel that asks for this is broken; what others publish stands each alone, and goes on.
+            if address.kind == "channel":
+                self._post(address, Freeze(f"the key holder refused: {fault.name}: {fault}"))
             return
         txid = parse_tx(raw).txid
         self._published[address, want] = txid

@@ -39,7 +39,7 @@ from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.node import Node, WantsChanged
-from fulmen.core.node.machines import mounts, verify
+from fulmen.core.node.machines import mounts
 from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import Tips
@@ -121,7 +121,7 @@ class Daemon:
         self._exits.callback(self._store.close)
         time = Clock(self)
         self._outlook = Outlook(self._keys, time, tip, feerates, options.policy, options.network.chain_hash)
-        self._node = Node(mounts(self._keys.accounts), self._outlook, verify=verify, cold=self._store)
+        self._node = Node(mounts(self._keys.accounts), self._outlook, verify=self._keys.verify, cold=self._store)
         self._outlook.views = self._node.views
         self._driver = Driver(self._node, self._store, self._keys)
         self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
@@ -428,6 +428,10 @@ class Daemon:
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key."""
         return self._keys.sign_message(digest)
+
+    def allow_payout(self, script_pubkey: bytes) -> None:
+        """The operator names a script to which a mutual close may pay our share."""
+        self._keys.allow_payout(script_pubkey)
 
     async def sign_invoice(self, request: SignInvoice) -> str:
         """The text of an invoice of ours."""

@@ -88,7 +88,7 @@ class Driver:
         stored = self._store.load()
         batch = self.node.resume(stored.snapshots, stored.rows)
         log.info("resumed", snapshots=len(stored.snapshots), rows=len(stored.rows), position=batch.position)
-        self._submit(batch)
+        self._submit(batch, first=True)
 
     # ---- running -------------------------------------------------------------------------------
 
@@ -126,10 +126,13 @@ class Driver:
         except Exception as error:  # nothing of this run is on disk: stopping here is a crash at a good point
             self._fail(error)
 
-    def _submit(self, batch: Batch) -> None:
+    def _submit(self, batch: Batch, first: bool = False) -> None:
         self.batches += batch.durable
         self.facts += len(batch.facts)
-        self._gate.submit(batch)
+        if first:
+            self._gate.resume(batch)
+        else:
+            self._gate.submit(batch)
         if batch.durable and not batch.outward and self._quiet is None:
             self._quiet = self._loop.call_later(self._bounds.quiet_s, self._flush)
         self._weigh()

@@ -57,7 +57,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
         endpoint = chain_endpoint(settings)
         client = RpcClient(endpoint)
         source = CoreSource(client, network, dialect_named(settings.chain.dialect), settings.policy.feerates)
-        keys = InProcessKeys(seed, network.coin_type)
+        keys = InProcessKeys(seed, network.coin_type, settings.policy.feerates.cap_per_kw)
         options = options_of(settings, keys.node_id, directory.path)
         daemon = Daemon(options, keys, source)
         if network == REGTEST:

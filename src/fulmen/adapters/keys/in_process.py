@@ -1,6 +1,6 @@
 """The key holder of a node that keeps its keys in its own process.
 
-It answers requests one by one from what stands in them; it keeps no state but caches of public points.
+It answers requests one by one from what stands in them, if its guard (`core.signer.guard`) lets them pass.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ from fulmen.adapters.keys.derivation import basepoints_of, channel_secrets, deri
 from fulmen.core.base.env import Basepoints
 from fulmen.core.base.ids import NodeId, Point, Secret, Signature
 from fulmen.core.base.machine import Action
+from fulmen.core.base.mount import Check
 from fulmen.core.base.outer import Answer, Send, SignRequest, WantPublished
+from fulmen.core.base.policy import FeeratePolicy
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.bitcoin.accounts import SignWalletInputs, accounts_of, public_accounts, sign_wallet_inputs
 from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.bitcoin.transaction import parse_tx
+from fulmen.core.commitments.building import build
 from fulmen.core.crypto.secp256k1 import ecdh, point_of, sign_recoverable
 from fulmen.core.crypto.shachain import SecretTree, index_of
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
 from fulmen.core.signer.announcing import SignAnnouncement, sign_announcement
+from fulmen.core.signer.guard import Guard
+from fulmen.core.signer.remembered import Remembered
 from fulmen.core.signer.requests import (
     RevealSecret,
     SignClosing,
@@ -41,11 +47,14 @@ from fulmen.core.signer.signing import (
     sign_spend,
 )
 
+CAP_PER_KW = FeeratePolicy().cap_per_kw
+"""No mutual close pays more."""
+
 
 class InProcessKeys:
     """Holds the seed (16 to 64 bytes, BIP 32). Signatures, revealed secrets and public points are all it gives away."""
 
-    def __init__(self, seed: bytes, coin_type: int = 1) -> None:
+    def __init__(self, seed: bytes, coin_type: int = 1, cap_per_kw: FeeratePerKw = CAP_PER_KW) -> None:
         self._accounts = accounts_of(from_seed(seed), coin_type)
         self.accounts = public_accounts(self._accounts)
         self._node_secret = derive(seed, "node")
@@ -54,6 +63,7 @@ class InProcessKeys:
         self._trees = lru_cache(maxsize=4096)(lambda key_index: SecretTree(self._of(key_index).per_commitment_seed))
         self.basepoints = lru_cache(maxsize=4096)(self._basepoints)
         self.per_commitment_point = lru_cache(maxsize=16384)(self._point)
+        self.guard = Guard(self.accounts, self.per_commitment_point, cap_per_kw)
 
     def __repr__(self) -> str:
         return f"InProcessKeys(node_id={self.node_id.hex()})"
@@ -73,6 +83,24 @@ class InProcessKeys:
     def _per_commitment_secret(self, key_index: int, number: int) -> Secret:
         tree: SecretTree = self._trees(key_index)
         return tree.secret(index_of(number))
+
+    # -- what the guard remembers --
+
+    def remember(self, known: Record) -> None:
+        """What an earlier life has done with a channel."""
+        assert isinstance(known, Remembered)
+        self.guard.resume(known)
+
+    def verify(self, checks: tuple[Check, ...]) -> Check | None:
+        """The first check that does not hold, or None; what the peer has proven is remembered."""
+        failed = next((check for check in checks if not check.holds()), None)
+        if failed is None:
+            self.guard.note(checks)
+        return failed
+
+    def allow_payout(self, script_pubkey: bytes) -> None:
+        """The operator names a script to which a mutual close may pay our share."""
+        self.guard.allow_payout(script_pubkey)
 
     # -- requests --
 
@@ -124,11 +152,16 @@ class InProcessKeys:
 
     def _fields(self, request: SignRequest) -> dict[str, Any]:
         if isinstance(request, SignCommitment):
-            signature, htlcs = sign_commitment(request.view, self._of(request.view.params.key_index))
+            view = request.view
+            built = build(view)
+            self.guard.sign(view, built.digest)
+            signature, htlcs = sign_commitment(view, self._of(view.params.key_index), built)
             return {"signature": signature, "htlc_signature": htlcs} if request.with_htlcs else {"signature": signature}
         if isinstance(request, RevealSecret):
+            self.guard.reveal(request)
             return {"per_commitment_secret": self._per_commitment_secret(request.key_index, request.number)}
         if isinstance(request, SignClosing):
+            self.guard.close(request)
             return {"signature": sign_closing(request, self._of(request.key_index))}
         raise WillNotSign("an unknown request", request=type(request).__name__)
 
@@ -139,9 +172,11 @@ class InProcessKeys:
 
     def _transaction(self, request: SignRequest, raw: bytes) -> bytes:
         if isinstance(request, SignFundingSpend):
+            self.guard.publish(request.view)
             return sign_our_commitment(request.view, self._of(request.view.params.key_index)).serialize()
         if isinstance(request, SignMutualClose):
             closing = request.closing
+            self.guard.close(closing)
             return sign_mutual_close(closing, request.peer_signature, self._of(closing.key_index)).serialize()
         if isinstance(request, SignWalletInputs):
             return sign_wallet_inputs(self._accounts, parse_tx(raw), request).serialize()

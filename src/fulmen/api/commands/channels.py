@@ -144,6 +144,8 @@ async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     """By agreement where the peer helps, alone after `unilateraltimeout` where it does not come to an end."""
     channel = channel_called(node, request.id)
     script = b"" if request.destination is None else script_of(request.destination, node.network)
+    if script:
+        node.allow_payout(script)
     feerate = feerate_of(request.feerate)
     address = Address("channel", channel.channel_id)
 

@@ -80,6 +80,8 @@ class WalletView(Record):
 
     script_pubkey: bytes
     """A script of ours that nobody was given yet: for shutdowns, and for what is swept from the chain."""
+    path: Record | None = None
+    """The `KeyPath` of its key, by which the key holder knows the script for one of ours."""
 
 
 class ForeignInput(Record):

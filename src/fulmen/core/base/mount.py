@@ -76,6 +76,11 @@ def no_needs(_event: Event) -> tuple[Needed, ...]:
     return ()
 
 
+def no_record(_state: Any) -> Record | None:
+    """The default of `Mount.record`: its key holder has nothing to remember."""
+    return None
+
+
 def takes_nothing(_state: Any, _event: Event) -> bool:
     """The default of `Mount.takes_frozen`: a frozen machine of this kind holds still."""
     return False
@@ -122,6 +127,8 @@ class Mount:
     """Which events it still decides when frozen: watching, penalties, preimages, deadlines (laws 8 and 11)."""
     frozen: Callable[[Any, str | None], Any] = _unmarked
     """The state as it shows that it is frozen (with the reason), or no longer is (None); pure and total."""
+    record: Callable[[Any], Record | None] = no_record
+    """What the key holder has to know after a restart of what it signed for this machine."""
     standing: bool = False
     """There is one of it, under the empty key, from the first start on (the wallet): it watches before it ever acts."""
     lulls: bool = False

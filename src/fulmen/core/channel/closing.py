@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.funds import WalletView
-from fulmen.core.base.ids import Signature
 from fulmen.core.base.machine import Lull, Step, Topic
 from fulmen.core.base.mount import Check, CheckFailed
 from fulmen.core.base.outer import Answer, Notify, Send
 from fulmen.core.base.units import FeeratePerKw, Sat, fee_for_weight, sat_floor
+from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
 from fulmen.core.channel.dance import UNSIGNED, local_view, on_lull, owes_commitment
@@ -52,6 +52,8 @@ lulls = Topic()
 FEE_SPREAD = 4
 """The funder accepts a closing fee from its floor up to this many times its estimate."""
 
+NO_FEE = Sat(0)
+
 
 # -- shutdown ---------------------------------------------------------------------------------------------------------
 
@@ -63,13 +65,15 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
         return force_close(channel, event, env)
     if channel.link is not Link.READY:
         raise ChannelNotUsable("the peer is not connected: wait for it, or force the close")
-    script = channel.terms.local.upfront_shutdown_script or event.script or _default_script(env) or b""
+    script, path = channel.terms.local.upfront_shutdown_script or event.script, None
+    if not script:
+        script, path = _default_script(env)
     # "MUST set `scriptpubkey` in one of the following forms"
     if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
     if channel.shutdown_sent is not None:
-        script = channel.shutdown_sent
-    step = Step(channel).fact(ShutdownWanted(script, event.feerate_per_kw, event.command_id))
+        script, path = channel.shutdown_sent, channel.shutdown_path
+    step = Step(channel).fact(ShutdownWanted(script, event.feerate_per_kw, event.command_id, path))
     return step.then(lambda state: perhaps_shutdown(state, env))
 
 
@@ -87,13 +91,15 @@ def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:
     step = Step(channel)
     if channel.shutdown_sent is not None or channel.link is not Link.READY:
         return step
-    script = channel.shutdown_wanted
-    if script is None and channel.shutdown_received is not None:
-        script = channel.terms.local.upfront_shutdown_script or _default_script(env)
+    script, path = channel.shutdown_wanted or b"", channel.shutdown_path
+    if not script and channel.shutdown_received is not None:
+        script, path = channel.terms.local.upfront_shutdown_script, None
+        if not script:
+            script, path = _default_script(env)
     # "if there are updates pending on the receiving node's commitment transaction: MUST NOT send a `shutdown`."
-    if script is None or _pending_for_peer(channel):
+    if not script or _pending_for_peer(channel):
         return step
-    step.fact(ShutdownSent(script, channel.closing_feerate_per_kw)).fact(ShutdownExchanged())
+    step.fact(ShutdownSent(script, channel.closing_feerate_per_kw, path)).fact(ShutdownExchanged())
     step.act(send_shutdown(step.state))
     return step.then(lambda state: perhaps_negotiate(state, env))
 
@@ -102,9 +108,12 @@ def _pending_for_peer(channel: Channel) -> bool:
     return channel.remote_next is not None or channel.local_log.next_index > channel.remote.local_upto
 
 
-def _default_script(env: Env) -> bytes | None:
+def _default_script(env: Env) -> tuple[bytes, KeyPath | None]:
+    """A script of our wallet, and the key behind it; nothing where there is no wallet."""
     wallet = env.views.get("wallet")
-    return wallet.script_pubkey if isinstance(wallet, WalletView) else None
+    if not isinstance(wallet, WalletView):
+        return b"", None
+    return wallet.script_pubkey, wallet.path if isinstance(wallet.path, KeyPath) else None
 
 
 def send_shutdown(channel: Channel) -> Send:
@@ -187,12 +196,14 @@ def fee_limits(channel: Channel, env: Env) -> tuple[Sat, Sat, Sat]:
     scripts = _scripts(channel)
     weight = closing_weight(*scripts)
     feerate = channel.closing_feerate_per_kw or env.feerates.closing_per_kw
-    fee = fee_for_weight(feerate, weight)
+    # The key holder signs nothing beyond the cap, whatever was agreed.
+    cap = fee_for_weight(env.policy.feerates.cap_per_kw, weight)
+    fee = min(fee_for_weight(feerate, weight), cap)
     floor = fee_for_weight(FeeratePerKw(max(env.feerates.floor_per_kw, 253)), weight)
     opener_msat = channel.local.totals.local_msat if channel.terms.is_opener else channel.local.totals.remote_msat
     most = sat_floor(opener_msat)
     if channel.terms.is_opener:
-        ceiling = fee if channel.closing_feerate_per_kw else Sat(FEE_SPREAD * fee)
+        ceiling = fee if channel.closing_feerate_per_kw else Sat(min(FEE_SPREAD * fee, cap))
         return min(floor, fee, most), min(fee, most), min(ceiling, most)
     return min(floor, most), min(fee, most), most
 
@@ -210,11 +221,11 @@ def _offer(channel: Channel, fee: Sat, low: Sat, high: Sat) -> Step[Channel]:
 
 def _send_closing_signed(channel: Channel, tx: Tx, fee: Sat, low: Sat, high: Sat) -> Send:
     message = ClosingSigned(channel.terms.channel_id, fee, UNSIGNED, FeeRange(low, high))
-    return Send(channel.terms.node_id, message, (sign_closing(channel, tx),))
+    return Send(channel.terms.node_id, message, (sign_closing(channel, tx, high),))
 
 
-def sign_closing(channel: Channel, tx: Tx) -> SignClosing:
-    """The request for our signature on a closing transaction."""
+def sign_closing(channel: Channel, tx: Tx, highest_fee_sat: Sat = NO_FEE) -> SignClosing:
+    """The request for our signature on a closing transaction, with what allows it."""
     terms = channel.terms
     return SignClosing(
         terms.key_index,
@@ -222,6 +233,9 @@ def sign_closing(channel: Channel, tx: Tx) -> SignClosing:
         channel.funding.amount_sat,
         terms.local.basepoints.funding_pubkey,
         terms.remote.basepoints.funding_pubkey,
+        channel.shutdown_sent or b"",
+        channel.shutdown_path,
+        highest_fee_sat,
     )
 
 
@@ -353,9 +367,9 @@ def _agree(channel: Channel, msg: ClosingSigned, env: Env, *, say_so: bool = Fal
         if output.amount_sat < dust_limit_of(output.script_pubkey):
             raise ClosingDust(amount_sat=output.amount_sat)
     step = Step(channel)
+    low, _, high = fee_limits(channel, env)
     if say_so:
         progress = channel.negotiation.but(our_fee_sat=msg.fee_satoshis)
-        low, _, high = fee_limits(channel, env)
         full = closing_tx(channel, msg.fee_satoshis)
         step.fact(Negotiated(progress))
         step.act(
@@ -363,7 +377,7 @@ def _agree(channel: Channel, msg: ClosingSigned, env: Env, *, say_so: bool = Fal
                 channel, full, msg.fee_satoshis, min(low, msg.fee_satoshis), max(high, msg.fee_satoshis)
             )
         )
-    step.fact(CloseAgreed(Agreed(tx.serialize(), msg.signature)))
+    step.fact(CloseAgreed(Agreed(tx.serialize(), msg.signature, max(high, channel.negotiation.our_max_sat))))
     step.act(
         Notify("channel_close_agreed", {"channel_id": channel.terms.channel_id.hex(), "fee_sat": msg.fee_satoshis})
     )
@@ -391,7 +405,7 @@ def on_bad_signature(channel: Channel, _event: CheckFailed, _env: Env) -> Step[C
     raise BadClosingSignature(channel_id=channel.terms.channel_id)
 
 
-def agreed_tx(channel: Channel) -> tuple[Tx, Signature]:
+def agreed_tx(channel: Channel) -> tuple[Tx, Agreed]:
     """The mutual close that both signed."""
     assert channel.agreed is not None
-    return parse_tx(channel.agreed.tx), channel.agreed.peer_signature
+    return parse_tx(channel.agreed.tx), channel.agreed

@@ -19,7 +19,6 @@ from fulmen.core.commitments.htlcs import Failed, Htlc, HtlcLockedIn, HtlcRemove
 from fulmen.core.commitments.revoked import keep_revoked
 from fulmen.core.commitments.updates import Add, Remove
 from fulmen.core.commitments.view import CommitmentView, view_of
-from fulmen.core.crypto.secp256k1 import is_secret, point_of
 from fulmen.core.crypto.shachain import SecretInconsistent, index_of
 from fulmen.core.signer.requests import RevealSecret, SignCommitment
 from fulmen.core.wire.messages.updates import CommitmentSigned, RevokeAndAck
@@ -114,7 +113,7 @@ def send_revocation(channel: Channel, env: Env) -> Send:
 
 @dance.on(RevokeAndAck)
 def on_revoke_and_ack(channel: Channel, msg: RevokeAndAck, _env: Env) -> Step[Channel]:
-    """The peer revoked: what our last signature covered is irrevocable now.
+    """The peer revoked, with a secret that was found good (`checks`): what our last signature covered is irrevocable.
 
     Raises:
         UnexpectedRevocation, BadRevocationSecret: the peer broke BOLT 2.
@@ -123,10 +122,6 @@ def on_revoke_and_ack(channel: Channel, msg: RevokeAndAck, _env: Env) -> Step[Ch
     if signed is None:
         raise UnexpectedRevocation()
     secret = msg.per_commitment_secret
-    # "if `per_commitment_secret` is not a valid secret key or does not generate the previous `per_commitment_point`:
-    # MUST send an `error` and fail the channel."
-    if not is_secret(secret) or point_of(secret) != channel.remote_point:
-        raise BadRevocationSecret(number=channel.remote.number)
     try:
         channel.revoked.insert(index_of(channel.remote.number), secret)
     except SecretInconsistent as fault:

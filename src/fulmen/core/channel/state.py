@@ -9,6 +9,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, Timestamp
+from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Commitment, Totals
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.commitments.updates import Log
@@ -68,6 +69,8 @@ class Agreed(Record):
     tx: bytes
     """Serialised, without witness."""
     peer_signature: Signature
+    highest_fee_sat: Sat = Sat(0)
+    """The most that we would have paid as the opener."""
 
 
 _NO_COMMITMENT = Commitment(LOCAL, 0, 0, 0, FeeratePerKw(0), Totals(Msat(0), Msat(0)))
@@ -134,6 +137,8 @@ class Channel(Record, kw_only=True):
     shutdown_wanted: bytes | None = None
     """The script a caller wants the close to pay to, until our `shutdown` can be sent."""
     shutdown_sent: bytes | None = None
+    shutdown_path: KeyPath | None = None
+    """The key of our wallet behind the script that we wanted or sent, where it is one."""
     shutdown_received: bytes | None = None
     shutdown_on_this_link: bool = False
     their_shutdown_on_this_link: bool = False

@@ -28,24 +28,25 @@ from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
-from fulmen.core.channel.faults import BadCommitmentSignature, ChannelNotUsable, UnexpectedMessage
+from fulmen.core.channel.faults import BadCommitmentSignature, BadRevocationSecret, ChannelNotUsable, UnexpectedMessage
 from fulmen.core.channel.limits import receivable_msat, spendable_msat
 from fulmen.core.channel.opening import first_view
 from fulmen.core.channel.patience import patience
+from fulmen.core.channel.remembering import remembered
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, FulfillHtlc, LinkView, OfferHtlc
 from fulmen.core.commitments.view import view_of
-from fulmen.core.signer.checks import CheckCommitment
+from fulmen.core.signer.checks import CheckCommitment, CheckRevocation
 from fulmen.core.signer.requests import SignFundingSpend, SignMutualClose
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.features import OPTION_SCID_ALIAS, Features
 from fulmen.core.wire.messages.closing import ClosingSigned
 from fulmen.core.wire.messages.opening import FundingSigned
 from fulmen.core.wire.messages.setup import WarningMessage
-from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned
+from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned, RevokeAndAck
 
 # -- what several states share ----------------------------------------------------------------------------------------
 
@@ -77,8 +78,12 @@ offers_refused.on(OfferHtlc)(updates.refuse_offer)
 
 @bad_signatures.on(CheckFailed)
 def on_bad_signature(channel: Channel, event: CheckFailed, env: Env) -> Step[Channel]:
-    """A signature of the peer is wrong: on a commitment, or on a closing transaction."""
+    """A signature of the peer is wrong, on a commitment or on a closing transaction; or a secret that it revealed."""
     message = event.event.message if isinstance(event.event, MessageReceived) else None
+    # "if `per_commitment_secret` is not a valid secret key or does not generate the previous `per_commitment_point`:
+    # MUST send an `error` and fail the channel."
+    if isinstance(message, RevokeAndAck):
+        raise BadRevocationSecret(number=channel.remote.number)
     if isinstance(message, ClosingSigned):
         return closing.on_bad_signature(channel, event, env)
     raise BadCommitmentSignature(number=channel.local.number + 1)
@@ -182,7 +187,14 @@ def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
         if channel.phase not in failing.LIVE or channel.link is not Link.READY:
             return ()
         view = dance.local_view(channel, channel.local_pending, env)
+        if len(message.htlc_signature) != channel.local_pending.totals.output_count:
+            return ()  # refused by its number
         return (CheckCommitment(view, message.signature, message.htlc_signature),)
+    if isinstance(message, RevokeAndAck):
+        if channel.phase not in failing.LIVE or channel.link is not Link.READY or channel.remote_next is None:
+            return ()
+        secret = message.per_commitment_secret
+        return (CheckRevocation(channel.terms.key_index, channel.remote.number, channel.remote_point, secret),)
     if isinstance(message, FundingSigned) and channel.phase is Phase.CREATED:
         opened = funding.proposal(channel).opened
         return (CheckCommitment(first_view(opened, env), message.signature),)
@@ -233,8 +245,8 @@ def _next_height(channel: Channel) -> BlockHeight | None:
 
 def _wanted_transaction(channel: Channel) -> WantPublished | None:
     if channel.phase is Phase.CLOSING:
-        tx, signature = closing.agreed_tx(channel)
-        request = SignMutualClose(closing.sign_closing(channel, tx), signature)
+        tx, agreed = closing.agreed_tx(channel)
+        request = SignMutualClose(closing.sign_closing(channel, tx, agreed.highest_fee_sat), agreed.peer_signature)
         return WantPublished("mutual close", tx.serialize(), (request,))
     # Law 9: a channel that learnt that it is behind never publishes.
     if channel.phase is Phase.FAILED and not channel.outdated:
@@ -307,6 +319,7 @@ MOUNT = Mount(
     view=view,
     ended=lambda channel: channel.phase is Phase.CLOSED,
     takes_frozen=takes_frozen,
+    record=remembered,
     frozen=lambda channel, reason: channel.but(frozen=reason is not None),
     lulls=True,
 )

@@ -14,13 +14,18 @@ from typing import Protocol
 from fulmen.core.base.faults import Fault, InvariantBroken
 from fulmen.core.base.machine import Action, Address
 from fulmen.core.base.outer import Answer, Send
+from fulmen.core.base.record import Record
 from fulmen.core.node.batch import Batch, WantsChanged
 from fulmen.core.node.node import Node
 from fulmen.core.node.storage import Store
 
 
 class KeyHolder(Protocol):
-    """Whoever holds the keys. It may refuse what would lose money."""
+    """Whoever holds the keys. It refuses what would lose money."""
+
+    def remember(self, known: Record) -> None:
+        """What an earlier life has signed for a machine (`Mount.record`)."""
+        ...
 
     def fill(self, action: Action) -> Action:
         """The same action with its signatures and secrets filled in and no request left.
@@ -66,6 +71,15 @@ class Gate:
         self._emptied: Callable[[], object] | None = None
         self.ahead = 0
         """How many facts are in memory and not yet on disk."""
+
+    def resume(self, batch: Batch) -> None:
+        """Take the first batch of a life, that of `Node.resume`; before anything is signed the key holder is reminded.
+
+        Whatever was signed in earlier lives stands in the journal, for it was there first (law 1).
+        """
+        for known in self._node.records():
+            self._keys.remember(known)
+        self.submit(batch)
 
     def submit(self, batch: Batch) -> None:
         """Take a batch: to the disk, and once it is there to the outside, behind all batches before it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.mount import Check, Mount
+from fulmen.core.base.mount import Mount
 from fulmen.core.bitcoin.accounts import Accounts
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
@@ -30,8 +30,3 @@ def mounts(accounts: Accounts) -> tuple[Mount, ...]:
         register.MOUNT,
         payments.MOUNT,
     )
-
-
-def verify(checks: tuple[Check, ...]) -> Check | None:
-    """The first check that does not hold, or None."""
-    return next((check for check in checks if not check.holds()), None)

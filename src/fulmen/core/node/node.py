@@ -6,14 +6,15 @@ on the order of a set or on a hash: equal events give equal batches (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.machine import Address, Event, Lull
-from fulmen.core.base.mount import Mount, Remains
+from fulmen.core.base.mount import Mount, Remains, no_record
 from fulmen.core.base.outer import Want
+from fulmen.core.base.record import Record
 from fulmen.core.node.batch import Batch, Ended, JournalRow, Snapshot, WantsChanged
 from fulmen.core.node.cold import ColdReader, NothingCold, Overlay
 from fulmen.core.node.delivery import Audit, Delivery, Gathered, Limits, Verifier, bug
@@ -104,6 +105,15 @@ class Node:
     def cold_ahead(self, kind: str) -> tuple[tuple[bytes, Any], ...]:
         """(key, row) of machines that are over and not on disk yet."""
         return self._cold.ahead(kind)
+
+    def records(self) -> Iterator[Record]:
+        """What the key holder has to know of what it signed in earlier lives."""
+        for kind in self._kinds.values():
+            if kind.mount.record is not no_record:
+                for live in kind.machines.values():
+                    record = kind.mount.record(live.state)
+                    if record is not None:
+                        yield record
 
     def frozen(self, address: Address) -> str | None:
         """Why a machine is frozen, or None."""

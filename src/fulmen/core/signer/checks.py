@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fulmen.core.base.ids import Signature
+from fulmen.core.base.ids import Point, Secret, Signature
 from fulmen.core.base.mount import Check
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.view import CommitmentView
-from fulmen.core.crypto.secp256k1 import verify_many
+from fulmen.core.crypto.secp256k1 import is_secret, point_of, verify_many
 from fulmen.core.signer.requests import SignClosing
+from fulmen.core.transactions.commitment import CommitmentTx
 from fulmen.core.transactions.funding import funding_digest
 
 Triple = tuple[bytes, bytes, bytes]
@@ -27,18 +28,32 @@ class CheckCommitment(Check):
     signature: Signature
     htlc_signatures: tuple[Signature, ...] = ()
 
-    def triples(self) -> Iterator[Triple]:
-        """All that has to verify. As many HTLC signatures as outputs are expected: the machine counts them."""
+    def holds(self) -> bool:
+        """Whether there is a signature for each output of an HTLC, and every one is good."""
         commitment = build(self.view)
+        if len(commitment.htlcs) != len(self.htlc_signatures):
+            return False
+        return all(verify_many(self._triples(commitment)))
+
+    def _triples(self, commitment: CommitmentTx) -> Iterator[Triple]:
         yield commitment.keys.other_funding_pubkey, commitment.digest, self.signature
         if self.htlc_signatures:
             key = commitment.keys.other_htlcpubkey
             for digest, signature in zip(commitment.htlc_digests(), self.htlc_signatures, strict=False):
                 yield key, digest, signature
 
+
+class CheckRevocation(Check):
+    """The secret is the one behind the per-commitment point of a commitment that the peer revokes."""
+
+    key_index: int
+    number: int
+    point: Point
+    secret: Secret
+
     def holds(self) -> bool:
-        """Whether every signature is good."""
-        return all(verify_many(self.triples()))
+        """Whether it is a valid secret key that generates the point."""
+        return is_secret(self.secret) and point_of(self.secret) == self.point
 
 
 class CheckClosing(Check):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fulmen.core.base.ids import Point, Preimage, Secret, Signature
 from fulmen.core.base.outer import SignRequest
 from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.transactions.commitment import CommitmentOutput
 from fulmen.core.transactions.spending import Spend
@@ -37,6 +38,12 @@ class SignClosing(SignRequest):
     funding_sat: Sat
     local_funding_pubkey: Point
     remote_funding_pubkey: Point
+    payout: bytes = b""
+    """The script of our `shutdown`: where our share goes."""
+    path: KeyPath | None = None
+    """The key of our wallet behind it, where it is one."""
+    highest_fee_sat: Sat = Sat(0)
+    """The most that we have agreed to pay as its opener."""
 
 
 class SignFundingSpend(SignRequest):

@@ -11,6 +11,7 @@ from fulmen.core.commitments.commitment import LOCAL, REMOTE
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
 from fulmen.core.signer.requests import SignClosing, SignHtlcTx, SignSpend
+from fulmen.core.transactions.commitment import CommitmentTx
 from fulmen.core.transactions.formats import format_named
 from fulmen.core.transactions.funding import funding_digest, funding_witness
 from fulmen.core.transactions.keys import derive_revocation_secret, derive_secret
@@ -36,15 +37,20 @@ class ChannelSecrets(Record):
         return "ChannelSecrets(…)"
 
 
-def sign_commitment(view: CommitmentView, secrets: ChannelSecrets) -> tuple[Signature, tuple[Signature, ...]]:
+def sign_commitment(
+    view: CommitmentView, secrets: ChannelSecrets, built: CommitmentTx | None = None
+) -> tuple[Signature, tuple[Signature, ...]]:
     """Our signatures on the peer's commitment transaction and, in the order of its outputs, its HTLC transactions.
+
+    Args:
+        built: what `build` makes of the view, for who has it already.
 
     Raises:
         WillNotSign: it is not the peer's commitment.
     """
     if view.side is not REMOTE:
         raise WillNotSign("our own commitment is signed only to be published")
-    commitment = build(view)
+    commitment = build(view) if built is None else built
     signature = sign_ecdsa(secrets.funding, commitment.digest)
     if not commitment.htlcs:
         return signature, ()

@@ -72,4 +72,5 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
 
 def view(wallet: Wallet) -> WalletView:
     """What others may take without asking."""
-    return WalletView(script_at(wallet.accounts, next_path(wallet, P2TR_ACCOUNT, CHANGE)))
+    path = next_path(wallet, P2TR_ACCOUNT, CHANGE)
+    return WalletView(script_at(wallet.accounts, path), path)

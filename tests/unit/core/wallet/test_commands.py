@@ -120,7 +120,7 @@ def test_twenty_addresses_beyond_the_last_are_watched_on_every_branch() -> None:
 def test_what_the_wallet_shows_is_a_script_that_nobody_was_given() -> None:
     wallet = a_wallet(200_000)
     shown = view(wallet)
-    assert shown == WalletView(our_script(KeyPath(86, 1, 0)))
+    assert shown == WalletView(our_script(KeyPath(86, 1, 0)), KeyPath(86, 1, 0))
     spent = step_of(wallet, a_withdrawal()).state
     assert view(spent) != shown
 

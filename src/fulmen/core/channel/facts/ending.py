@@ -8,6 +8,7 @@ from fulmen.core.base.ids import CommandId, Point
 from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
 from fulmen.core.base.units import FeeratePerKw
+from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel.state import Agreed, Channel, Negotiation, Phase
 
 
@@ -16,6 +17,8 @@ class ShutdownSent(Fact):
 
     script: bytes
     feerate_per_kw: FeeratePerKw | None = None
+    path: KeyPath | None = None
+    """The key of our wallet behind the script, where it is one."""
 
 
 class ShutdownReceived(Fact):
@@ -74,6 +77,7 @@ class ShutdownWanted(Fact):
     script: bytes
     feerate_per_kw: FeeratePerKw | None
     command_id: CommandId | None
+    path: KeyPath | None = None
 
 
 class Negotiated(Fact):
@@ -101,6 +105,7 @@ def _shutdown_sent(channel: Channel, fact: ShutdownSent) -> Channel:
     return channel.but(
         phase=Phase.SHUTDOWN,
         shutdown_sent=fact.script,
+        shutdown_path=fact.path,
         shutdown_wanted=None,
         closing_feerate_per_kw=fact.feerate_per_kw,
     )
@@ -147,6 +152,7 @@ def _closed(channel: Channel, fact: Closed) -> Channel:
 def _shutdown_wanted(channel: Channel, fact: ShutdownWanted) -> Channel:
     return channel.but(
         shutdown_wanted=fact.script,
+        shutdown_path=fact.path,
         closing_feerate_per_kw=fact.feerate_per_kw,
         closing_command=fact.command_id or channel.closing_command,
     )

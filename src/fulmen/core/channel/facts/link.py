@@ -54,6 +54,7 @@ def forget(channel: Channel) -> Channel:
         remote_pending=including_remote(remote_pending, terms, local_log, remote_log, channel.local.remote_upto),
         local_pending=including_local(local_pending, terms, local_log, remote_log, channel.remote.local_upto),
         shutdown_wanted=None,
+        shutdown_path=channel.shutdown_path if channel.shutdown_sent is not None else None,
         shutdown_on_this_link=False,
         their_shutdown_on_this_link=False,
         closing_feerate_per_kw=channel.closing_feerate_per_kw if channel.shutdown_sent is not None else None,
