@@ -14,7 +14,15 @@ from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault, Sour
 from fulmen.adapters.chain.source import ChainSource, TipStatus
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import BlockHash, OutPoint, Txid
-from fulmen.core.base.outer import Block, WantHeight, WantPublished, WantScriptWatch, WantSpendWatch, WantTxWatch
+from fulmen.core.base.outer import (
+    Block,
+    WantHeight,
+    WantMempoolWatch,
+    WantPublished,
+    WantScriptWatch,
+    WantSpendWatch,
+    WantTxWatch,
+)
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.node.batch import WantsChanged
@@ -134,8 +142,13 @@ class ChainWatcher:
         await self._look_into_mempool(matcher, status)
 
     def _cannot_wait(self, wanted: Wanted) -> bool:
-        """True unless it is a height that has not come: every HTLC has one, and the source is not asked for each."""
+        """True unless it is a height that has not come: every HTLC has one, and the source is not asked for each.
+
+        What waits in the mempool was seen there just now.
+        """
         want = wanted[1]
+        if isinstance(want, WantMempoolWatch):
+            return False
         return not (isinstance(want, WantHeight) and self.tip is not None and want.height > self.tip.height)
 
     def _set_behind(self, behind: bool) -> None:
@@ -305,6 +318,9 @@ class ChainWatcher:
 
     async def _compare_mempool(self, matcher: WatchMatcher, present: tuple[Txid, ...]) -> None:
         still_there = set(present)
+        gone = matcher.gone_from(still_there)
+        if gone:
+            await self._deliver(gone, matcher.tip)
         for txid in [txid for txid in self._mempool if txid not in still_there]:
             del self._mempool[txid]
         self._mempool_spends = {
@@ -331,8 +347,11 @@ class ChainWatcher:
             await self._deliver(events, matcher.tip)
 
 
+_WANTS = (WantSpendWatch, WantTxWatch, WantScriptWatch, WantPublished, WantHeight, WantMempoolWatch)
+
+
 def _of_the_chain(wanted: Wanted) -> bool:
-    return isinstance(wanted[1], WantSpendWatch | WantTxWatch | WantScriptWatch | WantPublished | WantHeight)
+    return isinstance(wanted[1], _WANTS)
 
 
 def _parents_first(txs: dict[Txid, ChainTx]) -> list[ChainTx]:

@@ -82,6 +82,13 @@ class WantScriptWatch(Want):
     script_pubkey: bytes
 
 
+class WantMempoolWatch(Want):
+    """Tell me when this transaction is no longer in the mempool, or a block spends what it spends (`TxGone`)."""
+
+    txid: Txid
+    spends: tuple[OutPoint, ...]
+
+
 class WantHeight(Want):
     """Wake me with every new block while the tip is at this height or above, and at once if it is so already."""
 
@@ -145,6 +152,12 @@ class ScriptPaid(Event):
     txid: Txid
     tx: bytes
     block: Block | None
+
+
+class TxGone(Event):
+    """A transaction that was in the mempool is no longer there, or can never be in a block any more."""
+
+    txid: Txid
 
 
 class HeightReached(Event):

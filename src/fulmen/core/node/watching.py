@@ -7,7 +7,7 @@ them again (`scan`). An event told twice is a no-op to its machine, so nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TypeVar
 
 from fulmen.core.base.faults import InvariantBroken
@@ -20,8 +20,10 @@ from fulmen.core.base.outer import (
     OutputSpent,
     ScriptPaid,
     TxConfirmed,
+    TxGone,
     Want,
     WantHeight,
+    WantMempoolWatch,
     WantPublished,
     WantScriptWatch,
     WantSpendWatch,
@@ -35,6 +37,7 @@ from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.crypto.hashes import hash160
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 Addressed = tuple[Address, Event]
 Wanted = tuple[Address, Want]
@@ -84,6 +87,9 @@ class Watches:
         self.txs: dict[Txid, dict[Address, int]] = {}
         self.scripts: dict[bytes, dict[Address, int]] = {}
         self.heights: dict[Address, dict[BlockHeight, None]] = {}
+        self.waiting: dict[Txid, dict[Address, int]] = {}
+        self.rivals: dict[OutPoint, dict[Txid, int]] = {}
+        """What waiting transactions spend: a block that does it otherwise makes them impossible."""
         self.paid: dict[OutPoint, bytes] = {}
         """Outputs seen to pay a watched script: whoever spends them concerns its watchers too."""
         for address, want in wants:
@@ -102,6 +108,10 @@ class Watches:
                 _more(self.scripts, want.script_pubkey, address)
             case WantHeight():
                 self.heights.setdefault(address, {})[want.height] = None
+            case WantMempoolWatch():
+                _more(self.waiting, want.txid, address)
+                for outpoint in want.spends:
+                    _more(self.rivals, outpoint, want.txid)
             case _:
                 pass
 
@@ -121,13 +131,17 @@ class Watches:
                 wanted.pop(want.height, None)
                 if not wanted:
                     self.heights.pop(address, None)
+            case WantMempoolWatch():
+                _less(self.waiting, want.txid, address)
+                for outpoint in want.spends:
+                    _less(self.rivals, outpoint, want.txid)
             case _:
                 pass
 
     def addresses(self) -> dict[Address, None]:
         """Everyone who wants anything of the chain."""
         found: dict[Address, None] = dict.fromkeys(self.heights)
-        for watchers in (*self.spends.values(), *self.txs.values(), *self.scripts.values()):
+        for watchers in (*self.spends.values(), *self.txs.values(), *self.scripts.values(), *self.waiting.values()):
             found |= dict.fromkeys(watchers)
         return found
 
@@ -138,6 +152,8 @@ class Watches:
                 yield address, TxConfirmed(found.txid, found.raw, block, index)
         if found.tx is None:
             return
+        if block is not None and self.rivals:
+            yield from self._gone_by(found.txid, found.tx)
         concerned: dict[Address, None] = {}
         for spent in found.tx.inputs:
             for address in self.spends.get(spent.outpoint, ()):
@@ -153,6 +169,19 @@ class Watches:
                     concerned |= dict.fromkeys(watchers)
         for address in concerned:
             yield address, ScriptPaid(found.txid, found.raw, block)
+
+    def gone_from(self, present: Collection[Txid]) -> Iterator[Addressed]:
+        """Who is told that what they saw in the mempool is there no longer."""
+        for txid, watchers in self.waiting.items():
+            if txid not in present:
+                for address in watchers:
+                    yield address, TxGone(txid)
+
+    def _gone_by(self, txid: Txid, tx: Tx) -> Iterator[Addressed]:
+        rivals = {rival: True for spent in tx.inputs for rival in self.rivals.get(spent.outpoint, ()) if rival != txid}
+        for rival in rivals:
+            for address in self.waiting.get(rival, ()):
+                yield address, TxGone(rival)
 
 
 class WatchMatcher:
@@ -208,6 +237,10 @@ class WatchMatcher:
         """Transactions that are new in the mempool, parents first."""
         return [event for found in txs for event in self._watches.events(found, None, 0)]
 
+    def gone_from(self, present: Collection[Txid]) -> list[Addressed]:
+        """Everything that is unconfirmed now: what was there before is gone, one way or the other."""
+        return list(self._watches.gone_from(present))
+
     def watched_outpoints(self) -> tuple[OutPoint, ...]:
         """The outputs whose spenders are wanted, for sources that can be asked for them."""
         return tuple(self._watches.spends)
@@ -234,17 +267,17 @@ def _script_of_witness(witness: tuple[bytes, ...]) -> bytes:
     return b""
 
 
-def _more(table: dict[K, dict[Address, int]], key: K, address: Address) -> None:
+def _more(table: dict[K, dict[V, int]], key: K, value: V) -> None:
     watchers = table.setdefault(key, {})
-    watchers[address] = watchers.get(address, 0) + 1
+    watchers[value] = watchers.get(value, 0) + 1
 
 
-def _less(table: dict[K, dict[Address, int]], key: K, address: Address) -> None:
+def _less(table: dict[K, dict[V, int]], key: K, value: V) -> None:
     watchers = table.get(key, {})
-    count = watchers.get(address, 0) - 1
+    count = watchers.get(value, 0) - 1
     if count > 0:
-        watchers[address] = count
+        watchers[value] = count
         return
-    watchers.pop(address, None)
+    watchers.pop(value, None)
     if not watchers:
         table.pop(key, None)

@@ -11,10 +11,19 @@ from functools import partial
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.machine import CallerGone, Step, Topic
-from fulmen.core.base.outer import Block, ChainRewound, Notify, OutputSpent, PublishFailed, ScriptPaid, TxConfirmed
+from fulmen.core.base.outer import (
+    Block,
+    ChainRewound,
+    Notify,
+    OutputSpent,
+    PublishFailed,
+    ScriptPaid,
+    TxConfirmed,
+    TxGone,
+)
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
-from fulmen.core.wallet.facts import BlocksUnsaid, PassingForgotten, TxInBlock, TxInMempool, TxsSettled, forget
+from fulmen.core.wallet.facts import BlocksUnsaid, PassingForgotten, TxInBlock, TxInMempool, TxLeft, TxsSettled, forget
 from fulmen.core.wallet.faults import ChainSaidNonsense
 from fulmen.core.wallet.scripts import path_of
 from fulmen.core.wallet.state import SETTLED_DEPTH, Coin, Wallet, WalletTx
@@ -43,6 +52,14 @@ def on_output_spent(wallet: Wallet, event: OutputSpent, env: Env) -> Step[Wallet
         ChainSaidNonsense: the transaction cannot be read.
     """
     return _seen(wallet, _parsed(event.tx), event.block, env)
+
+
+@chain.on(TxGone)
+def on_tx_gone(wallet: Wallet, event: TxGone, _env: Env) -> Step[Wallet]:
+    """A stranger's transaction was evicted, replaced, or is impossible now: nothing is pending of it any more."""
+    known = wallet.by_txid.get(event.txid)
+    step = Step(wallet)
+    return step.fact(TxLeft(event.txid)) if known is not None and known.is_strangers else step
 
 
 @chain.on(ChainRewound)
@@ -92,7 +109,7 @@ def _seen(wallet: Wallet, tx: Tx, block: Block | None, env: Env) -> Step[Wallet]
 
 def _waiting(wallet: Wallet, tx: WalletTx, env: Env) -> Step[Wallet]:
     """A stranger's transaction waits in the mempool; what contradicts a block or a spend of ours is not believed."""
-    strangers = sum(other.block is None and other.own is None for other in wallet.txs)
+    strangers = sum(other.is_strangers for other in wallet.txs)
     rivals = any((other.own or other.block) and _conflict(other, tx) for other in wallet.txs)
     step = Step(wallet)
     return step if rivals or strangers >= env.policy.wallet.max_unconfirmed else step.fact(TxInMempool(tx))

@@ -48,6 +48,14 @@ class TxInMempool(Fact):
     tx: WalletTx
 
 
+class TxLeft(Fact):
+    """A stranger's transaction is no longer in the mempool: whether it ever comes back, nobody knows."""
+
+    passing: ClassVar[bool] = True
+
+    txid: Txid
+
+
 class BlocksUnsaid(Fact):
     """The chain has lost its blocks above this height; strangers' transactions in them have to be told again."""
 
@@ -84,9 +92,9 @@ class PassingForgotten(Fact):
 
 def forget(wallet: Wallet) -> Wallet:
     """The state less its passing facts."""
-    if not wallet.reservations and all(tx.block is not None or tx.own is not None for tx in wallet.txs):
+    if not wallet.reservations and not any(tx.is_strangers for tx in wallet.txs):
         return wallet
-    kept = tuple([tx for tx in wallet.txs if tx.block is not None or tx.own is not None])
+    kept = tuple([tx for tx in wallet.txs if not tx.is_strangers])
     return wallet.but(txs=kept, reservations=())
 
 
@@ -130,6 +138,15 @@ def _tx_in_block(wallet: Wallet, fact: TxInBlock) -> Wallet:
 @evolves(TxInMempool)
 def _tx_in_mempool(wallet: Wallet, fact: TxInMempool) -> Wallet:
     return wallet.but(txs=_put(_without_rivals(wallet.txs, fact.tx), fact.tx))
+
+
+@evolves(TxLeft)
+def _tx_left(wallet: Wallet, fact: TxLeft) -> Wallet:
+    gone: dict[Txid, bool] = {fact.txid: True}
+    for tx in wallet.txs:
+        if tx.is_strangers and any(outpoint.txid in gone for outpoint in tx.spends):
+            gone[tx.txid] = True
+    return wallet.but(txs=tuple([tx for tx in wallet.txs if tx.txid not in gone]))
 
 
 @evolves(BlocksUnsaid)
@@ -207,7 +224,10 @@ def _without_rivals(txs: tuple[WalletTx, ...], tx: WalletTx) -> tuple[WalletTx, 
     spends = dict.fromkeys(tx.spends)
     gone: dict[Txid, bool] = {}
     for other in txs:
-        passing = other.block is None and other.own is None and other.txid != tx.txid
-        if passing and any(outpoint in spends or outpoint.txid in gone for outpoint in other.spends):
+        if (
+            other.is_strangers
+            and other.txid != tx.txid
+            and any(outpoint in spends or outpoint.txid in gone for outpoint in other.spends)
+        ):
             gone[other.txid] = True
     return tuple([other for other in txs if other.txid not in gone])

@@ -7,7 +7,7 @@ from fulmen.core.base.faults import Refused
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.machine import Address, CallerGone, Event, Lull, Step, Topic
 from fulmen.core.base.mount import Mount
-from fulmen.core.base.outer import Want, WantPublished, WantSpendWatch
+from fulmen.core.base.outer import Want, WantMempoolWatch, WantPublished, WantSpendWatch
 from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, Accounts, script_at
 from fulmen.core.wallet.chain import chain
 from fulmen.core.wallet.commands import commands
@@ -57,7 +57,8 @@ def decide(wallet: Wallet, event: Event, env: Env) -> Step[Wallet]:
 
 
 def wants(wallet: Wallet) -> tuple[Want, ...]:
-    """Every script and coin watched, and every transaction of ours published that can still get a block.
+    """Every script and coin watched, every payment that waits too, and every transaction of ours that can still get a
+    block published.
 
     A spend of a taproot coin does not show whose it was, so whoever watches scripts alone may miss it.
     """
@@ -66,8 +67,9 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
         for tx in wallet.alive
         if tx.block is None and tx.own is not None and not tx.own.lent
     ]
+    waiting = [WantMempoolWatch(tx.txid, tx.spends) for tx in wallet.txs if tx.is_strangers]
     coins = [WantSpendWatch(coin.outpoint, coin.script_pubkey) for coin in wallet.at_stake]
-    return (*watches(wallet), *coins, *published)
+    return (*watches(wallet), *coins, *waiting, *published)
 
 
 def view(wallet: Wallet) -> WalletView:

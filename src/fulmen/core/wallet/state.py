@@ -61,6 +61,11 @@ class WalletTx(Record):
     coinbase: bool = False
     own: Spend | None = None
 
+    @property
+    def is_strangers(self) -> bool:
+        """It waits in the mempool and is not of our making: it passes with a crash."""
+        return self.block is None and self.own is None
+
     def in_block(self, block: Block | None) -> WalletTx:
         """The same transaction at another place."""
         return self.but(block=block, coins=tuple(coin.but(block=block) for coin in self.coins))

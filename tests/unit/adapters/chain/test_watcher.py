@@ -23,7 +23,9 @@ from fulmen.core.base.outer import (
     OutputSpent,
     ScriptPaid,
     TxConfirmed,
+    TxGone,
     WantHeight,
+    WantMempoolWatch,
     WantScriptWatch,
     WantSpendWatch,
     WantTime,
@@ -185,6 +187,24 @@ def test_a_replaced_spend_is_told_again(dialect):
         node.submit_tx(better := wallet.pay(coins[0], fee=9000))
         await watcher.step()
         assert told.take()[-1] == OutputSpent(coins[0][0], better.serialize(), None)
+
+    on_a_chain(play, dialect)
+
+
+@pytest.mark.parametrize("dialect", [EMBEDDED, LITECOIND])
+def test_a_payment_that_is_replaced_by_another_is_told_to_be_gone(dialect):
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        watcher.wants_changed(wants((WALLET, WantScriptWatch(wallet.script))))
+        first = wallet.pay(coins[0], fee=1000)
+        node.submit_tx(first)
+        await watcher.step()
+        watcher.wants_changed(wants((WALLET, WantMempoolWatch(first.txid, (coins[0][0],)))))
+        await watcher.step()
+        assert told.take() == [ScriptPaid(first.txid, first.serialize(), None)]
+        node.submit_tx(better := wallet.pay(coins[0], fee=9000))
+        await watcher.step()
+        assert told.take() == [TxGone(first.txid), ScriptPaid(better.txid, better.serialize(), None)]
 
     on_a_chain(play, dialect)
 

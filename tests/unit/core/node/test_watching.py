@@ -16,7 +16,9 @@ from fulmen.core.base.outer import (
     OutputSpent,
     ScriptPaid,
     TxConfirmed,
+    TxGone,
     WantHeight,
+    WantMempoolWatch,
     WantPublished,
     WantScriptWatch,
     WantSpendWatch,
@@ -97,6 +99,37 @@ def test_one_transaction_is_one_event_for_a_script_watcher():
     matcher = watching((WALLET, WantScriptWatch(SCRIPT)), (WALLET, WantScriptWatch(other)))
     both = a_tx(marker=1).but(outputs=(TxOut(Sat(1), SCRIPT), TxOut(Sat(2), other)))
     assert len(matcher.connect(a_block(GENESIS, both))) == 1
+
+
+def test_what_waits_in_the_mempool_is_told_to_be_gone_when_it_is_not_there_any_more():
+    waiting, other = a_tx(marker=1), a_tx(marker=2)
+    want = (WALLET, WantMempoolWatch(waiting.txid, (waiting.inputs[0].outpoint,)))
+    matcher = watching(want)
+    assert matcher.gone_from({waiting.txid, other.txid}) == []
+    assert matcher.gone_from({other.txid}) == [(WALLET, TxGone(waiting.txid))]
+    matcher.change((), [want])
+    assert matcher.gone_from(set()) == []
+
+
+def test_a_block_that_spends_otherwise_makes_what_waits_impossible():
+    waiting = a_tx(marker=1)
+    spends = (waiting.inputs[0].outpoint, OutPoint(Txid(b"\x08" * 32), 0))
+    want = (WALLET, WantMempoolWatch(waiting.txid, spends))
+    rival = Tx(2, tuple(TxIn(outpoint) for outpoint in spends), (TxOut(Sat(1), b"\x51"),))
+    matcher = watching(want)
+    assert matcher.unconfirmed([chain_tx(rival)]) == [], "the mempool changes its mind; a block does not"
+    assert matcher.connect(a_block(GENESIS, a_tx(marker=3), rival)) == [(WALLET, TxGone(waiting.txid))]
+    assert watching(want).connect(a_block(GENESIS, waiting)) == []
+    matcher = watching(want)
+    matcher.change((), [want])
+    assert matcher.connect(a_block(GENESIS, rival)) == []
+
+
+def test_who_waits_for_the_mempool_hears_of_a_rewind():
+    waiting = a_tx(marker=1)
+    assert watching((WALLET, WantMempoolWatch(waiting.txid, ()))).rewind(GENESIS) == [
+        (WALLET, ChainRewound(BlockHeight(0)))
+    ]
 
 
 def test_a_height_is_told_at_once_if_reached_and_with_every_block_after():

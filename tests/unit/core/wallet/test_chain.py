@@ -26,6 +26,8 @@ from fulmen.core.base.outer import (
     PublishFailed,
     ScriptPaid,
     TxConfirmed,
+    TxGone,
+    WantMempoolWatch,
     WantPublished,
     WantSpendWatch,
 )
@@ -51,7 +53,7 @@ def published(wallet: Wallet) -> list[Txid]:
 
 def after(wallet: Wallet, *events: object) -> Wallet:
     for event in events:
-        assert isinstance(event, ScriptPaid | TxConfirmed | OutputSpent | ChainRewound | CallerGone)
+        assert isinstance(event, ScriptPaid | TxConfirmed | TxGone | OutputSpent | ChainRewound | CallerGone)
         wallet = step_of(wallet, event).state
     return wallet
 
@@ -69,6 +71,34 @@ def test_a_payment_is_pending_until_its_block() -> None:
     assert parts(waiting) == Balance(Sat(0), Sat(40_000), Sat(0), Sat(0))
     confirmed = after(waiting, told(PAYMENT, a_block(100)))
     assert parts(confirmed) == Balance(Sat(40_000), Sat(0), Sat(0), Sat(0))
+
+
+def test_a_payment_that_left_the_mempool_is_pending_no_longer() -> None:
+    waiting = after(Wallet(ACCOUNTS), told(PAYMENT))
+    assert WantMempoolWatch(PAYMENT.txid, (PAYMENT.inputs[0].outpoint,)) in wants(waiting)
+    gone = after(waiting, TxGone(PAYMENT.txid))
+    assert parts(gone) == Balance(Sat(0), Sat(0), Sat(0), Sat(0))
+    assert not any(isinstance(want, WantMempoolWatch) for want in wants(gone))
+    assert parts(after(gone, told(PAYMENT))).pending_sat == 40_000, "and pending again when it comes back"
+
+
+def test_what_hangs_on_a_payment_that_left_goes_with_it() -> None:
+    child = a_payment(2, 30_000, spends=PAYMENT.outpoint(1))
+    grandchild = a_payment(3, 20_000, spends=child.outpoint(1))
+    other = a_payment(4, 5_000)
+    waiting = after(Wallet(ACCOUNTS), told(PAYMENT), told(child), told(grandchild), told(other))
+    assert parts(after(waiting, TxGone(PAYMENT.txid))).total_sat == 5_000
+    assert parts(after(waiting, TxGone(grandchild.txid))).total_sat == 35_000
+
+
+def test_what_is_in_a_block_or_of_our_making_does_not_leave_with_the_mempool() -> None:
+    wallet = after(Wallet(ACCOUNTS), told(PAYMENT, a_block(100)))
+    assert step_of(wallet, TxGone(PAYMENT.txid)).facts == []
+    spent = step_of(wallet, WITHDRAWAL).state
+    (ours,) = published(spent)
+    assert step_of(spent, TxGone(ours)).facts == []
+    assert step_of(wallet, TxGone(Txid(bytes(32)))).facts == []
+    assert not any(isinstance(want, WantMempoolWatch) for want in wants(spent))
 
 
 @pytest.mark.parametrize("block", [None, a_block(100)])
