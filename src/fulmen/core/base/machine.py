@@ -58,11 +58,15 @@ class Tell(Action):
     event: Event
 
 
+class Kept(Record):
+    """What stands in a cold row that a machine writes. Its stored form is pinned (`docs/stored-forms.md`)."""
+
+
 class Keep(Action):
     """A cold row: written in the batch's transaction under its address, and read back by `Mount.needs`."""
 
     at: Address
-    row: Record
+    row: Kept
     until: BlockHeight | None = None
     """Above this height nobody asks for it, and it goes; None if it stays until it is dropped."""
 

@@ -9,8 +9,7 @@ when the end of the channel is deep in the chain.
 from __future__ import annotations
 
 from fulmen.core.base.ids import RECEIVED, ChannelId, Direction, HtlcKey, PaymentHash
-from fulmen.core.base.machine import Address, Keep, Tell
-from fulmen.core.base.record import Record
+from fulmen.core.base.machine import Address, Keep, Kept, Tell
 from fulmen.core.base.retention import RETENTION, RowsUnwanted
 from fulmen.core.base.stretch import Found, Stretch, stretch_key
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, sat_floor
@@ -23,7 +22,7 @@ KIND = "revoked"
 """Of the rows' addresses: channel_id 32, number behind the last 6, first number 6, direction 1, id 0 to 8 bytes."""
 
 
-class RevokedHtlc(Record):
+class RevokedHtlc(Kept):
     """An HTLC that only revoked commitments of the peer hold."""
 
     amount_msat: Msat

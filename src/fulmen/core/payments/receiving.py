@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fulmen.core.base.faults import Refused
 from fulmen.core.base.ids import ChannelId, CommandId, PaymentHash, PaymentSecret, Preimage
-from fulmen.core.base.machine import Address, Event
+from fulmen.core.base.machine import Address, Event, Kept
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat, Timestamp
@@ -92,7 +92,7 @@ class InvoiceCreated(Record):
     """What our channels could receive when it was made; the caller warns if that is less than the amount."""
 
 
-class LabelRow(Record):
+class LabelRow(Kept):
     """A cold row under ("label", SHA-256 of the label): which invoice has it."""
 
     label: str

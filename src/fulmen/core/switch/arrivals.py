@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import HtlcKey, Point
-from fulmen.core.base.machine import Address, Event, Keep, Step, Tell, Topic
+from fulmen.core.base.machine import Address, Event, Keep, Kept, Step, Tell, Topic
 from fulmen.core.base.mount import Informed
-from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.commitments.htlcs import (
     Htlc,
@@ -54,7 +53,7 @@ INVALID_ONION_BLINDING = InvalidOnionBlinding.code
 arrivals = Topic()
 
 
-class OnionSeen(Record):
+class OnionSeen(Kept):
     """A cold row under ("onion", half of its HMAC): this onion has come in one HTLC; in another it is a replay (B4-12).
 
     Every HTLC that peers make us take costs such a row for days, so it is short: 16 bytes of a hash are as good as all

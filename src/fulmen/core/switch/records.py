@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import ChannelId, HtlcKey, PaymentHash
-from fulmen.core.base.machine import Address, Keep
+from fulmen.core.base.machine import Address, Keep, Kept
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 from fulmen.core.commitments.htlcs import circuit_address
@@ -21,7 +21,7 @@ FAILED_BLOCKS = 144
 """For how long a forward that failed is shown."""
 
 
-class PastForward(Record):
+class PastForward(Kept):
     """A forward that is over."""
 
     payment_hash: PaymentHash

@@ -11,7 +11,7 @@ from tests.builders.env import an_env
 from tests.builders.wallets import a_block
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.machine import Address, Drop, Event, Fact, Keep, Step, evolves
+from fulmen.core.base.machine import Address, Drop, Event, Fact, Keep, Kept, Step, evolves
 from fulmen.core.base.mount import NOTHING, Mount, Remains
 from fulmen.core.base.outer import HeightReached, TimeReached, WantTime
 from fulmen.core.base.record import Record
@@ -23,7 +23,7 @@ from fulmen.core.node.retention import MOUNT, PAUSE_S, SLICE, Retention, Rows, d
 from fulmen.sim.disk import SimulatedDisk
 
 
-class Note(Record):
+class Note(Kept):
     text: str
 
 
