@@ -30,14 +30,15 @@ from fulmen.regtest.relaypolicy import (
     MAX_STANDARD_SIGOPS_COST,
     MIN_STANDARD_NONWITNESS_BYTES,
     RelayPolicy,
-    adjusted_vsize,
+    adjusted_weight,
     fee_at,
 )
 from fulmen.regtest.replacement import (
     Case,
     PackageRejected,
     Reconsiderable,
-    check_families,
+    check_cluster,
+    check_own_ancestors,
     check_package_replacement,
     check_replacement,
 )
@@ -59,6 +60,24 @@ class Admitted(Record):
     replaced: tuple[Txid, ...] = ()
 
 
+class Manner(Record):
+    """In what setting a transaction is judged."""
+
+    may_replace: bool = True
+    may_evict_sibling: bool = True
+    pays_for_itself: bool = True
+    """Else its fee is reckoned with that of its package."""
+    from_a_block: bool = False
+    """It comes from a disconnected block: fees and the rules of version 3 are not asked."""
+    max_sat_per_kvb: int = 0
+    """Refuse a higher feerate (0: any)."""
+
+
+TRIED_TOGETHER = Manner(may_replace=False, may_evict_sibling=False)
+"""`testmempoolaccept` of several is stricter: each pays for itself, and nothing is replaced."""
+FROM_A_BLOCK = Manner(from_a_block=True)
+
+
 class Admission:
     """The door of the mempool."""
 
@@ -67,38 +86,31 @@ class Admission:
         self._pool = pool
         self._policy = policy
 
-    def admit(
-        self, tx: Tx, *, dry_run: bool = False, bypass_limits: bool = False, max_sat_per_kvb: int = 0
-    ) -> Admitted:
+    def admit(self, tx: Tx, manner: Manner | None = None, *, dry_run: bool = False) -> Admitted:
         """Take one transaction.
 
         Args:
             dry_run: only say what would happen.
-            bypass_limits: it comes from a disconnected block: fees and family sizes are not asked.
-            max_sat_per_kvb: refuse a higher feerate (0: any).
 
         Raises:
             Rejected: with Core's reason; `Reconsiderable` when only the fee is wrong.
         """
+        manner = manner or Manner()
         case = Case()
-        candidate = self._examine(tx, case, bypass_limits)
-        if not bypass_limits:
-            self._check_fee(candidate.modified_fee, candidate.vsize)
-            self._check_truc(candidate, case, may_evict_sibling=True)
+        candidate = self._examine(tx, case, manner)
         doomed = check_replacement(case, self._pool, self._policy) if case.conflicts else {}
-        if not bypass_limits:
-            check_families(case, doomed, self._pool, self._policy)
-        self._check_ceiling(candidate, max_sat_per_kvb)
-        if not bypass_limits:
-            self._check_dust_spent(case)
+        check_cluster(case, doomed, self._pool, self._policy)
+        if case.conflicts:
+            check_own_ancestors(case, self._pool)
+        self._check_ceiling(candidate, manner.max_sat_per_kvb)
+        if not manner.from_a_block:
+            self._check_dust_spent(candidate)
         self._check_scripts(candidate)
-        return self._finish(case, doomed, dry_run)[0]
+        [admitted] = self._finish(case, doomed, dry_run=dry_run)
+        return admitted
 
-    def admit_package(self, txs: Sequence[Tx], *, dry_run: bool = False, max_sat_per_kvb: int = 0) -> list[Admitted]:
-        """Take related transactions together; their fees are reckoned as one.
-
-        The package is well formed. A dry run is stricter, as in Core: each transaction pays for itself, and nothing
-        is replaced.
+    def admit_package(self, txs: Sequence[Tx], manner: Manner, *, dry_run: bool = False) -> list[Admitted]:
+        """Take related transactions together. The package is well formed.
 
         Raises:
             PackageRejected: the package as a whole is refused.
@@ -107,50 +119,59 @@ class Admission:
         case = Case()
         for tx in txs:
             try:
-                candidate = self._examine(tx, case, False)
-                if dry_run:
-                    self._check_fee(candidate.modified_fee, candidate.vsize)
-                if dry_run and case.conflicts:
-                    raise Rejected("bip125-replacement-disallowed")
-                self._check_ceiling(candidate, max_sat_per_kvb)
-                self._check_truc(candidate, case, may_evict_sibling=False)
+                self._check_ceiling(self._examine(tx, case, manner), manner.max_sat_per_kvb)
             except Rejected as why:
                 raise TransactionRejected(tx, why) from None
-        try:
-            self._check_fee(case.fee, case.vsize)
-        except Rejected as why:
-            raise TransactionRejected(txs[-1], why) from None
         for candidate in case.candidates:
-            if reason := truc.violation(self._pool, candidate, [], case.candidates)[0]:
+            if reason := truc.package_violation(self._pool, candidate, case.candidates):
                 raise PackageRejected("TRUC-violation", reason)
+        if not manner.pays_for_itself:
+            try:
+                self._check_fee(case.fee, case.vsize)
+            except Rejected as why:
+                raise TransactionRejected(txs[-1], why) from None
         doomed = check_package_replacement(case, self._pool, self._policy) if case.conflicts else {}
         try:
-            check_families(case, doomed, self._pool, self._policy)
+            check_cluster(case, doomed, self._pool, self._policy)
         except Rejected as why:
             raise PackageRejected(why.reason, why.debug) from None
         for candidate in case.candidates:
             try:
-                self._check_dust_spent(Case([candidate]))
+                self._check_dust_spent(candidate)
+            except Rejected as why:
+                raise TransactionRejected(candidate.tx, why, "unspent-dust") from None
+        for candidate in case.candidates:
+            try:
                 self._check_scripts(candidate)
             except Rejected as why:
                 raise TransactionRejected(candidate.tx, why) from None
-        return self._finish(case, doomed, dry_run)
+        return self._finish(case, doomed, dry_run=dry_run, together=not manner.pays_for_itself)
+
+    def expire(self) -> None:
+        """Drop what has waited for too long."""
+        oldest = self._chain.clock() - self._policy.expiry_s
+        for pooled in self._pool:
+            if pooled.time < oldest and self._pool.get(pooled.txid) is pooled:
+                self._pool.remove_with_descendants(pooled)
 
     def after_reorg(self) -> None:
         """Take back what disconnected blocks had confirmed, and drop what the new chain makes impossible."""
         for tx in self._pool.take_unconfirmed():
             try:
-                self.admit(tx, bypass_limits=True)
+                self.admit(tx, FROM_A_BLOCK)
             except Rejected:
+                if (same := self._pool.get(tx.txid)) is not None:
+                    self._pool.remove_with_descendants(same)
                 for vout in range(len(tx.outputs)):
                     if (child := self._pool.spender(OutPoint(tx.txid, vout))) is not None:
                         self._pool.remove_with_descendants(child)
         for pooled in self._pool:
             if self._pool.get(pooled.txid) is not None and not self._still_possible(pooled):
                 self._pool.remove_with_descendants(pooled)
+        self.expire()
 
-    def _examine(self, tx: Tx, case: Case, bypass_limits: bool) -> Pooled:
-        """Everything that is asked of a transaction before its fee: gives it as a candidate of the case."""
+    def _examine(self, tx: Tx, case: Case, manner: Manner) -> Pooled:
+        """Everything that can be asked of a transaction alone: gives it as a candidate of the case."""
         raw = tx.serialize()
         check_transaction(tx)
         if tx.is_coinbase:
@@ -166,33 +187,46 @@ class Admission:
             raise Rejected(
                 "txn-already-in-mempool" if same.tx.wtxid == tx.wtxid else "txn-same-nonwitness-data-in-mempool"
             )
+        conflicts: dict[Txid, Pooled] = {}
         for spent in tx.inputs:
             if (conflicting := self._pool.spender(spent.outpoint)) is not None:
-                case.conflicts[conflicting.txid] = conflicting
+                if not manner.may_replace:
+                    raise Rejected("bip125-replacement-disallowed")
+                conflicts[conflicting.txid] = conflicting
         coins = self._coins_of(tx, case)
         heights = [coin.height for coin in coins]
         if not relative_locks_pass(tx, heights, tip.height + 1, tip.median_time_past, self._median_time_at):
             raise Rejected("non-BIP68-final")
         fee = check_inputs(tx, coins, tip.height + 1)
-        outputs = [coin.output for coin in coins]
-        if reason := btclib_engine.standard_inputs(raw, outputs):
-            raise Rejected(reason)
-        sigops = btclib_engine.sigops_cost(raw, outputs)
-        candidate = Pooled(
-            tx, raw, tuple(coins), fee, adjusted_vsize(tx.weight, sigops), sigops, self._chain.clock(), tip.height
-        )
-        candidate.fee_delta = self._pool.deltas.get(tx.txid, 0)
+        candidate = self._candidate(tx, raw, coins, fee, case)
         if (fee or candidate.modified_fee) and self._dust_of(candidate):
             raise Rejected("dust", "tx with dust output must be 0-fee")
-        if sigops > MAX_STANDARD_SIGOPS_COST:
-            raise Rejected("bad-txns-too-many-sigops", str(sigops))
-        if not bypass_limits and self._pool.total_vsize + candidate.vsize > self._policy.max_mempool_vsize:
-            raise Reconsiderable("mempool full")
+        if candidate.sigops_cost > MAX_STANDARD_SIGOPS_COST:
+            raise Rejected("bad-txns-too-many-sigops", str(candidate.sigops_cost))
+        if not manner.from_a_block:
+            if self._pool.total_vsize + candidate.vsize > self._policy.max_mempool_vsize:
+                raise Reconsiderable("mempool full")
+            if manner.pays_for_itself:
+                self._check_fee(candidate.modified_fee, candidate.vsize)
+            self._check_truc(candidate, conflicts, case, manner)
+        case.conflicts |= conflicts
+        case.candidates.append(candidate)
+        return candidate
+
+    def _candidate(self, tx: Tx, raw: bytes, coins: list[Coin], fee: Sat, case: Case) -> Pooled:
+        outputs = [coin.output for coin in coins]
+        if problem := btclib_engine.standard_inputs(raw, outputs):
+            raise Rejected(*problem)
+        sigops = btclib_engine.sigops_cost(raw, outputs)
+        tip = self._chain.tip
+        candidate = Pooled(
+            tx, raw, tuple(coins), fee, adjusted_weight(tx.weight, sigops), sigops, self._chain.clock(), tip.height
+        )
+        candidate.fee_delta = self._pool.deltas.get(tx.txid, 0)
         for spent in tx.inputs:
             parent = self._unconfirmed(spent.outpoint.txid, case)
             if parent is not None:
                 candidate.parents[parent.txid] = parent
-        case.candidates.append(candidate)
         return candidate
 
     def _unconfirmed(self, txid: Txid, case: Case) -> Pooled | None:
@@ -229,18 +263,17 @@ class Admission:
         if max_sat_per_kvb and candidate.modified_fee * 1000 > max_sat_per_kvb * candidate.vsize:
             raise Rejected("max feerate exceeded")
 
-    def _check_truc(self, candidate: Pooled, case: Case, *, may_evict_sibling: bool) -> None:
-        reason, sibling = truc.violation(self._pool, candidate, list(case.conflicts.values()))
-        if sibling is not None and may_evict_sibling:
-            case.conflicts[sibling.txid] = sibling
+    def _check_truc(self, candidate: Pooled, conflicts: dict[Txid, Pooled], case: Case, manner: Manner) -> None:
+        reason, sibling = truc.violation(self._pool, candidate, conflicts)
+        if sibling is not None and manner.may_evict_sibling:
+            conflicts[sibling.txid] = sibling
             case.sibling_evicted = True
         elif reason:
             raise Rejected("TRUC-violation", reason)
 
-    def _check_dust_spent(self, case: Case) -> None:
-        for candidate in case.candidates:
-            if reason := truc.unspent_dust(candidate, list(candidate.parents.values()), self._dust_of):
-                raise Rejected("missing-ephemeral-spends", reason)
+    def _check_dust_spent(self, candidate: Pooled) -> None:
+        if reason := truc.unspent_dust(candidate, list(candidate.parents.values()), self._dust_of):
+            raise Rejected("missing-ephemeral-spends", reason)
 
     def _dust_of(self, pooled: Pooled) -> list[int]:
         return btclib_engine.dust_outputs(pooled.raw, self._policy.dust_relay_sat_per_kvb)
@@ -252,10 +285,12 @@ class Admission:
         if reason := self._chain.judge.scripts(candidate.raw, outputs):
             raise Rejected(f"block-script-verify-flag-failed ({reason})")
 
-    def _finish(self, case: Case, doomed: dict[Txid, Pooled], dry_run: bool) -> list[Admitted]:
+    def _finish(
+        self, case: Case, doomed: dict[Txid, Pooled], *, dry_run: bool, together: bool = False
+    ) -> list[Admitted]:
         admitted = []
         for candidate in case.candidates:
-            reckoned = [candidate] if dry_run else case.candidates
+            reckoned = case.candidates if together else [candidate]
             admitted.append(
                 Admitted(
                     candidate.txid,
@@ -290,9 +325,10 @@ class Admission:
 
 
 class TransactionRejected(Rejected):
-    """One transaction of a package is refused: `tx` says which, `why` by what."""
+    """One transaction of a package is refused: `tx` says which, `why` by what, and `package` what the package is told."""
 
-    def __init__(self, tx: Tx, why: Rejected) -> None:
+    def __init__(self, tx: Tx, why: Rejected, package: str = "transaction failed") -> None:
         super().__init__(why.reason, why.debug)
         self.tx = tx
         self.why = why
+        self.package = package

@@ -28,6 +28,8 @@ class Entry:
     total_txs: int = field(init=False)
     invalid: bool = False
     """Ruled out: by a rule, by command, or because an ancestor is."""
+    connected: bool = False
+    """It is, or once was, part of the active chain: all of it was found valid."""
 
     def __post_init__(self) -> None:
         times: list[int] = []

@@ -17,12 +17,15 @@ from btclib.exceptions import BTClibException, ScriptError
 from btclib.fee import FeeRate
 from btclib.script.engine import ALL_FLAGS, ScriptFlag, sig_op_cost, verify_input
 from btclib.script.sig_hash import PrecomputedTxData
+from btclib.script.sig_ops import sig_op_count
 from btclib.script.solver import solver
 from btclib.tx.tx import Tx as BtclibTx
 from btclib.tx.tx_out import TxOut as BtclibTxOut
 
+from fulmen.core.base.faults import Malformed
 from fulmen.core.bitcoin.networks import REGTEST
-from fulmen.core.bitcoin.transaction import TxOut
+from fulmen.core.bitcoin.script import parts_of
+from fulmen.core.bitcoin.transaction import Tx, TxOut
 from fulmen.regtest.judge import BTCLIB, BlockContext
 
 _REGTEST = CONSENSUS_PARAMS["regtest"]
@@ -69,6 +72,11 @@ class BtclibJudge:
         """Nothing is held."""
 
 
+def consensus_scripts(tx: bytes, spent: Sequence[TxOut]) -> str:
+    """Whether the scripts obey consensus; empty, or Core's words."""
+    return _scripts(tx, spent, ALL_FLAGS)
+
+
 def standard_scripts(tx: bytes, spent: Sequence[TxOut]) -> str:
     """Whether the scripts also obey the rules that nodes ask before they relay; empty, or Core's words."""
     return _scripts(tx, spent, _STANDARD_FLAGS)
@@ -85,17 +93,42 @@ def standard_form(tx: bytes, dust_relay_sat_per_kvb: int) -> str:
     return ""
 
 
-def standard_inputs(tx: bytes, spent: Sequence[TxOut]) -> str:
-    """Core's AreInputsStandard and IsWitnessStandard: empty, or the reason."""
+def standard_inputs(tx: bytes, spent: Sequence[TxOut]) -> tuple[str, str] | None:
+    """Core's ValidateInputsStandardness and IsWitnessStandard: None, or the reason and what Core adds to it."""
     parsed, outputs = BtclibTx.parse(tx, check_validity=False), _outputs(spent)
     try:
-        if not btclib_policy.are_inputs_standard(outputs, parsed):
-            return "bad-txns-nonstandard-inputs"
-        if not btclib_policy.is_witness_standard(outputs, parsed):
-            return "bad-witness-nonstandard"
+        standard = btclib_policy.are_inputs_standard(outputs, parsed)
     except BTClibException:
-        return "bad-txns-nonstandard-inputs"
-    return ""
+        standard = False
+    if not standard:
+        return "bad-txns-nonstandard-inputs", _not_standard(parsed, spent)
+    try:
+        standard = btclib_policy.is_witness_standard(outputs, parsed)
+    except BTClibException:
+        standard = False
+    return None if standard else ("bad-witness-nonstandard", "")
+
+
+def _not_standard(tx: BtclibTx, spent: Sequence[TxOut]) -> str:
+    """Which input is not standard, in Core's words."""
+    for index, (tx_in, out) in enumerate(zip(tx.vin, spent, strict=True)):
+        match output_type(out.script_pubkey):
+            case "nonstandard":
+                return f"input {index} script unknown"
+            case "witness_unknown":
+                return f"input {index} witness program is undefined"
+            case "scripthash":
+                try:
+                    pushed = [data for _, data in parts_of(tx_in.script_sig)]
+                except Malformed:
+                    return f"p2sh scriptsig malformed (input {index})"
+                if not pushed:
+                    return f"input {index} P2SH redeemscript missing"
+                count = sig_op_count(pushed[-1] or b"", accurate=True)
+                if count > btclib_policy.MAX_P2SH_SIGOPS:
+                    limit = btclib_policy.MAX_P2SH_SIGOPS
+                    return f"p2sh redeemscript sigops exceed limit (input {index}: {count} > {limit})"
+    return "non-witness sigops exceed bip54 limit"
 
 
 def output_type(script_pubkey: bytes) -> str:
@@ -113,6 +146,12 @@ def dust_outputs(tx: bytes, dust_relay_sat_per_kvb: int) -> list[int]:
 def sigops_cost(tx: bytes, spent: Sequence[TxOut]) -> int:
     """The signature checks of a transaction in units of BIP 141; `spent` is empty for a coinbase."""
     return sig_op_cost(_outputs(spent), BtclibTx.parse(tx, check_validity=False), ALL_FLAGS)
+
+
+def legacy_sigops(tx: Tx) -> int:
+    """The signature checks in a transaction's own scripts, each OP_CHECKMULTISIG counted as twenty."""
+    scripts = [spent.script_sig for spent in tx.inputs] + [output.script_pubkey for output in tx.outputs]
+    return sum(sig_op_count(script, accurate=False) for script in scripts)
 
 
 def basic_filter(block: bytes, spent: Sequence[bytes], previous_header: bytes) -> tuple[bytes, bytes]:

@@ -6,27 +6,30 @@ Whoever follows the chain (mempool, indexes) is told of every block that joins o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from fulmen.core.base.faults import InvariantBroken, Refused
 from fulmen.core.base.ids import BlockHash, OutPoint
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.block import WholeBlock, parse_block
-from fulmen.core.bitcoin.transaction import Tx
+from fulmen.core.bitcoin.transaction import Tx, TxOut
+from fulmen.regtest import btclib_engine
 from fulmen.regtest.blocktree import BlockTree, Entry
 from fulmen.regtest.coins import Coin, Coins, Undo, is_unspendable
 from fulmen.regtest.consensus import (
     MissingInputs,
+    Mutated,
     Rejected,
     check_block,
     check_block_in_context,
     check_coinbase_amount,
+    check_header_in_context,
     check_inputs,
     relative_locks_pass,
 )
 from fulmen.regtest.judge import BlockContext, Judge
-from fulmen.regtest.params import GENESIS_BLOCK
+from fulmen.regtest.params import GENESIS_BLOCK, MAX_BLOCK_SIGOPS_COST
 
 PARSED_BLOCKS_KEPT = 64
 
@@ -113,28 +116,44 @@ class ChainState:
         Raises:
             Rejected: it breaks a rule; Core's words.
         """
+        check_block(block, btclib_engine.legacy_sigops)
         known = self.tree.get(block.header.hash)
         if known is not None:
             raise Rejected("duplicate-invalid" if known.invalid else "duplicate")
-        check_block(block)
         parent = self.tree.get(block.header.previous)
         if parent is None:
             raise Rejected("prev-blk-not-found")
         if parent.invalid:
             raise Rejected("bad-prevblk")
-        check_block_in_context(block, parent.height + 1, parent.median_time_past, self.clock())
-        raw = block.serialize()
+        check_header_in_context(block.header, parent.median_time_past, self.clock())
         entry = Entry(
-            block.header.hash, parent, parent.height + 1, block.header.time, len(self.tree), len(block.txs), raw
+            block.header.hash,
+            parent,
+            parent.height + 1,
+            block.header.time,
+            len(self.tree),
+            len(block.txs),
+            block.serialize(),
         )
+        try:
+            check_block_in_context(block, entry.height, parent.median_time_past)
+        except Mutated:
+            raise
+        except Rejected:
+            entry.invalid = True
+            self.tree.add(entry)
+            raise
         self.tree.add(entry)
         refused = self.activate_best()
         if refused is not None and refused[0] is entry:
             raise refused[1]
         return entry
 
-    def invalidate(self, block_hash: bytes) -> None:
-        """Rule a block out with all that stand on it; the chain goes back or over to the next best.
+    def invalidate(self, block_hash: bytes, gone: Callable[[], None] = lambda: None) -> None:
+        """Rule a block out with all that stand on it; the chain goes back, and over to the next best.
+
+        Args:
+            gone: called after each block that is taken off.
 
         Raises:
             BlockUnknown: no such block.
@@ -144,6 +163,9 @@ class ChainState:
         if entry.parent is None:
             raise Rejected("the genesis block cannot be invalidated")
         self.tree.rule_out(entry)
+        while self.tip.invalid:
+            self._disconnect_tip()
+            gone()
         self.activate_best()
 
     def reconsider(self, block_hash: bytes) -> None:
@@ -187,10 +209,11 @@ class ChainState:
             ancestors=lambda: (active.raw for active in self._active[1:]),
         )
         if reason := self.judge.block(entry.raw, context):
-            raise Rejected(reason)
+            raise Rejected(_in_core_words(block, context) or reason)
         undo = self.coins.connect(block.txs, entry.height)
         self._undo[entry.hash] = undo
         self._active.append(entry)
+        entry.connected = True
         for follower in self._followers:
             follower.block_connected(entry, block, undo)
 
@@ -205,6 +228,9 @@ class ChainState:
             follower.block_disconnected(entry, block, undo)
 
     def _check_spends(self, block: WholeBlock, height: int) -> list[list[Coin]]:
+        for tx in block.txs:
+            if any(self.coins.get(tx.outpoint(vout)) for vout in range(len(tx.outputs))):
+                raise Rejected("bad-txns-BIP30", "tried to overwrite transaction")
         fees = 0
         inside: dict[OutPoint, Coin | None] = {}
         spent = []
@@ -238,3 +264,16 @@ class ChainState:
         if entry is None:
             raise BlockUnknown("Block not found", block_hash=block_hash[::-1])
         return entry
+
+
+def _in_core_words(block: WholeBlock, context: BlockContext) -> str:
+    """Why a judge refuses a block, found again: it may not say so, or in words of its own. Empty if it is not found."""
+    raws = [tx.serialize() for tx in block.txs]
+    spent: list[Sequence[TxOut]] = [(), *context.spent]
+    cost = sum(btclib_engine.sigops_cost(raw, outputs) for raw, outputs in zip(raws, spent, strict=True))
+    if cost > MAX_BLOCK_SIGOPS_COST:
+        return "bad-blk-sigops"
+    for raw, outputs in zip(raws[1:], spent[1:], strict=True):
+        if reason := btclib_engine.consensus_scripts(raw, outputs):
+            return f"block-script-verify-flag-failed ({reason})"
+    return ""

@@ -16,18 +16,21 @@ from fulmen.core.bitcoin.block import (
     COINBASE_MATURITY,
     MAX_BLOCK_WEIGHT,
     BitsMalformed,
-    CoinbaseHeightWrong,
+    BlockHeader,
     ProofOfWorkMissing,
     WholeBlock,
     WitnessCommitmentWrong,
+    WitnessReservedWrong,
+    WitnessUnexpected,
     check_proof_of_work,
     check_witness_commitment,
-    coinbase_height,
+    merkle_root,
 )
 from fulmen.core.bitcoin.networks import REGTEST
-from fulmen.core.bitcoin.transaction import NULL_OUTPOINT, SEQUENCE_FINAL, Tx
+from fulmen.core.bitcoin.script import number
+from fulmen.core.bitcoin.transaction import NULL_OUTPOINT, SEQUENCE_FINAL, WITNESS_SCALE, Tx
 from fulmen.regtest.coins import Coin
-from fulmen.regtest.params import MAX_FUTURE_BLOCK_TIME, subsidy
+from fulmen.regtest.params import MAX_BLOCK_SIGOPS_COST, MAX_FUTURE_BLOCK_TIME, subsidy
 
 SEQUENCE_LOCK_DISABLED = 1 << 31
 SEQUENCE_LOCK_BY_TIME = 1 << 22
@@ -45,6 +48,10 @@ class Rejected(Refused):
         self.debug = debug
 
 
+class Mutated(Rejected):
+    """A block's witnesses are wrong, which says nothing about its header."""
+
+
 class MissingInputs(Rejected):
     """An output that is spent does not exist, or is spent already."""
 
@@ -58,10 +65,21 @@ def check_transaction(tx: Tx) -> None:
     Raises:
         Rejected: with Core's reason.
     """
+    if not tx.inputs:
+        raise Rejected("bad-txns-vin-empty")
+    if not tx.outputs:
+        raise Rejected("bad-txns-vout-empty")
     if len(tx.base) * 4 > MAX_BLOCK_WEIGHT:
         raise Rejected("bad-txns-oversize")
-    if sum(output.amount_sat for output in tx.outputs) > MAX_MONEY_SAT:
-        raise Rejected("bad-txns-txouttotal-toolarge")
+    total = 0
+    for output in tx.outputs:
+        if output.amount_sat >> 63:
+            raise Rejected("bad-txns-vout-negative")
+        if output.amount_sat > MAX_MONEY_SAT:
+            raise Rejected("bad-txns-vout-toolarge")
+        total += output.amount_sat
+        if total > MAX_MONEY_SAT:
+            raise Rejected("bad-txns-txouttotal-toolarge")
     outpoints = [spent.outpoint for spent in tx.inputs]
     if len(set(outpoints)) != len(outpoints):
         raise Rejected("bad-txns-inputs-duplicate")
@@ -122,8 +140,11 @@ def relative_locks_pass(
     return True
 
 
-def check_block(block: WholeBlock) -> None:
-    """The rules that need nothing but the block, beyond what `parse_block` has seen to.
+def check_block(block: WholeBlock, legacy_sigops: Callable[[Tx], int]) -> None:
+    """The rules that need nothing but the block.
+
+    Args:
+        legacy_sigops: counts the signature checks in a transaction's own scripts.
 
     Raises:
         Rejected: with Core's reason.
@@ -132,36 +153,60 @@ def check_block(block: WholeBlock) -> None:
         check_proof_of_work(block.header, REGTEST)
     except (BitsMalformed, ProofOfWorkMissing):
         raise Rejected("high-hash", "proof of work failed") from None
+    root, repeated = merkle_root([tx.txid for tx in block.txs]) if block.txs else (bytes(32), False)
+    if root != block.header.merkle_root:
+        raise Rejected("bad-txnmrklroot", "hashMerkleRoot mismatch")
+    if repeated:
+        raise Rejected("bad-txns-duplicate", "duplicate transaction")
+    size = len(block.header.serialize()) + sum(len(tx.base) for tx in block.txs)
+    if not block.txs or size * WITNESS_SCALE > MAX_BLOCK_WEIGHT:
+        raise Rejected("bad-blk-length", "size limits failed")
+    if not block.txs[0].is_coinbase:
+        raise Rejected("bad-cb-missing", "first tx is not coinbase")
+    if any(tx.is_coinbase for tx in block.txs[1:]):
+        raise Rejected("bad-cb-multiple", "more than one coinbase")
     for tx in block.txs:
         check_transaction(tx)
+    if sum(legacy_sigops(tx) for tx in block.txs) * WITNESS_SCALE > MAX_BLOCK_SIGOPS_COST:
+        raise Rejected("bad-blk-sigops", "out-of-bounds SigOpCount")
 
 
-def check_block_in_context(block: WholeBlock, height: int, median_time_past: int, now: int) -> None:
-    """The rules that need the block's place: difficulty, times, height, finality, witness commitment.
+def check_header_in_context(header: BlockHeader, median_time_past: int, now: int) -> None:
+    """The rules that need the header's place: difficulty, times, version.
 
     Raises:
         Rejected: with Core's reason.
     """
-    if block.header.bits != REGTEST.pow_limit_bits:
+    if header.bits != REGTEST.pow_limit_bits:
         raise Rejected("bad-diffbits", "incorrect proof of work")
-    if block.header.time <= median_time_past:
+    if header.time <= median_time_past:
         raise Rejected("time-too-old", "block's timestamp is too early")
-    if block.header.time > now + MAX_FUTURE_BLOCK_TIME:
+    if header.time > now + MAX_FUTURE_BLOCK_TIME:
         raise Rejected("time-too-new", "block timestamp too far in the future")
-    if not 4 <= block.header.version < 1 << 31:
-        raise Rejected(f"bad-version(0x{block.header.version:08x})", "rejected nVersion block")
+    if not 4 <= header.version < 1 << 31:
+        raise Rejected(f"bad-version(0x{header.version:08x})", f"rejected nVersion=0x{header.version:08x} block")
+
+
+def check_block_in_context(block: WholeBlock, height: int, median_time_past: int) -> None:
+    """The rules that need the block's place: finality, height, witness commitment, weight.
+
+    Raises:
+        Rejected: with Core's reason; `Mutated` when another block may have the same header and be good.
+    """
     if not all(is_final(tx, height, median_time_past) for tx in block.txs):
         raise Rejected("bad-txns-nonfinal", "non-final transaction")
-    try:
-        claimed = coinbase_height(block.txs[0])
-    except CoinbaseHeightWrong:
-        claimed = None
-    if claimed != height:
+    if not block.txs[0].inputs[0].script_sig.startswith(number(height)):
         raise Rejected("bad-cb-height", "block height mismatch in coinbase")
     try:
         check_witness_commitment(block)
+    except WitnessReservedWrong:
+        raise Mutated("bad-witness-nonce-size", "invalid witness reserved value size") from None
+    except WitnessUnexpected:
+        raise Mutated("unexpected-witness", "unexpected witness data found") from None
     except WitnessCommitmentWrong:
-        raise Rejected("bad-witness-merkle-match", "witness merkle commitment mismatch") from None
+        raise Mutated("bad-witness-merkle-match", "witness merkle commitment mismatch") from None
+    if block.weight > MAX_BLOCK_WEIGHT:
+        raise Rejected("bad-blk-weight", "weight limit failed")
 
 
 def check_coinbase_amount(coinbase: Tx, fees: Sat, height: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.block import WholeBlock
-from fulmen.core.bitcoin.transaction import Tx
+from fulmen.core.bitcoin.transaction import WITNESS_SCALE, Tx
 from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.coins import Coin, Undo
 
@@ -24,8 +24,8 @@ class Pooled:
     raw: bytes
     coins: tuple[Coin, ...]
     fee: Sat
-    vsize: int
-    """Adjusted for signature checks."""
+    adjusted_weight: int
+    """Weight units; signature checks count too."""
     sigops_cost: int
     time: int
     height: int
@@ -38,6 +38,11 @@ class Pooled:
     def txid(self) -> Txid:
         """The transaction's."""
         return self.tx.txid
+
+    @property
+    def vsize(self) -> int:
+        """Virtual bytes, adjusted for signature checks."""
+        return -(-self.adjusted_weight // WITNESS_SCALE)
 
     @property
     def modified_fee(self) -> int:

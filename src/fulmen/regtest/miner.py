@@ -24,6 +24,8 @@ from fulmen.regtest.params import BLOCK_VERSION, MAX_BLOCK_SIGOPS_COST, subsidy
 RESERVED_WEIGHT = 8_000
 """Kept for the header and the coinbase."""
 RESERVED_SIGOPS_COST = 400
+MIN_SAT_PER_KVB = 1
+"""What pays nothing is not mined."""
 
 
 def select(pool: Mempool) -> list[Pooled]:
@@ -31,6 +33,7 @@ def select(pool: Mempool) -> list[Pooled]:
     queue: list[tuple[int, Chunk[Pooled]]] = []
     for number, cluster in enumerate(pool.clusters()):
         queue += [(number, chunk) for chunk in chunks_of(cluster)]
+    queue = [(number, chunk) for number, chunk in queue if chunk.fee * 4000 >= MIN_SAT_PER_KVB * chunk.weight]
     queue.sort(key=lambda item: -item[1].feerate)
     chosen: list[Pooled] = []
     weight, sigops = RESERVED_WEIGHT, RESERVED_SIGOPS_COST

@@ -23,6 +23,7 @@ from fulmen.regtest.judge import Judge
 from fulmen.regtest.mempool import Mempool
 from fulmen.regtest.packages import PackageOutcome
 from fulmen.regtest.relaypolicy import RelayPolicy
+from fulmen.regtest.replacement import Reconsiderable
 
 MATURING_ROUNDS = 2
 """How often the faucet mines a hundred blocks for one payment: two rounds leave thousands of bitcoins ripe."""
@@ -75,7 +76,13 @@ class RegtestNode:
         Raises:
             Rejected: with Core's reason.
         """
-        return self.admission.admit(tx, dry_run=dry_run)
+        admitted = self.admission.admit(tx, dry_run=dry_run)
+        if not dry_run:
+            self.admission.expire()
+            if self.pool.get(tx.txid) is None:
+                # It came to what had waited for too long.
+                raise Reconsiderable("mempool full")
+        return admitted
 
     def submit_package(self, txs: list[Tx], *, max_sat_per_kvb: int = 0) -> PackageOutcome:
         """Take a child with its parents."""
@@ -121,7 +128,8 @@ class RegtestNode:
             BlockUnknown: no such block.
             Rejected: it is the genesis block.
         """
-        self.chain.invalidate(block_hash)
+        # As in Core: what each block had confirmed comes back before the next one is taken off.
+        self.chain.invalidate(block_hash, self.admission.after_reorg)
         self._journal.write(journal.INVALIDATED, block_hash)
         self.admission.after_reorg()
 

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx
-from fulmen.regtest.admission import (
-    Admission,
-    Admitted,
-    TransactionRejected,
-)
+from fulmen.regtest.admission import TRIED_TOGETHER, Admission, Admitted, Manner, TransactionRejected
 from fulmen.regtest.consensus import MissingInputs, Rejected
 from fulmen.regtest.mempool import Mempool
 from fulmen.regtest.relaypolicy import MAX_PACKAGE_COUNT, MAX_PACKAGE_WEIGHT
 from fulmen.regtest.replacement import PackageRejected, Reconsiderable
+
+
+FAILED = "transaction failed"
 
 
 class AlreadyThere(Record):
@@ -76,6 +75,7 @@ def submit(admission: Admission, pool: Mempool, txs: Sequence[Tx], *, max_sat_pe
         check_well_formed(txs)
     except PackageRejected as why:
         return PackageOutcome(str(why), {})
+    alone = Manner(max_sat_per_kvb=max_sat_per_kvb)
     outcomes: dict[bytes, Outcome] = {}
     together: list[Tx] = []
     refused = ""
@@ -84,17 +84,22 @@ def submit(admission: Admission, pool: Mempool, txs: Sequence[Tx], *, max_sat_pe
             outcomes[tx.wtxid] = AlreadyThere(there.tx.wtxid, there.vsize, there.fee)
             continue
         try:
-            outcomes[tx.wtxid] = admission.admit(tx, max_sat_per_kvb=max_sat_per_kvb)
+            outcomes[tx.wtxid] = admission.admit(tx, alone)
         except (Reconsiderable, MissingInputs) as why:
             outcomes[tx.wtxid] = why
             together.append(tx)
             if len(txs) == 1:
-                refused = "transaction failed"
+                refused = FAILED
         except Rejected as why:
             outcomes[tx.wtxid] = why
-            refused = "transaction failed"
+            refused = FAILED
     if together and not refused:
-        refused = _submit_together(admission, together, outcomes, max_sat_per_kvb)
+        refused = _submit_together(admission, together, outcomes, alone)
+    admission.expire()
+    for tx in txs:
+        if isinstance(outcomes.get(tx.wtxid), (Admitted, AlreadyThere)) and pool.get(tx.txid) is None:
+            outcomes[tx.wtxid] = Rejected("mempool full")
+            refused = FAILED
     return PackageOutcome(refused, outcomes)
 
 
@@ -103,7 +108,7 @@ def try_all(admission: Admission, txs: Sequence[Tx]) -> PackageOutcome:
     outcomes: dict[bytes, Outcome] = {}
     try:
         check_well_formed(txs)
-        for admitted in admission.admit_package(txs, dry_run=True):
+        for admitted in admission.admit_package(txs, TRIED_TOGETHER, dry_run=True):
             outcomes[admitted.wtxid] = admitted
     except TransactionRejected as failed:
         outcomes[failed.tx.wtxid] = failed.why
@@ -113,15 +118,20 @@ def try_all(admission: Admission, txs: Sequence[Tx]) -> PackageOutcome:
     return PackageOutcome("", outcomes)
 
 
-def _submit_together(
-    admission: Admission, txs: Sequence[Tx], outcomes: dict[bytes, Outcome], max_sat_per_kvb: int
-) -> str:
+def _submit_together(admission: Admission, txs: Sequence[Tx], outcomes: dict[bytes, Outcome], alone: Manner) -> str:
     try:
-        for admitted in admission.admit_package(txs, max_sat_per_kvb=max_sat_per_kvb):
+        if len(txs) == 1:
+            outcomes[txs[0].wtxid] = admission.admit(txs[0], alone)
+            return ""
+        together = alone.but(may_evict_sibling=False, pays_for_itself=False)
+        for admitted in admission.admit_package(txs, together):
             outcomes[admitted.wtxid] = admitted
     except TransactionRejected as failed:
         outcomes[failed.tx.wtxid] = failed.why
-        return "transaction failed"
+        return failed.package
     except PackageRejected as why:
         return str(why)
+    except Rejected as why:
+        outcomes[txs[0].wtxid] = why
+        return FAILED
     return ""

@@ -1,18 +1,21 @@
-"""What a newcomer evicts, and how large its family may be. Words are Bitcoin Core's.
+"""What a newcomer evicts, and how large its cluster may be. Words are Bitcoin Core's.
 
 Source: BIP 125; Bitcoin Core, policy/rbf.cpp and validation.cpp (ReplacementChecks, PackageRBFChecks).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fulmen.core.base.ids import Txid
+from fulmen.core.bitcoin.transaction import WITNESS_SCALE
 from fulmen.regtest.clusters import chunks_of, improves
 from fulmen.regtest.consensus import Rejected, money
 from fulmen.regtest.mempool import Mempool, Pooled
 from fulmen.regtest.relaypolicy import RelayPolicy, fee_at
+
+
+NO_IMPROVEMENT = "insufficient feerate: does not improve feerate diagram"
 
 
 class Reconsiderable(Rejected):
@@ -46,6 +49,24 @@ def check_replacement(case: Case, pool: Mempool, policy: RelayPolicy) -> dict[Tx
     Raises:
         Rejected: it may not; `Reconsiderable` when only the fee is wrong.
     """
+    also = " (including sibling eviction)" if case.sibling_evicted else ""
+    doomed, problem = _doomed(case, pool, policy)
+    if problem:
+        raise Rejected(f"too many potential replacements{also}", problem)
+    if problem := _pays_for(case, doomed, policy):
+        raise Reconsiderable(f"insufficient fee{also}", problem)
+    check_cluster(case, doomed, pool, policy)
+    if not _improves(case, doomed, pool):
+        raise Reconsiderable("replacement-failed", NO_IMPROVEMENT)
+    return doomed
+
+
+def check_own_ancestors(case: Case, pool: Mempool) -> None:
+    """A transaction cannot evict what it depends on.
+
+    Raises:
+        Rejected: it would.
+    """
     candidate = case.candidates[0]
     for txid in pool.ancestors(candidate):
         if txid in case.conflicts:
@@ -53,15 +74,6 @@ def check_replacement(case: Case, pool: Mempool, policy: RelayPolicy) -> dict[Tx
                 "bad-txns-spends-conflicting-tx",
                 f"{_hex(candidate.txid)} spends conflicting transaction {_hex(txid)}",
             )
-    also = " (including sibling eviction)" if case.sibling_evicted else ""
-    doomed, problem = _doomed(case, pool, policy)
-    if problem:
-        raise Rejected(f"too many potential replacements{also}", problem)
-    if problem := _pays_for(case, doomed, policy):
-        raise Reconsiderable(f"insufficient fee{also}", problem)
-    if not _improves(case, doomed, pool):
-        raise Reconsiderable("replacement-failed", "insufficient feerate: does not improve feerate diagram")
-    return doomed
 
 
 def check_package_replacement(case: Case, pool: Mempool, policy: RelayPolicy) -> dict[Txid, Pooled]:
@@ -81,31 +93,32 @@ def check_package_replacement(case: Case, pool: Mempool, policy: RelayPolicy) ->
     if problem := _pays_for(case, doomed, policy):
         raise PackageRejected("package RBF failed: insufficient anti-DoS fees", problem)
     if case.fee * parent.vsize <= parent.modified_fee * case.vsize:
-        raise PackageRejected("package RBF failed: package feerate is less than or equal to parent feerate")
+        together, alone = _rate(case.fee, case.vsize), _rate(parent.modified_fee, parent.vsize)
+        raise PackageRejected(
+            "package RBF failed: package feerate is less than or equal to parent feerate",
+            f"package feerate {together} <= parent feerate is {alone}",
+        )
+    check_cluster(case, doomed, pool, policy)
     if not _improves(case, doomed, pool):
-        raise PackageRejected("package RBF failed: insufficient feerate: does not improve feerate diagram")
+        raise PackageRejected(f"package RBF failed: {NO_IMPROVEMENT}")
     return doomed
 
 
-def check_families(case: Case, doomed: dict[Txid, Pooled], pool: Mempool, limits: RelayPolicy) -> None:
-    """Ancestors, descendants and the whole cluster stay within their bounds.
+def check_cluster(case: Case, doomed: dict[Txid, Pooled], pool: Mempool, limits: RelayPolicy) -> None:
+    """All that would be related stays within the bounds of a cluster.
 
     Raises:
-        Rejected: they would not.
+        Rejected: it would not.
     """
-    for candidate in case.candidates:
-        ancestors = [pooled for txid, pooled in pool.ancestors(candidate).items() if txid not in doomed]
-        _check_family(ancestors, limits.max_ancestors, limits.max_family_vsize, "ancestors")
-        for ancestor in ancestors:
-            if ancestor is candidate or pool.get(ancestor.txid) is None:
-                continue
-            below = [pooled for txid, pooled in pool.descendants(ancestor).items() if txid not in doomed]
-            _check_family([*below, candidate], limits.max_descendants, limits.max_family_vsize, "descendants")
-    cluster: dict[Txid, Pooled] = {candidate.txid: candidate for candidate in case.candidates}
-    for parent in _pool_parents(case):
-        cluster |= pool.cluster(parent)
-    related = [pooled for txid, pooled in cluster.items() if txid not in doomed]
-    if len(related) > limits.max_cluster_count or sum(pooled.vsize for pooled in related) > limits.max_cluster_vsize:
+    kept: dict[Txid, Pooled] = {candidate.txid: candidate for candidate in case.candidates}
+    todo = _pool_parents(case)
+    while todo:
+        pooled = todo.pop()
+        if pooled.txid not in kept and pooled.txid not in doomed:
+            kept[pooled.txid] = pooled
+            todo += [*pooled.parents.values(), *pooled.children.values()]
+    weight = sum(pooled.adjusted_weight for pooled in kept.values())
+    if len(kept) > limits.max_cluster_count or weight > limits.max_cluster_vsize * WITNESS_SCALE:
         raise Rejected("too-large-cluster")
 
 
@@ -158,12 +171,9 @@ def _pool_parents(case: Case) -> list[Pooled]:
     return [parent for candidate in case.candidates for parent in candidate.parents.values() if parent.txid not in ours]
 
 
-def _check_family(members: Sequence[Pooled], count: int, vsize: int, what: str) -> None:
-    if len(members) > count:
-        raise Rejected("too-long-mempool-chain", f"too many unconfirmed {what} [limit: {count}]")
-    if sum(member.vsize for member in members) > vsize:
-        size = "ancestor" if what == "ancestors" else "descendant"
-        raise Rejected("too-long-mempool-chain", f"exceeds {size} size limit [limit: {vsize}]")
+def _rate(fee: int, vsize: int) -> str:
+    per_kvb = fee * 1000 // vsize
+    return f"{per_kvb // 10**8}.{per_kvb % 10**8:08d} BTC/kvB"
 
 
 def _hex(txid: bytes) -> str:

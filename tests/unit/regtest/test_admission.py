@@ -7,6 +7,7 @@ from tests.builders.regtest import P2A, Wallet, a_funded_node, output_of
 
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.script import nulldata
 from fulmen.core.bitcoin.transaction import SEQUENCE_FINAL, Tx, TxIn, TxOut
 from fulmen.regtest.consensus import MissingInputs, Rejected
 from fulmen.regtest.relaypolicy import RelayPolicy
@@ -84,10 +85,10 @@ def test_creating_money_is_refused():
 
 def test_too_small_a_fee_is_reconsiderable():
     node, wallet, [coin] = a_funded_node()
-    tx = wallet.pay(coin, fee=109)
-    with pytest.raises(Reconsiderable, match=r"min relay fee not met, 109 < 110"):
+    tx = wallet.pay(coin, fee=10)
+    with pytest.raises(Reconsiderable, match=r"min relay fee not met, 10 < 11"):
         node.submit_tx(tx)
-    node.submit_tx(wallet.pay(coin, fee=110))
+    node.submit_tx(wallet.pay(coin, fee=11))
 
 
 def test_dust_is_refused():
@@ -197,10 +198,10 @@ class TestReplacement:
     def test_the_new_bytes_must_be_paid_for(self):
         node, wallet, [coin] = a_funded_node()
         node.submit_tx(wallet.pay(coin, fee=1000))
-        second = wallet.pay(coin, fee=1100)
+        second = wallet.pay(coin, fee=1010)
         assert reason_of(node, second) == (
             f"insufficient fee, rejecting replacement {second.txid[::-1].hex()}, "
-            "not enough additional fees to relay; 0.000001 < 0.0000011"
+            "not enough additional fees to relay; 0.0000001 < 0.00000011"
         )
 
     def test_descendants_are_replaced_too_and_must_be_paid_for(self):
@@ -229,35 +230,63 @@ class TestReplacement:
 
 
 class TestFamilies:
-    def test_25_in_a_row_is_the_limit(self):
-        node, wallet, [coin] = a_funded_node()
-        for _ in range(25):
-            node.submit_tx(tx := wallet.pay(coin, fee=1000))
-            coin = output_of(tx)
-        assert reason_of(node, wallet.pay(coin, fee=1000)) == (
-            "too-long-mempool-chain, too many unconfirmed ancestors [limit: 25]"
-        )
-
-    def test_25_descendants_is_the_limit(self):
-        node, wallet, [coin] = a_funded_node()
-        node.submit_tx(parent := wallet.pay(coin, fee=10_000, parts=30))
-        for vout in range(24):
-            node.submit_tx(wallet.pay(output_of(parent, vout), fee=1000))
-        assert reason_of(node, wallet.pay(output_of(parent, 24), fee=1000)) == (
-            "too-long-mempool-chain, too many unconfirmed descendants [limit: 25]"
-        )
-
-    def test_clusters_are_bounded(self):
-        node, wallet, [coin] = a_funded_node(policy=RelayPolicy(max_descendants=100))
+    def test_64_related_transactions_is_the_limit(self):
+        node, wallet, [coin, other] = a_funded_node(coins=2)
         node.submit_tx(parent := wallet.pay(coin, fee=10_000, parts=70))
         for vout in range(63):
             node.submit_tx(wallet.pay(output_of(parent, vout), fee=1000))
         assert reason_of(node, wallet.pay(output_of(parent, 63), fee=1000)) == "too-large-cluster"
+        # What takes the place of one of them is not one more.
+        assert node.submit_tx(wallet.pay(output_of(parent, 62), fee=2000)).replaced
+        node.submit_tx(wallet.pay(other, fee=1000))
+
+    def test_a_row_as_long_as_a_cluster_is_fine(self):
+        node, wallet, [coin] = a_funded_node()
+        for _ in range(64):
+            node.submit_tx(tx := wallet.pay(coin, fee=1000))
+            coin = output_of(tx)
+        assert reason_of(node, wallet.pay(coin, fee=1000)) == "too-large-cluster"
+
+    def test_404_000_weight_units_is_the_limit(self):
+        node, wallet, [coin] = a_funded_node()
+        big = TxOut(Sat(0), nulldata(bytes(60_000)))
+        first = wallet.spend([coin], [TxOut(Sat(coin[1] - 100_000), wallet.script), big])
+        node.submit_tx(first)
+        room = 404_000 - first.weight
+        child = wallet.spend([output_of(first)], [TxOut(Sat(1_000_000), wallet.script), big.but(script_pubkey=b"")])
+        spare = (room - child.weight - 40) // 4
+        fitting, larger = (
+            wallet.spend(
+                [output_of(first)],
+                [TxOut(Sat(1_000_000), wallet.script), TxOut(Sat(0), nulldata(bytes(spare + more)))],
+            )
+            for more in (0, 40)
+        )
+        assert reason_of(node, larger) == "too-large-cluster"
+        node.submit_tx(fitting)
 
     def test_a_full_mempool_takes_no_more(self):
         node, wallet, [coin, other] = a_funded_node(coins=2, policy=RelayPolicy(max_mempool_vsize=200))
         node.submit_tx(wallet.pay(coin, fee=1000))
         assert reason_of(node, wallet.pay(other, fee=1000)) == "mempool full"
+
+
+def test_what_has_waited_for_two_weeks_leaves_with_the_next_arrival():
+    node, wallet, [coin, other] = a_funded_node(coins=2)
+    node.submit_tx(old := wallet.pay(coin, fee=1000))
+    node.set_mocktime(node.now() + 336 * 3600 + 1)
+    assert reason_of(node, wallet.pay(output_of(old), fee=1000)) == "mempool full"
+    assert len(node.pool) == 0
+    node.submit_tx(wallet.pay(other, fee=1000))
+
+
+def test_what_pays_nothing_is_not_mined():
+    node, wallet, [coin] = a_funded_node()
+    node.pool.prioritise(wallet.pay(coin, fee=0).txid, 1000)
+    node.submit_tx(tx := wallet.pay(coin, fee=0))
+    node.pool.prioritise(tx.txid, -1000)
+    node.mine(1)
+    assert node.pool.get(tx.txid) is not None
 
 
 def test_the_miner_takes_a_child_with_its_cheap_parent_before_a_middling_payment():

@@ -43,7 +43,7 @@ def test_what_lnd_asks_at_start_is_answered():
     info = ask(node, "getblockchaininfo")
     assert (info["chain"], info["blocks"], info["initialblockdownload"]) == ("regtest", 0, False)
     assert ask(node, "getnetworkinfo")["subversion"].startswith("/Satoshi:")
-    assert float(ask(node, "getmempoolinfo")["mempoolminfee"]) == 0.00001
+    assert float(ask(node, "getmempoolinfo")["mempoolminfee"]) == 0.000001
     assert len(ask(node, "getblockheader", GENESIS, False)) == 160
     assert ask(node, "getblockheader", GENESIS, True)["height"] == 0
     assert ask(node, "getblock", GENESIS, 0).startswith("01000000")
@@ -120,7 +120,7 @@ class TestSending:
     def test_policy_is_minus_26_with_the_reason(self):
         node, wallet, [coin] = a_funded_node()
         tx = wallet.pay(coin, fee=10)
-        assert ask(node, "sendrawtransaction", tx.serialize().hex(), 0) == (-26, "min relay fee not met, 10 < 110")
+        assert ask(node, "sendrawtransaction", tx.serialize().hex(), 0) == (-26, "min relay fee not met, 10 < 11")
 
     def test_a_huge_fee_is_taken_for_a_mistake_unless_allowed(self):
         node, wallet, [coin] = a_funded_node()

@@ -55,6 +55,14 @@ class WitnessCommitmentWrong(Malformed):
     """The coinbase does not commit to the witnesses (BIP 141)."""
 
 
+class WitnessUnexpected(WitnessCommitmentWrong):
+    """There are witnesses and no commitment."""
+
+
+class WitnessReservedWrong(WitnessCommitmentWrong):
+    """The coinbase's witness is not one item of 32 bytes."""
+
+
 class CoinbaseHeightWrong(Malformed):
     """The coinbase does not begin with the block's height (BIP 34)."""
 
@@ -125,19 +133,32 @@ def parse_block(data: bytes) -> WholeBlock:
     Raises:
         Malformed: by the name of what is wrong.
     """
+    block = read_block(data)
+    if [tx.is_coinbase for tx in block.txs] != [True] + [False] * (len(block.txs) - 1):
+        raise BlockWithoutCoinbase
+    root, repeated = merkle_root([tx.txid for tx in block.txs])
+    if root != block.header.merkle_root or repeated:
+        raise MerkleRootWrong(repeated=repeated)
+    if block.weight > MAX_BLOCK_WEIGHT:
+        raise BlockTooLarge(weight=block.weight)
+    return block
+
+
+def read_block(data: bytes, *, lawful: bool = True) -> WholeBlock:
+    """Read what has the form of a block.
+
+    Args:
+        lawful: refuse transactions that no rule allows, see `parse_unlawful_tx`.
+
+    Raises:
+        Malformed: by the name of what is wrong.
+    """
     if len(data) > MAX_BLOCK_WEIGHT:
         raise BlockTooLarge(bytes=len(data))
     cursor = Cursor(data)
     header = parse_header(cursor.take(HEADER_BYTES))
-    block = WholeBlock(header, tuple([read_tx(cursor) for _ in range(cursor.count(60))]))
+    block = WholeBlock(header, tuple([read_tx(cursor, lawful=lawful) for _ in range(cursor.count(10))]))
     cursor.finish()
-    if [tx.is_coinbase for tx in block.txs] != [True] + [False] * (len(block.txs) - 1):
-        raise BlockWithoutCoinbase
-    root, repeated = merkle_root([tx.txid for tx in block.txs])
-    if root != header.merkle_root or repeated:
-        raise MerkleRootWrong(repeated=repeated)
-    if block.weight > MAX_BLOCK_WEIGHT:
-        raise BlockTooLarge(weight=block.weight)
     return block
 
 
@@ -203,18 +224,26 @@ def witness_commitment(txs: tuple[Tx, ...], reserved: bytes = WITNESS_RESERVED) 
     return OP_RETURN + push(COMMITMENT_HEADER + sha256d(root + reserved))
 
 
-def check_witness_commitment(block: WholeBlock) -> None:
-    """Raises: WitnessCommitmentWrong."""
-    coinbase = block.txs[0]
+def commitment_in(coinbase: Tx) -> bytes | None:
+    """The first 38 bytes of the output by which a coinbase commits to witnesses, or None (BIP 141)."""
     start = OP_RETURN + bytes((36,)) + COMMITMENT_HEADER
     # BIP 141: "If there are more than one scriptPubKey matching the pattern, the one with highest output index"
-    said = [o.script_pubkey[:38] for o in coinbase.outputs if o.script_pubkey.startswith(start)][-1:]
-    if not said:
+    said = [o.script_pubkey[:38] for o in coinbase.outputs if o.script_pubkey.startswith(start)]
+    return next((script for script in reversed(said) if len(script) == 38), None)
+
+
+def check_witness_commitment(block: WholeBlock) -> None:
+    """Raises: WitnessUnexpected, WitnessReservedWrong, WitnessCommitmentWrong."""
+    coinbase = block.txs[0]
+    said = commitment_in(coinbase)
+    if said is None:
         if any(tx.has_witness for tx in block.txs):
-            raise WitnessCommitmentWrong("there are witnesses and no commitment")
+            raise WitnessUnexpected
         return
     witness = coinbase.inputs[0].witness
-    if len(witness) != 1 or len(witness[0]) != 32 or said[0] != witness_commitment(block.txs, witness[0]):
+    if len(witness) != 1 or len(witness[0]) != 32:
+        raise WitnessReservedWrong
+    if said != witness_commitment(block.txs, witness[0]):
         raise WitnessCommitmentWrong
 
 

@@ -188,8 +188,28 @@ def parse_tx(data: bytes) -> Tx:
     return tx
 
 
-def read_tx(cursor: Cursor) -> Tx:
+def parse_unlawful_tx(data: bytes) -> Tx:
+    """Read whatever has the form of a transaction, for those who must say which rule it breaks.
+
+    It may have no outputs, or neither inputs nor outputs, and amounts beyond all the money there is (as unsigned 64
+    bits). What has outputs and no inputs cannot be told from a broken one with witnesses, and is refused.
+
+    Raises:
+        Malformed: it has not the form.
+    """
+    if len(data) > MAX_TX_BYTES:
+        raise TxTooLarge(bytes=len(data))
+    cursor = Cursor(data)
+    tx = read_tx(cursor, lawful=False)
+    cursor.finish()
+    return tx
+
+
+def read_tx(cursor: Cursor, *, lawful: bool = True) -> Tx:
     """Read one transaction and leave the cursor behind it.
+
+    Args:
+        lawful: refuse what no rule allows, see `parse_unlawful_tx`.
 
     Raises:
         Malformed: by the name of what is wrong.
@@ -200,14 +220,16 @@ def read_tx(cursor: Cursor) -> Tx:
     if with_witnesses:
         flag = cursor.u8()
         if flag == 0:
-            raise TxWithoutInputs
+            if lawful:
+                raise TxWithoutInputs
+            return Tx(version, (), (), cursor.u32())
         if flag != 1:
             raise TxFlagUnknown(flag=flag)
         inputs = _read_inputs(cursor)
         if not inputs:
             raise TxWithoutInputs
-    outputs = tuple([_read_output(cursor) for _ in range(cursor.count(9))])
-    if not outputs:
+    outputs = _read_outputs(cursor, lawful=lawful)
+    if lawful and not outputs:
         raise TxWithoutOutputs
     if with_witnesses:
         witnesses = [_read_witness(cursor) for _ in inputs]
@@ -237,9 +259,13 @@ def _read_inputs(cursor: Cursor) -> list[TxIn]:
     ]
 
 
-def _read_output(cursor: Cursor) -> TxOut:
+def _read_outputs(cursor: Cursor, *, lawful: bool) -> tuple[TxOut, ...]:
+    return tuple([_read_output(cursor, lawful) for _ in range(cursor.count(9))])
+
+
+def _read_output(cursor: Cursor, lawful: bool) -> TxOut:
     amount = cursor.u64()
-    if amount > MAX_MONEY_SAT:
+    if lawful and amount > MAX_MONEY_SAT:
         raise AmountOutOfRange(amount_sat=amount)
     return TxOut(Sat(amount), cursor.string())
 

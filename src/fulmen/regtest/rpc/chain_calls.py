@@ -9,6 +9,7 @@ from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.bitcoin.address import script_of
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.bitcoin.script import witness_program
+from fulmen.regtest import coinset
 from fulmen.regtest.btclib_engine import output_type
 from fulmen.regtest.node import RegtestNode
 from fulmen.regtest.rpc.lookups import block_of, script_of_descriptor
@@ -110,12 +111,20 @@ def getblockheader(node: RegtestNode, arguments: Arguments) -> JsonValue:
 def getchaintips(node: RegtestNode, _: Arguments) -> JsonValue:
     """The ends of all branches."""
     answer = []
-    for tip in sorted(node.chain.tree.tips(), key=lambda entry: -entry.height):
+    tips = node.chain.tree.tips()
+    if node.chain.tip not in tips:
+        tips.append(node.chain.tip)
+    for tip in sorted(tips, key=lambda entry: -entry.height):
         fork, length = tip, 0
         while not node.chain.is_active(fork):
             assert fork.parent is not None
             fork, length = fork.parent, length + 1
-        status = "active" if tip is node.chain.tip else "invalid" if tip.invalid else "valid-fork"
+        if tip is node.chain.tip:
+            status = "active"
+        elif tip.invalid:
+            status = "invalid"
+        else:
+            status = "valid-fork" if tip.connected else "valid-headers"
         answer.append({"height": tip.height, "hash": shown(tip.hash), "branchlen": length, "status": status})
     return answer
 
@@ -170,6 +179,35 @@ def gettxout(node: RegtestNode, arguments: Arguments) -> JsonValue:
         return coin_shape(coin, tip, unconfirmed=False)
     unconfirmed = node.pool.coin(outpoint, tip.height + 1)
     return None if unconfirmed is None else coin_shape(unconfirmed, tip, unconfirmed=True)
+
+
+@call("gettxoutsetinfo", "hash_type", "hash_or_height", "use_index", required=0)
+def gettxoutsetinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
+    """The set of unspent outputs: how many, how much, and a hash to compare two nodes by."""
+    if arguments.raw(1) is not None:
+        raise RpcRefused(Code.INVALID_PARAMETER, "Querying specific block heights requires coinstatsindex")
+    coins = node.chain.coins
+    hashed: dict[str, str] = {}
+    match arguments.text(0, "hash_serialized_3"):
+        case "hash_serialized_3":
+            hashed = {"hash_serialized_3": shown(coinset.serialized_hash(coins))}
+        case "muhash":
+            hashed = {"muhash": shown(coinset.muhash(coins))}
+        case "none":
+            pass
+        case other:
+            raise RpcRefused(Code.INVALID_PARAMETER, f"'{other[:80]}' is not a valid hash_type")
+    answer: dict[str, Any] = {
+        "height": node.chain.height,
+        "bestblock": shown(node.chain.tip.hash),
+        "txouts": len(coins),
+        "bogosize": coinset.bogo_size(coins),
+        **hashed,
+        "total_amount": btc(sum(coin.output.amount_sat for _, coin in coins.items())),
+        "transactions": len({outpoint.txid for outpoint, _ in coins.items()}),
+        "disk_size": 0,
+    }
+    return answer
 
 
 @call("scantxoutset", "action", "scanobjects", required=1)

@@ -6,13 +6,17 @@ from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import Txid
 from fulmen.core.bitcoin.address import script_of
 from fulmen.core.bitcoin.networks import REGTEST
-from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.bitcoin.opcodes import OP_NOP10
+from fulmen.core.bitcoin.script import parts_of
+from fulmen.core.bitcoin.transaction import Tx, parse_unlawful_tx
 from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.coins import Coin, is_unspendable
 from fulmen.regtest.node import RegtestNode
 from fulmen.regtest.rpc.registry import Code, JsonValue, RpcRefused, hex_of
 
 MAX_TX_HEX = 8_000_000
+MAX_OPCODE = OP_NOP10[0]
+MAX_ELEMENT_BYTES = 520
 
 
 def block_of(node: RegtestNode, block_hash: bytes) -> Entry:
@@ -24,13 +28,13 @@ def block_of(node: RegtestNode, block_hash: bytes) -> Entry:
 
 
 def tx_of(text: JsonValue, shown: str = "TX decode failed. Make sure the tx has at least one input.") -> Tx:
-    """A transaction from hex."""
+    """A transaction from hex, lawful or not."""
     if not isinstance(text, str):
         raise RpcRefused(Code.TYPE_ERROR, "JSON value is not of expected type string")
     if len(text) > MAX_TX_HEX:
         raise RpcRefused(Code.DESERIALIZATION_ERROR, shown)
     try:
-        return parse_tx(bytes.fromhex(text))
+        return parse_unlawful_tx(bytes.fromhex(text))
     except (Malformed, ValueError):
         raise RpcRefused(Code.DESERIALIZATION_ERROR, shown) from None
 
@@ -70,4 +74,13 @@ def find_tx(node: RegtestNode, txid: Txid) -> tuple[Tx, Entry | None, tuple[Coin
 
 def burned(tx: Tx) -> int:
     """The most that one output of a transaction throws away."""
-    return max((output.amount_sat for output in tx.outputs if is_unspendable(output.script_pubkey)), default=0)
+    return max((output.amount_sat for output in tx.outputs if _is_lost(output.script_pubkey)), default=0)
+
+
+def _is_lost(script: bytes) -> bool:
+    if is_unspendable(script):
+        return True
+    try:
+        return any(opcode > MAX_OPCODE or len(pushed or b"") > MAX_ELEMENT_BYTES for opcode, pushed in parts_of(script))
+    except Malformed:
+        return True

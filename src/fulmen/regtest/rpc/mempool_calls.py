@@ -10,12 +10,15 @@ from fulmen.regtest.clusters import chunks_of
 from fulmen.regtest.mempool import Pooled
 from fulmen.regtest.miner import RESERVED_WEIGHT
 from fulmen.regtest.node import RegtestNode
+from fulmen.regtest.relaypolicy import MAX_DATACARRIER_BYTES
 from fulmen.regtest.rpc.lookups import find_tx
 from fulmen.regtest.rpc.registry import Arguments, Code, JsonValue, RpcRefused, call, hash_of, kind_of
 from fulmen.regtest.rpc.shapes import btc, per_kvb, shown
 
 MAX_QUERIED = 10_000
 MAX_TARGET_BLOCKS = 1008
+LEAST_ESTIMATE = 1000
+"""Satoshis per 1000 virtual bytes: what Lightning nodes take for the least, whatever is relayed."""
 
 
 @call("getmempoolinfo")
@@ -27,13 +30,13 @@ def getmempoolinfo(node: RegtestNode, _: Arguments) -> JsonValue:
         "bytes": node.pool.total_vsize,
         "usage": node.pool.total_vsize,
         "total_fee": btc(node.pool.total_fee),
-        "maxmempool": node.policy.max_mempool_vsize,
+        "maxmempool": node.policy.max_mempool_vsize * 4,
         "mempoolminfee": btc(node.policy.min_relay_sat_per_kvb),
         "minrelaytxfee": btc(node.policy.min_relay_sat_per_kvb),
         "incrementalrelayfee": btc(node.policy.incremental_sat_per_kvb),
         "unbroadcastcount": 0,
-        "fullrbf": True,
         "permitbaremultisig": True,
+        "maxdatacarriersize": MAX_DATACARRIER_BYTES,
         "limitclustercount": node.policy.max_cluster_count,
         "limitclustersize": node.policy.max_cluster_vsize,
         "optimal": True,
@@ -89,17 +92,17 @@ def estimatesmartfee(node: RegtestNode, arguments: Arguments) -> JsonValue:
     target = arguments.whole(0)
     if not 1 <= target <= MAX_TARGET_BLOCKS:
         raise RpcRefused(Code.INVALID_PARAMETER, f"Invalid conf_target, must be between 1 and {MAX_TARGET_BLOCKS}")
-    room = target * (MAX_BLOCK_WEIGHT - RESERVED_WEIGHT) // 4
-    feerate = btc(node.policy.min_relay_sat_per_kvb)
-    if node.pool.total_vsize > room:
+    room = target * (MAX_BLOCK_WEIGHT - RESERVED_WEIGHT)
+    feerate = btc(max(node.policy.min_relay_sat_per_kvb, LEAST_ESTIMATE))
+    if node.pool.total_vsize * 4 > room:
         chunks = sorted(
             (chunk for cluster in node.pool.clusters() for chunk in chunks_of(cluster)),
             key=lambda chunk: -chunk.feerate,
         )
         for chunk in chunks:
-            room -= chunk.vsize
+            room -= chunk.weight
             if room < 0:
-                feerate = max(feerate, per_kvb(chunk.fee, chunk.vsize))
+                feerate = max(feerate, per_kvb(chunk.fee * 4, chunk.weight))
                 break
     return {"feerate": feerate, "blocks": max(target, 2)}
 
@@ -114,6 +117,19 @@ def prioritisetransaction(node: RegtestNode, arguments: Arguments) -> JsonValue:
         )
     node.pool.prioritise(Txid(arguments.hash(0)), arguments.whole(2, low=-(10**15), high=10**15))
     return True
+
+
+@call("getprioritisedtransactions")
+def getprioritisedtransactions(node: RegtestNode, _: Arguments) -> JsonValue:
+    """What was added to the fees of transactions, here or not."""
+    answer = {}
+    for txid, delta in node.pool.deltas.items():
+        pooled = node.pool.get(txid)
+        shape: dict[str, Any] = {"fee_delta": delta, "in_mempool": pooled is not None}
+        if pooled is not None:
+            shape["modified_fee"] = pooled.modified_fee
+        answer[shown(txid)] = shape
+    return answer
 
 
 def _pooled(node: RegtestNode, txid: bytes) -> Pooled:
@@ -143,7 +159,7 @@ def _entry_shape(node: RegtestNode, pooled: Pooled) -> dict[str, Any]:
         "descendantsize": sum(each.vsize for each in descendants),
         "ancestorcount": len(ancestors),
         "ancestorsize": sum(each.vsize for each in ancestors),
-        "chunkweight": chunk.vsize * 4,
+        "chunkweight": chunk.weight,
         "wtxid": shown(pooled.tx.wtxid),
         "fees": {
             "base": btc(pooled.fee),
@@ -154,7 +170,6 @@ def _entry_shape(node: RegtestNode, pooled: Pooled) -> dict[str, Any]:
         },
         "depends": [shown(txid) for txid in pooled.parents],
         "spentby": [shown(txid) for txid in pooled.children],
-        "bip125-replaceable": True,
         "unbroadcast": False,
     }
 

@@ -18,6 +18,9 @@ from fulmen.regtest.node import RegtestNode
 JsonValue = Any
 
 
+SAT_PER_BTC = 100_000_000
+
+
 class Code(enum.IntEnum):
     """Bitcoin Core's error numbers."""
 
@@ -140,6 +143,13 @@ class Arguments:
         value = self._values[at]
         return default if value is None else amount_of(value)
 
+    def feerate(self, at: int, default: Sat) -> Sat:
+        """Bitcoins per 1000 virtual bytes, as satoshis; none that is surely a mistake."""
+        given = self.amount(at, default)
+        if given >= SAT_PER_BTC:
+            raise RpcRefused(Code.INVALID_PARAMETER, "Fee rates larger than or equal to 1BTC/kvB are not accepted")
+        return given
+
     def _type_error(self, at: int, expected: str) -> RpcRefused:
         found = kind_of(self._values[at])
         return RpcRefused(
@@ -185,7 +195,7 @@ def amount_of(value: JsonValue) -> Sat:
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         raise RpcRefused(Code.TYPE_ERROR, "Amount is not a number or string")
     try:
-        satoshis = Decimal(value) * 100_000_000
+        satoshis = Decimal(value) * SAT_PER_BTC
         whole = int(satoshis)
     except (InvalidOperation, ValueError, OverflowError):
         raise RpcRefused(Code.TYPE_ERROR, "Invalid amount") from None

@@ -25,7 +25,7 @@ MAX_TXS_LISTED = 10_000
 def testmempoolaccept(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Whether transactions would be taken."""
     txs = _several_txs(arguments)
-    ceiling = arguments.amount(1, DEFAULT_MAX_SAT_PER_KVB)
+    ceiling = arguments.feerate(1, DEFAULT_MAX_SAT_PER_KVB)
     if len(txs) > 1:
         outcome = try_all(node.admission, txs)
     else:
@@ -62,7 +62,7 @@ def sendrawtransaction(node: RegtestNode, arguments: Arguments) -> JsonValue:
         raise RpcRefused(Code.VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set")
     if node.pool.get(tx.txid) is not None:
         return shown(tx.txid)
-    ceiling = arguments.amount(1, DEFAULT_MAX_SAT_PER_KVB)
+    ceiling = arguments.feerate(1, DEFAULT_MAX_SAT_PER_KVB)
     try:
         if ceiling and node.submit_tx(tx, dry_run=True).fee > fee_at(ceiling, tx.vsize):
             raise RpcRefused(Code.VERIFY_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
@@ -85,7 +85,7 @@ def submitpackage(node: RegtestNode, arguments: Arguments) -> JsonValue:
             Code.VERIFY_ERROR,
             "package topology disallowed. not child-with-parents or parents depend on each other.",
         )
-    outcome = node.submit_package(txs, max_sat_per_kvb=arguments.amount(1, DEFAULT_MAX_SAT_PER_KVB))
+    outcome = node.submit_package(txs, max_sat_per_kvb=arguments.feerate(1, DEFAULT_MAX_SAT_PER_KVB))
     results: dict[str, Any] = {}
     replaced: dict[Txid, None] = {}
     for tx in txs:
@@ -156,7 +156,7 @@ def _several_txs(arguments: Arguments) -> list[Tx]:
     items = arguments.items(0, MAX_TXS_LISTED)
     if not 1 <= len(items) <= MAX_PACKAGE_COUNT:
         raise RpcRefused(Code.INVALID_PARAMETER, f"Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions.")
-    return [tx_of(item) for item in items]
+    return [tx_of(item, f"TX decode failed: {item} Make sure the tx has at least one input.") for item in items]
 
 
 def _check_burn(tx: Tx, most: Sat) -> None:
