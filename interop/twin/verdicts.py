@@ -1,0 +1,57 @@
+"""When two answers are the same.
+
+Reasons are compared up to the first ' (', as what follows it may name what only one side knows. Which script rule was
+broken is not compared: all failures of scripts are one class. What has no order is sorted.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+SCRIPT_FAILED = "script-verify-flag-failed"
+
+UNORDERED = {"getrawmempool", "getmempoolancestors", "getmempooldescendants"}
+FREE_KEYS = {"time", "unbroadcast", "usage", "size_on_disk", "desc"}
+"""Not compared: the moment of a call, broadcasts (an embedded chain has no peers), memory, disk, descriptors."""
+
+
+def normal(method: str, answer: dict[str, Any]) -> Any:
+    """What counts of an answer: its result, or its error's number and words."""
+    error = answer["error"]
+    if error is not None:
+        return ["error", error["code"], reason(error["message"])]
+    result = answer["result"]
+    if method in UNORDERED and isinstance(result, list):
+        return sorted(result)
+    if method == "submitblock" and isinstance(result, str):
+        return reason(result)
+    if method == "submitpackage":
+        result = {**result, "replaced-transactions": sorted(result["replaced-transactions"])}
+    if method == "getchaintips":
+        # Headers whose blocks were refused for their witnesses are kept by Core, and by no embedded chain.
+        known = [tip for tip in result if tip["status"] != "headers-only"]
+        result = sorted(known, key=lambda tip: str(tip["hash"]))
+    return _plain(result)
+
+
+def reason(words: str) -> str:
+    """The part of a reason that is compared."""
+    if SCRIPT_FAILED in words:
+        return SCRIPT_FAILED
+    return words.partition(" (")[0]
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    match value:
+        case dict():
+            return {name: _plain(each, name) for name, each in value.items() if name not in FREE_KEYS}
+        case list() if key in ("depends", "spentby"):
+            return sorted(value)
+        case list():
+            return [_plain(each) for each in value]
+        case str() if key in ("reject-reason", "reject-details", "error", "package_msg", "package-error"):
+            return reason(value)
+        case Decimal() | int() if not isinstance(value, bool):
+            return format(Decimal(value).normalize(), "f")
+    return value
