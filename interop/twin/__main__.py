@@ -10,10 +10,10 @@ from pathlib import Path
 
 from interop.twin.blocks import CASES_PER_CHAPTER, START
 from interop.twin.families import FAMILIES
-from interop.twin.plan import chapter_of, make_case
+from interop.twin.plan import make_case
 from interop.twin.play import COINS_CALL, Difference, Stage, begin, play
 from interop.twin.sides import SideFailed, start_core, start_ours
-from interop.twin.steps import Case
+from interop.twin.steps import told
 
 
 def main() -> int:
@@ -46,7 +46,8 @@ def main() -> int:
                 found = [*stage.both([COINS_CALL])]
             if found:
                 failed += 1
-                print(f"--seed {options.seed} --case {number} ({case.family})", *found[:3], sep="\n  ", flush=True)
+                print(f"--seed {options.seed} --case {number} ({case.family})", *map(told, case.steps), sep="\n  ")
+                print("  differs:", *found[:3], sep="\n  ", flush=True)
                 _stop(stage)
                 stage = None
                 if failed >= options.most:

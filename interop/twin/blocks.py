@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import cycle, islice
 
-from fulmen.core.base.ids import BlockHash, OutPoint
+from fulmen.core.base.ids import BlockHash, OutPoint, Txid
 from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.bitcoin.block import BlockHeader, WholeBlock, coinbase_tx, has_proof_of_work, merkle_root, parse_block
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.bitcoin.opcodes import OP_CHECKSIG
-from fulmen.core.bitcoin.transaction import NULL_OUTPOINT, Tx, TxOut
+from fulmen.core.bitcoin.transaction import Tx, TxOut
 from fulmen.regtest.params import GENESIS_BLOCK, subsidy
-
 from interop.twin.coins import KINDS, Coin, coins_of, pay
 
 START = 1_700_000_000
@@ -85,7 +84,7 @@ def make_block(
     if defect == "two-coinbases":
         whole.append(coinbase_tx(BlockHeight(height), (pay("wsh", 1),), (), b"again"))
     if defect == "no-coinbase":
-        whole = whole[1:] or [coinbase.but(inputs=(coinbase.inputs[0].but(outpoint=OutPoint(bytes(32), 0)),))]
+        whole = whole[1:] or [coinbase.but(inputs=(coinbase.inputs[0].but(outpoint=OutPoint(Txid(bytes(32)), 0)),))]
     root, _ = merkle_root([tx.txid for tx in whole])
     if defect == "merkle":
         root = bytes(32)
@@ -142,13 +141,3 @@ _ORDER = [
 ]
 CASES_PER_CHAPTER = SPLIT * COINS_PER_BLOCK // GROUP
 assert COINS_PER_BLOCK % GROUP == 0
-__all__ = [
-    "BASE_HEIGHT",
-    "DEFECTS",
-    "NULL_OUTPOINT",
-    "START",
-    "base_blocks",
-    "base_coins",
-    "base_rewards",
-    "make_block",
-]

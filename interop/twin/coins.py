@@ -73,6 +73,11 @@ def pay(kind: str, amount: int) -> TxOut:
     return TxOut(Sat(amount), KINDS[kind])
 
 
+def out(amount: int, script: bytes) -> TxOut:
+    """An output of any script."""
+    return TxOut(Sat(amount), script)
+
+
 def padding(size: int) -> TxOut:
     """An output that nobody can spend, with so many bytes in its push."""
     return TxOut(Sat(0), nulldata(bytes(size)))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from fulmen.core.bitcoin.transaction import Tx, TxOut
-
 from interop.twin.coins import Coin, padding, pay, spend
 
 RATES = (0, 50, 99, 100, 101, 150, 200, 500, 1000, 3000, 20_000)

@@ -8,7 +8,6 @@ from typing import Any
 
 from fulmen.core.base.faults import Malformed
 from fulmen.core.bitcoin.transaction import parse_tx
-
 from interop.twin.blocks import base_blocks, make_block
 from interop.twin.sides import Call, Side
 from interop.twin.steps import (

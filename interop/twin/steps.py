@@ -113,3 +113,28 @@ class Case:
     number: int
     family: str
     steps: tuple[Step, ...]
+
+
+def told(step: Step) -> str:
+    """A step to read: transactions by the beginnings of their txids, and what they spend."""
+    match step:
+        case Send(tx):
+            return f"Send {_told_tx(tx)}"
+        case Try(txs) | Package(txs):
+            return f"{type(step).__name__} {' + '.join(_told_tx(tx) for tx in txs)}"
+        case Block(txs):
+            more = f" {step.defect}" * bool(step.defect) + f" {step.below} below" * bool(step.below)
+            return f"Block {' + '.join(_told_tx(tx) for tx in txs) or 'of nothing'}{more}"
+        case Prioritise(txid, delta):
+            return f"Prioritise {_named(txid)} by {delta}"
+    return str(step)
+
+
+def _told_tx(tx: Tx) -> str:
+    spent = ", ".join(f"{_named(put.outpoint.txid)}:{put.outpoint.vout}" for put in tx.inputs[:5])
+    paid = ", ".join(str(output.amount_sat) for output in tx.outputs[:5])
+    return f"{_named(tx.txid)} (v{tx.version}, {tx.vsize} vB: {spent} -> {paid})"
+
+
+def _named(txid: Txid) -> str:
+    return txid[::-1].hex()[:8]

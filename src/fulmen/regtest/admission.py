@@ -11,20 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fulmen.core.base.ids import OutPoint, Txid
-from fulmen.core.base.record import Record
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx
 from fulmen.regtest import btclib_engine, truc
+from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.chainstate import ChainState
 from fulmen.regtest.coins import Coin
 from fulmen.regtest.consensus import (
     MissingInputs,
     Rejected,
+    SequenceLocks,
     check_inputs,
     check_transaction,
     is_final,
-    relative_locks_pass,
+    sequence_locks,
 )
+from fulmen.regtest.manners import FROM_A_BLOCK, Admitted, Manner, TransactionRejected
 from fulmen.regtest.mempool import Mempool, Pooled
 from fulmen.regtest.relaypolicy import (
     MAX_STANDARD_SIGOPS_COST,
@@ -42,40 +44,6 @@ from fulmen.regtest.replacement import (
     check_package_replacement,
     check_replacement,
 )
-
-
-class Admitted(Record):
-    """A transaction that was (or would be) taken."""
-
-    txid: Txid
-    wtxid: bytes
-    vsize: int
-    fee: Sat
-    effective_fee: int
-    """What its feerate is reckoned with: its own fee, or that of the package ..."""
-    effective_vsize: int
-    """... over its own virtual size, or that of the package."""
-    includes: tuple[bytes, ...]
-    """The wtxids of the transactions in that reckoning."""
-    replaced: tuple[Txid, ...] = ()
-
-
-class Manner(Record):
-    """In what setting a transaction is judged."""
-
-    may_replace: bool = True
-    may_evict_sibling: bool = True
-    pays_for_itself: bool = True
-    """Else its fee is reckoned with that of its package."""
-    from_a_block: bool = False
-    """It comes from a disconnected block: fees and the rules of version 3 are not asked."""
-    max_sat_per_kvb: int = 0
-    """Refuse a higher feerate (0: any)."""
-
-
-TRIED_TOGETHER = Manner(may_replace=False, may_evict_sibling=False)
-"""`testmempoolaccept` of several is stricter: each pays for itself, and nothing is replaced."""
-FROM_A_BLOCK = Manner(from_a_block=True)
 
 
 class Admission:
@@ -156,7 +124,10 @@ class Admission:
 
     def after_reorg(self) -> None:
         """Take back what disconnected blocks had confirmed, and drop what the new chain makes impossible."""
-        for tx in self._pool.take_unconfirmed():
+        back = self._pool.take_unconfirmed()
+        if back is None:
+            return
+        for tx in back:
             try:
                 self.admit(tx, FROM_A_BLOCK)
             except Rejected:
@@ -194,11 +165,12 @@ class Admission:
                     raise Rejected("bip125-replacement-disallowed")
                 conflicts[conflicting.txid] = conflicting
         coins = self._coins_of(tx, case)
-        heights = [coin.height for coin in coins]
-        if not relative_locks_pass(tx, heights, tip.height + 1, tip.median_time_past, self._median_time_at):
+        locks, locks_from = self._locks_of(tx, coins)
+        if not locks.pass_at(tip.height + 1, tip.median_time_past):
             raise Rejected("non-BIP68-final")
         fee = check_inputs(tx, coins, tip.height + 1)
         candidate = self._candidate(tx, raw, coins, fee, case)
+        candidate.locks, candidate.locks_from = locks, locks_from
         if (fee or candidate.modified_fee) and self._dust_of(candidate):
             raise Rejected("dust", "tx with dust output must be 0-fee")
         if candidate.sigops_cost > MAX_STANDARD_SIGOPS_COST:
@@ -310,6 +282,13 @@ class Admission:
                 self._pool.add(candidate)
         return admitted
 
+    def _locks_of(self, tx: Tx, coins: Sequence[Coin]) -> tuple[SequenceLocks, Entry | None]:
+        """Its relative locks, and the highest block with an output that it spends, or the genesis block."""
+        heights = [coin.height for coin in coins]
+        locks = sequence_locks(tx, heights, self._median_time_at)
+        confirmed = [height for height in heights if height <= self._chain.height]
+        return locks, self._chain.at(max(confirmed, default=0))
+
     def _still_possible(self, pooled: Pooled) -> bool:
         tip = self._chain.tip
         if not is_final(pooled.tx, tip.height + 1, tip.median_time_past):
@@ -319,16 +298,8 @@ class Admission:
             check_inputs(pooled.tx, coins, tip.height + 1)
         except Rejected:
             return False
-        return relative_locks_pass(
-            pooled.tx, [coin.height for coin in coins], tip.height + 1, tip.median_time_past, self._median_time_at
-        )
-
-
-class TransactionRejected(Rejected):
-    """One transaction of a package is refused: `tx` says which, `why` by what, and `package` what the package is told."""
-
-    def __init__(self, tx: Tx, why: Rejected, package: str = "transaction failed") -> None:
-        super().__init__(why.reason, why.debug)
-        self.tx = tx
-        self.why = why
-        self.package = package
+        # As in Core, locks stay as they were reckoned: what waits for an unconfirmed parent leaves when the chain
+        # gets shorter than it was then.
+        if pooled.locks_from is None or not self._chain.is_active(pooled.locks_from):
+            pooled.locks, pooled.locks_from = self._locks_of(pooled.tx, coins)
+        return pooled.locks.pass_at(tip.height + 1, tip.median_time_past)

@@ -24,10 +24,13 @@ from btclib.tx.tx_out import TxOut as BtclibTxOut
 
 from fulmen.core.base.faults import Malformed
 from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.core.bitcoin.opcodes import OP_RESERVED
 from fulmen.core.bitcoin.script import parts_of
 from fulmen.core.bitcoin.transaction import Tx, TxOut
 from fulmen.regtest.judge import BTCLIB, BlockContext
 
+MAX_ELEMENT_BYTES = 520
+"""No item on the stack may be larger."""
 _REGTEST = CONSENSUS_PARAMS["regtest"]
 _POW_LIMIT = REGTEST.pow_limit_bits.to_bytes(4, "big")
 
@@ -119,12 +122,14 @@ def _not_standard(tx: BtclibTx, spent: Sequence[TxOut]) -> str:
                 return f"input {index} witness program is undefined"
             case "scripthash":
                 try:
-                    pushed = [data for _, data in parts_of(tx_in.script_sig)]
+                    parts = list(parts_of(tx_in.script_sig))
                 except Malformed:
+                    parts = [(OP_RESERVED[0], None)]
+                if any(opcode == OP_RESERVED[0] or len(pushed or b"") > MAX_ELEMENT_BYTES for opcode, pushed in parts):
                     return f"p2sh scriptsig malformed (input {index})"
-                if not pushed:
+                if not parts:
                     return f"input {index} P2SH redeemscript missing"
-                count = sig_op_count(pushed[-1] or b"", accurate=True)
+                count = sig_op_count(parts[-1][1] or b"", accurate=True)
                 if count > btclib_policy.MAX_P2SH_SIGOPS:
                     limit = btclib_policy.MAX_P2SH_SIGOPS
                     return f"p2sh redeemscript sigops exceed limit (input {index}: {count} > {limit})"

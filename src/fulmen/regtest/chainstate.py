@@ -26,7 +26,7 @@ from fulmen.regtest.consensus import (
     check_coinbase_amount,
     check_header_in_context,
     check_inputs,
-    relative_locks_pass,
+    sequence_locks,
 )
 from fulmen.regtest.judge import BlockContext, Judge
 from fulmen.regtest.params import GENESIS_BLOCK, MAX_BLOCK_SIGOPS_COST
@@ -238,9 +238,8 @@ class ChainState:
             if index:
                 coins = self._take(tx, inside)
                 fees += check_inputs(tx, coins, height)
-                if not relative_locks_pass(
-                    tx, [coin.height for coin in coins], height, self.tip.median_time_past, self.median_time_at
-                ):
+                locks = sequence_locks(tx, [coin.height for coin in coins], self.median_time_at)
+                if not locks.pass_at(height, self.tip.median_time_past):
                     raise Rejected("bad-txns-nonfinal", "contains a non-BIP68-final transaction")
                 spent.append(coins)
             for vout, output in enumerate(tx.outputs):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fulmen.core.base.faults import Refused
+from fulmen.core.base.record import Record
 from fulmen.core.base.units import LOCKTIME_THRESHOLD, MAX_MONEY_SAT, Sat
 from fulmen.core.bitcoin.block import (
     COINBASE_MATURITY,
@@ -118,26 +119,37 @@ def is_final(tx: Tx, height: int, median_time_past: int) -> bool:
     return tx.locktime < reached or all(spent.sequence == SEQUENCE_FINAL for spent in tx.inputs)
 
 
-def relative_locks_pass(
-    tx: Tx, coin_heights: Sequence[int], height: int, median_time_past: int, median_time_at: Callable[[int], int]
-) -> bool:
-    """Whether BIP 68 lets a transaction into a block of this height whose parent has this median time.
+class SequenceLocks(Record):
+    """The last height and the last median time past at which relative locktimes still hold a transaction back."""
+
+    height: int = -1
+    time: int = -1
+
+    def pass_at(self, height: int, median_time_past: int) -> bool:
+        """Whether they let it into a block of this height whose parent has this median time past."""
+        return self.height < height and self.time < median_time_past
+
+
+NO_LOCKS = SequenceLocks()
+
+
+def sequence_locks(tx: Tx, coin_heights: Sequence[int], median_time_at: Callable[[int], int]) -> SequenceLocks:
+    """What BIP 68 makes of a transaction's sequences.
 
     `coin_heights` are those of the spent outputs; `median_time_at(h)` is the median time past of block h.
     """
-    if tx.version < 2:
-        return True
-    for spent, coin_height in zip(tx.inputs, coin_heights, strict=True):
-        if spent.sequence & SEQUENCE_LOCK_DISABLED:
-            continue
-        distance = spent.sequence & SEQUENCE_LOCK_MASK
-        if spent.sequence & SEQUENCE_LOCK_BY_TIME:
-            since = median_time_at(max(coin_height - 1, 0))
-            if median_time_past < since + (distance << SEQUENCE_LOCK_GRANULARITY):
-                return False
-        elif height < coin_height + distance:
-            return False
-    return True
+    height = time = -1
+    if tx.version >= 2:
+        for spent, coin_height in zip(tx.inputs, coin_heights, strict=True):
+            if spent.sequence & SEQUENCE_LOCK_DISABLED:
+                continue
+            distance = spent.sequence & SEQUENCE_LOCK_MASK
+            if spent.sequence & SEQUENCE_LOCK_BY_TIME:
+                since = median_time_at(max(coin_height - 1, 0))
+                time = max(time, since + (distance << SEQUENCE_LOCK_GRANULARITY) - 1)
+            else:
+                height = max(height, coin_height + distance - 1)
+    return SequenceLocks(height, time)
 
 
 def check_block(block: WholeBlock, legacy_sigops: Callable[[Tx], int]) -> None:

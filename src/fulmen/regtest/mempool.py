@@ -14,6 +14,7 @@ from fulmen.core.bitcoin.block import WholeBlock
 from fulmen.core.bitcoin.transaction import WITNESS_SCALE, Tx
 from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.coins import Coin, Undo
+from fulmen.regtest.consensus import NO_LOCKS, SequenceLocks
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +31,10 @@ class Pooled:
     time: int
     height: int
     """The chain's when it came."""
+    locks: SequenceLocks = NO_LOCKS
+    """As they were reckoned when it came, its unconfirmed parents taken for part of the next block ..."""
+    locks_from: Entry | None = None
+    """... with its confirmed ones at or below this block: while that is active, the locks are not reckoned again."""
     fee_delta: int = 0
     parents: dict[Txid, Pooled] = field(default_factory=dict)
     children: dict[Txid, Pooled] = field(default_factory=dict)
@@ -62,6 +67,7 @@ class Mempool:
         self._pool: dict[Txid, Pooled] = {}
         self._spends: dict[OutPoint, Pooled] = {}
         self._unconfirmed: dict[Txid, Tx] = {}
+        self._lost_blocks = False
         self.deltas: dict[Txid, int] = {}
         self.total_vsize = 0
         self.total_fee = 0
@@ -171,11 +177,16 @@ class Mempool:
     def block_disconnected(self, _entry: Entry, block: WholeBlock, _undo: Undo) -> None:
         """What it confirmed waits to come back (`take_unconfirmed`)."""
         self._unconfirmed = {tx.txid: tx for tx in block.txs[1:]} | self._unconfirmed
+        self._lost_blocks = True
 
-    def take_unconfirmed(self) -> list[Tx]:
-        """The transactions of disconnected blocks that no other block confirmed, parents first; gives them once."""
-        back = list(self._unconfirmed.values())
+    def take_unconfirmed(self) -> list[Tx] | None:
+        """The transactions of disconnected blocks that no other block confirmed, parents first; gives them once.
+
+        None if no block was disconnected.
+        """
+        back = list(self._unconfirmed.values()) if self._lost_blocks else None
         self._unconfirmed = {}
+        self._lost_blocks = False
         return back
 
 

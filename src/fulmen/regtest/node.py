@@ -13,13 +13,14 @@ from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.block import COINBASE_MATURITY, WholeBlock, parse_block
 from fulmen.core.bitcoin.transaction import Tx, TxOut
 from fulmen.regtest import faucet, journal, miner, packages
-from fulmen.regtest.admission import Admission, Admitted
+from fulmen.regtest.admission import Admission
 from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.chainstate import ChainState
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.indexes import BlockFilters, ScriptIndex, TxIndex
 from fulmen.regtest.journal import ChainJournal
 from fulmen.regtest.judge import Judge
+from fulmen.regtest.manners import Admitted
 from fulmen.regtest.mempool import Mempool
 from fulmen.regtest.packages import PackageOutcome
 from fulmen.regtest.relaypolicy import RelayPolicy

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx
-from fulmen.regtest.admission import TRIED_TOGETHER, Admission, Admitted, Manner, TransactionRejected
+from fulmen.regtest.admission import Admission
 from fulmen.regtest.consensus import MissingInputs, Rejected
+from fulmen.regtest.manners import TRIED_TOGETHER, Admitted, Manner, TransactionRejected
 from fulmen.regtest.mempool import Mempool
 from fulmen.regtest.relaypolicy import MAX_PACKAGE_COUNT, MAX_PACKAGE_WEIGHT
 from fulmen.regtest.replacement import PackageRejected, Reconsiderable
-
 
 FAILED = "transaction failed"
 

@@ -14,7 +14,6 @@ from fulmen.regtest.consensus import Rejected, money
 from fulmen.regtest.mempool import Mempool, Pooled
 from fulmen.regtest.relaypolicy import RelayPolicy, fee_at
 
-
 NO_IMPROVEMENT = "insufficient feerate: does not improve feerate diagram"
 
 

@@ -67,7 +67,7 @@ def test_nobody_writes_over_an_output_that_is_not_spent():
 
 @pytest.mark.parametrize("judge", JUDGES)
 def test_a_bad_script_in_a_block_has_a_reason_whoever_judges(judge):
-    node, wallet, [coin] = a_funded_node(judge=judge, now=NOW)
+    node, _, [coin] = a_funded_node(judge=judge, now=NOW)
     thief = Wallet(b"thief")
     stolen = thief.sign(thief.spend([(coin[0], Sat(0))], [TxOut(Sat(1000), thief.script)]), [coin[1]])
     assert submitted(node, a_block(node, stolen)).startswith("block-script-verify-flag-failed (")

@@ -7,8 +7,8 @@ from tests.builders.regtest import P2A, a_funded_node, output_of
 
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
-from fulmen.regtest.admission import Admitted
 from fulmen.regtest.consensus import Rejected
+from fulmen.regtest.manners import Admitted
 from fulmen.regtest.packages import AlreadyThere, try_all
 
 

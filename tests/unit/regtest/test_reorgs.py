@@ -7,9 +7,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.builders.regtest import NOW, Clock, Wallet, a_node, output_of
+from tests.builders.regtest import NOW, Clock, Wallet, a_funded_node, a_node, output_of
 
 from fulmen.core.base.ids import OutPoint
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.transaction import TxOut
 from fulmen.regtest.coins import Coin, is_unspendable
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.judges import open_judge
@@ -153,3 +155,27 @@ def test_a_file_cut_short_by_a_crash_is_read_to_its_last_whole_record(tmp_path):
     third = a_kept_node(path)
     assert third.chain.height == 6
     third.close()
+
+
+def test_a_relative_lock_on_an_unconfirmed_output_leaves_with_the_blocks_it_was_reckoned_by():
+    node, wallet, [coin] = a_funded_node()
+    node.submit_tx(parent := wallet.pay(coin, fee=1000))
+    outputs = [TxOut(Sat(coin[1] - 5000), wallet.script)]
+    child = wallet.spend([output_of(parent)], outputs, sequence=0)
+    node.submit_tx(child)
+    node.invalidate(node.chain.tip.hash)
+    # Core keeps what it reckoned: a lock of no block at all, from the height that came next then.
+    assert (node.pool.get(child.txid), node.pool.get(parent.txid) is not None) == (None, True)
+    node.submit_tx(child)
+
+
+def test_what_waits_for_a_week_stays_when_blocks_only_come():
+    node, wallet, [coin] = a_funded_node()
+    node.pool.prioritise(wallet.pay(coin, fee=0).txid, 1000)
+    node.submit_tx(tx := wallet.pay(coin, fee=0))
+    node.pool.prioritise(tx.txid, -1000)
+    node.set_mocktime(node.now() + 337 * 3600)
+    node.mine(1)
+    assert node.pool.get(tx.txid) is not None
+    node.invalidate(node.chain.tip.hash)
+    assert node.pool.get(tx.txid) is None

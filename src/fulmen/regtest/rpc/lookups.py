@@ -10,13 +10,13 @@ from fulmen.core.bitcoin.opcodes import OP_NOP10
 from fulmen.core.bitcoin.script import parts_of
 from fulmen.core.bitcoin.transaction import Tx, parse_unlawful_tx
 from fulmen.regtest.blocktree import Entry
+from fulmen.regtest.btclib_engine import MAX_ELEMENT_BYTES
 from fulmen.regtest.coins import Coin, is_unspendable
 from fulmen.regtest.node import RegtestNode
 from fulmen.regtest.rpc.registry import Code, JsonValue, RpcRefused, hex_of
 
 MAX_TX_HEX = 8_000_000
 MAX_OPCODE = OP_NOP10[0]
-MAX_ELEMENT_BYTES = 520
 
 
 def block_of(node: RegtestNode, block_hash: bytes) -> Entry:

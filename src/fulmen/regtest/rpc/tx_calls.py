@@ -7,8 +7,8 @@ from typing import Any
 from fulmen.core.base.ids import Txid
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx
-from fulmen.regtest.admission import Admitted
 from fulmen.regtest.consensus import MissingInputs, Rejected
+from fulmen.regtest.manners import Admitted
 from fulmen.regtest.node import RegtestNode
 from fulmen.regtest.packages import AlreadyThere, PackageOutcome, is_child_with_parents, try_all
 from fulmen.regtest.relaypolicy import MAX_PACKAGE_COUNT, fee_at

@@ -161,7 +161,7 @@ class TestPublishing:
     def test_a_refusal_has_the_sources_words(self):
         async def play(_node, source, wallet, coins):
             outcome = await source.publish(wallet.pay(coins[0], fee=1).serialize())
-            assert (outcome.accepted, outcome.reason) == (False, "min relay fee not met, 1 < 110")
+            assert (outcome.accepted, outcome.reason) == (False, "min relay fee not met, 1 < 11")
 
         on_a_chain(play)
 
