@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     cells = [cell for cell in cells_of(columns) if all(word.lower() in str(cell).lower() for word in wanted.only)]
     if wanted.list:
         for cell in cells:
-            print(cell, "" if cell.playable else "(not a feature of it)")
+            print(cell if cell.playable else f"{cell} (not a feature of it)")
         return 0
     began = time.monotonic()
     missing = _build([column for column in columns if any(cell.column is column for cell in cells)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from demo.chapters.crash import Payer
 from demo.nodes import Node
 from demo.stage import QUICK
 from demo.waiting import until
@@ -14,11 +15,16 @@ from interop.chains.daemon import ChainDaemon
 from interop.peers.peer import Asked, Order
 
 TO_SELF_DELAY = 6
+LEAST_MSAT = 2
+"""What we forward at least."""
 SETTINGS = {
     **QUICK,
     "policy.opening.to_self_delay": str(TO_SELF_DELAY),
     # Scenarios open more channels with one peer than a stranger should.
     "policy.opening.max_pending_per_peer": "20",
+    "policy.forward.htlc_minimum_msat": str(LEAST_MSAT),
+    # And change their terms more often than is polite.
+    "gossip.min_update_interval_s": "1",
 }
 
 
@@ -99,6 +105,10 @@ class Us(Node):
         """
         with self.caller() as caller:
             return caller.call("pay", {"bolt11": asked.bolt11, **more})
+
+    def begin_to_pay(self, asked: Asked) -> Payer:
+        """Pay in a thread of its own; `wrong` says how it failed, if it did."""
+        return Payer(self, asked.bolt11)
 
     def fails_to_pay(self, asked: Asked, **more: Any) -> RpcError:
         """Pay what cannot be paid; the refusal."""

@@ -52,11 +52,10 @@ class Acceptor:
                     self._send(PONG, payload)
                 elif kind == CLOSE:
                     return
-                elif kind == TEXT:
-                    self._answer(json.loads(payload))
+                elif kind == TEXT and (question := json.loads(payload).get("result")):
+                    self._answer(question)
 
-    def _answer(self, asked: dict[str, dict[str, object]]) -> None:
-        question = asked["result"]
+    def _answer(self, question: dict[str, object]) -> None:
         unconfirmed = bool(question.get("wants_zero_conf"))
         answer = {"accept": True, "pending_chan_id": question["pending_chan_id"], "zero_conf": unconfirmed}
         if unconfirmed:

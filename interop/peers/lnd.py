@@ -12,7 +12,7 @@ from demo.waiting import until
 from interop.chains.daemon import PASSWORD, USER, ChainDaemon
 from interop.http_json import Unanswered, ask
 from interop.peers.acceptor import Acceptor
-from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms
+from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms, Wrong
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 
@@ -199,17 +199,18 @@ class Lnd(Peer):
         return next((row for row in rows if row["channel_point"] == outpoint), {})
 
     def usable(self, outpoint: str) -> bool:
-        """Active, and in its graph with both directions: only then does it find the way."""
+        """Active, in its graph with its own terms, and with those of the other where all may know: it finds the way."""
         row = self._channel(outpoint)
         if not row.get("active"):
             return False
-        if row["private"]:
-            return True
         try:
             edge = self._get(f"/v1/graph/edge/{row['chan_id']}")
         except PeerRefused:
             return False
-        return edge["node1_policy"] is not None and edge["node2_policy"] is not None
+        own, other = edge["node1_policy"], edge["node2_policy"]
+        if edge["node1_pub"] != self.id:
+            own, other = other, own
+        return own is not None and (row["private"] or other is not None)
 
     def balance_msat(self, outpoint: str) -> int:
         """Its own, in whole satoshis, as it shows them; commitment fees and anchors of a channel it opened added."""
@@ -243,6 +244,10 @@ class Lnd(Peer):
         """What it remembers of a channel that is over."""
         rows = self._get("/v1/channels/closed")["channels"]
         return next((row for row in rows if row["channel_point"] == outpoint), {})
+
+    def feerate_per_kw(self, outpoint: str) -> int:
+        """Of its commitment."""
+        return int(self._channel(outpoint)["fee_per_kw"])
 
     def accept_unconfirmed(self) -> None:
         """Say yes to channels that are used before they are confirmed, from now on."""
@@ -287,6 +292,39 @@ class Lnd(Peer):
     def payments(self) -> list[dict[str, Any]]:
         """All that it remembers of payments out."""
         return list(self._get("/v1/payments?include_incomplete=true")["payments"])
+
+    def send_over(self, nodes: list[str], msat: int, asked: Asked, wrong: Wrong) -> str:
+        """Have it build the route, change it, and send over it; the failure's name, or nothing."""
+        decoded = self._get(f"/v1/payreq/{asked.bolt11}")
+        secret = decoded["payment_addr"] if wrong.secret is None else base64.b64encode(wrong.secret).decode()
+        wanted = {
+            "amt_msat": str(msat),
+            "final_cltv_delta": int(decoded["cltv_expiry"]),
+            "hop_pubkeys": [_base64(node) for node in nodes],
+            "payment_addr": secret,
+        }
+        route = self._post("/v2/router/route", wanted)["route"]
+        hops = route["hops"]
+        if wrong.htlc_msat is not None:
+            route["total_amt_msat"] = str(wrong.htlc_msat)
+        if wrong.htlc_expiry is not None:
+            route["total_time_lock"] = wrong.htlc_expiry
+        if wrong.forward_msat is not None:
+            hops[0]["amt_to_forward_msat"] = str(wrong.forward_msat)
+        if wrong.forward_expiry is not None:
+            hops[0]["expiry"] = wrong.forward_expiry
+        if wrong.next_scid is not None:
+            hops[1]["chan_id"] = str(scid_number(wrong.next_scid))
+        if wrong.last_tlv is not None:
+            kind, value = wrong.last_tlv
+            hops[-1]["custom_records"] = {str(kind): base64.b64encode(value).decode()}
+        attempt = self._post("/v2/router/route/send", {"payment_hash": _base64(asked.payment_hash), "route": route})
+        return str(attempt["failure"]["code"]) if attempt.get("failure") else ""
+
+    def send_message(self, node_id: str, kind: int, payload: bytes) -> None:
+        """Send a peer any message from 32768 on."""
+        encoded = base64.b64encode(payload).decode()
+        self._post("/v1/custommessage", {"peer": _base64(node_id), "type": kind, "data": encoded})
 
     # ---- the graph -----------------------------------------------------------------------------
 

@@ -41,12 +41,16 @@ class Can(Enum):
     HODL = auto()
     """Can be started so that HTLCs stand still in a state."""
     FEES = auto()
-    """Can be told what the feerate is."""
+    """Says what a commitment pays."""
     FORCE_CLOSE = auto()
     KILL = auto()
     """Comes back by itself after a kill -9."""
     PAYS_MANY = auto()
     """Has many payments under way at once."""
+    ROUTES = auto()
+    """Sends over a route that is given hop by hop, whatever stands in it."""
+    MESSAGES = auto()
+    """Can be told to send us any message."""
 
 
 class PeerRefused(Exception):
@@ -102,6 +106,24 @@ class Options:
     anchors: bool = True
     hodl: tuple[str, ...] = ()
     more: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is changed in a route before it is used: None leaves it as it should be."""
+
+    htlc_msat: int | None = None
+    """What the first hop is given."""
+    htlc_expiry: int | None = None
+    forward_msat: int | None = None
+    forward_expiry: int | None = None
+    """What the first hop is told to forward with (or, where it is the last, what it is told to get)."""
+    next_scid: str | None = None
+    """The channel that the first hop is told to forward over."""
+    secret: bytes | None = None
+    """The payment_secret for the last hop."""
+    last_tlv: tuple[int, bytes] | None = None
+    """One more record for the last hop."""
 
 
 class Peer(ABC):
@@ -247,6 +269,25 @@ class Peer(ABC):
 
     def cancel(self, payment_hash: str) -> None:
         """Give back what is held. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def send_over(self, nodes: list[str], msat: int, asked: Asked, wrong: Wrong) -> str:
+        """Pay an invoice over these nodes with something wrong: the name of the failure, as it decodes it.
+
+        The empty string says that it was paid. `Can.ROUTES`.
+        """
+        raise NotImplementedError
+
+    def send_message(self, node_id: str, kind: int, payload: bytes) -> None:
+        """Send a peer a message of this type. `Can.MESSAGES`."""
+        raise NotImplementedError
+
+    def feerate_per_kw(self, outpoint: str) -> int:
+        """What it says that its commitment pays. `Can.FEES`."""
+        raise NotImplementedError
+
+    def accept_unconfirmed(self) -> None:
+        """Say yes to channels that are used before they are confirmed. `Can.ZEROCONF_IN`."""
         raise NotImplementedError
 
     def restart(self, options: Options) -> None:

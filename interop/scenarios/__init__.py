@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-PEER_ROOMS = tuple(f"{__name__}.{room}" for room in ("connecting", "opening", "paying"))
+_PEERS = ("connecting", "opening", "paying", "gossip", "forwarding", "failing", "feerates")
+PEER_ROOMS = tuple(f"{__name__}.{room}" for room in _PEERS)
 CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain", "channels_on_chain"))
 
 for _module in PEER_ROOMS + CHAIN_ROOMS:

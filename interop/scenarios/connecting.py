@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from demo.waiting import until
 
+from fulmen.conformance.links import Link, LinkClosed, tcp_connect
+from fulmen.core.base.ids import NodeId, Secret
+from fulmen.core.peer.features import CARRIED
+from fulmen.core.wire import decode, encode
+from fulmen.core.wire.messages.setup import Init, Ping, Pong
 from interop.lab import Lab
+from interop.peers.peer import Can, Peer
 from interop.scenario import scenario
 
 TITLE = "Meeting"
+
+ODD, EVEN = 32769, 32768
+QUIET_S = 5.0
 
 
 @scenario("we connect to them")
@@ -27,3 +38,76 @@ def they_connect(lab: Lab) -> None:
     until(lambda: lab.connected(us, them), "both say that they are connected")
     them.disconnect(us.id)
     until(lambda: not any(row["connected"] for row in us.call("listpeers")["peers"]), "we have seen them go")
+
+
+@scenario("they answer each ping of ours")
+def they_answer_pings(lab: Lab) -> None:
+    # Three pings without a pong in time would have ended the connection.
+    us = lab.our("petra", {"policy.peer.ping_interval_s": "0.2", "policy.peer.pong_timeout_s": "2"}, coins=False)
+    us.call("connect", id=lab.them.address)
+    link = _link(lab.them)
+    for length in (0, 1, 1000, 65531):
+        link.send(encode(Ping(length, b"")))
+        _receive(link, Pong, lambda pong, length=length: len(pong.ignored) == length)
+    # BOLT 1: "num_pong_bytes ... If it is not less than 65532: MUST ignore the ping"
+    link.send(encode(Ping(65532, b"")))
+    link.send(encode(Ping(7, b"")))
+    _receive(link, Pong, lambda pong: len(pong.ignored) == 7)
+    link.close()
+    assert lab.connected(us, lab.them)
+    us.call("disconnect", id=lab.them.id, force=True)
+
+
+@scenario("an unknown odd message of ours is passed over")
+def we_say_something_odd(lab: Lab) -> None:
+    link = _link(lab.them)
+    link.send(ODD.to_bytes(2, "big") + b"it is ok to be odd")
+    link.send(encode(Ping(3, b"")))
+    _receive(link, Pong, lambda pong: len(pong.ignored) == 3)
+    link.close()
+
+
+@scenario(
+    "an unknown even message of ours ends the connection",
+    differs={"lnd": "passes over even messages that it does not know; BOLT 1: MUST close the connection"},
+)
+def we_say_something_even(lab: Lab) -> None:
+    link = _link(lab.them)
+    link.send((1000).to_bytes(2, "big"))
+    link.send(encode(Ping(5, b"")))
+    try:
+        _receive(link, Pong, lambda pong: len(pong.ignored) == 5)
+        answered = True
+    except LinkClosed:
+        answered = False
+    link.close()
+    assert answered is (lab.them.kind == "lnd")
+
+
+@scenario("an unknown odd message of theirs is passed over, an unknown even one is not", Can.MESSAGES)
+def they_say_what_we_do_not_know(lab: Lab) -> None:
+    us, them = lab.our("dora", coins=False), lab.them
+    lab.connect(us, them)
+    them.send_message(us.id, ODD, b"it is ok to be odd")
+    assert us.call("listpeers", id=them.id)["peers"][0]["connected"]
+    them.send_message(us.id, EVEN, b"")
+    until(lambda: us.id not in them.peers(), "we hung up")
+
+
+def _link(them: Peer) -> Link:
+    """A connection with `init` said on both sides, from a node that is nobody else."""
+    host, _, port = them.address.partition("@")[2].rpartition(":")
+    link = tcp_connect(host, int(port), NodeId(bytes.fromhex(them.id)), lambda: os.urandom(32))(Secret(os.urandom(32)))
+    link.send(encode(Init(b"", CARRIED.to_bytes())))
+    _receive(link, Init, lambda _init: True)
+    return link
+
+
+def _receive(link: Link, kind: type, holds: object) -> None:
+    """Wait for a message of this kind of which this holds; others are passed over."""
+    assert callable(holds)
+    while (frame := link.receive(QUIET_S)) is not None:
+        message = decode(frame)
+        if isinstance(message, kind) and holds(message):
+            return
+    raise AssertionError(f"no {kind.__name__} came")

@@ -1,23 +1,171 @@
-"""Channels open: BOLT 2, "Channel Establishment v1", in each form that both sides have."""
+"""Channels open: BOLT 2, "Channel Establishment v1", in each form that both sides have.
+
+Each is paid over both ways and closed together, so that its transactions were real ones.
+"""
 
 from __future__ import annotations
 
-from interop.lab import Lab
-from interop.peers.peer import Can, Order
+from demo.waiting import until
+
+from fulmen.api.errors import RpcError
+from interop.lab import Anybody, Lab
+from interop.peers.peer import Can, Order, Peer, PeerRefused
 from interop.scenario import scenario
+from interop.us import Us
 
 TITLE = "Opening"
 
+SAT = 1_000_000
+PUSH_SAT = 300_000
+ANCHORS_FEERATE = 2500
+"""An anchor channel's commitments need not pay more (BOLT 3): both sides know that."""
+
 
 @scenario("we open, announced", Can.ANNOUNCED)
-def we_open(lab: Lab) -> None:
-    outpoint = lab.channel(lab.us, lab.them, Order(1_000_000, 300_000))
-    assert not lab.us.at(outpoint)["private"]
-    assert lab.us.at(outpoint)["to_us_msat"] == 700_000_000
+def we_open_announced(lab: Lab) -> None:
+    _open_and_use(lab, lab.our("erin"), lab.them, Order(SAT, PUSH_SAT))
 
 
 @scenario("they open, announced", Can.ANNOUNCED)
-def they_open(lab: Lab) -> None:
-    outpoint = lab.channel(lab.them, lab.us, Order(1_000_000, 300_000))
-    assert not lab.us.at(outpoint)["private"]
-    assert lab.us.at(outpoint)["to_us_msat"] == 300_000_000
+def they_open_announced(lab: Lab) -> None:
+    _open_and_use(lab, lab.them, lab.our("erin"), Order(SAT, PUSH_SAT))
+
+
+@scenario("we open, unannounced")
+def we_open_unannounced(lab: Lab) -> None:
+    _open_and_use(lab, lab.our("erin"), lab.them, Order(SAT, PUSH_SAT, announce=False))
+
+
+@scenario("they open, unannounced")
+def they_open_unannounced(lab: Lab) -> None:
+    _open_and_use(lab, lab.them, lab.our("erin"), Order(SAT, PUSH_SAT, announce=False))
+
+
+@scenario("we open, static_remotekey", Can.STATIC_REMOTEKEY)
+def we_open_static_remotekey(lab: Lab) -> None:
+    us = lab.our("fritz", {"policy.opening.anchors": "false"})
+    outpoint = _open_and_use(lab, us, lab.them, Order(SAT, PUSH_SAT))
+    assert outpoint
+
+
+@scenario("they open, static_remotekey", Can.STATIC_REMOTEKEY)
+def they_open_static_remotekey(lab: Lab) -> None:
+    us = lab.our("fritz", {"policy.opening.anchors": "false"})
+    _open_and_use(lab, lab.them, us, Order(SAT, PUSH_SAT, anchors=False))
+
+
+@scenario("we open, option_scid_alias", Can.SCID_ALIAS)
+def we_open_with_alias(lab: Lab) -> None:
+    us = lab.our("erin")
+    lab.connect(us, lab.them)
+    outpoint = us.open(lab.them.id, Order(SAT, PUSH_SAT, announce=False, scid_alias=True))
+    lab.bury(outpoint, us, lab.them)
+    # No invoice tells where it stands on the chain.
+    asked = us.ask(1_000_000, exposeprivatechannels=True)
+    [[hop]] = us.call("decode", string=asked.bolt11)["routes"]
+    assert hop["short_channel_id"] == us.at(outpoint)["alias_remote"] != lab.scid(outpoint)
+    _use(lab, outpoint, us, lab.them)
+
+
+@scenario("they open, option_scid_alias", Can.SCID_ALIAS)
+def they_open_with_alias(lab: Lab) -> None:
+    us = lab.our("erin")
+    _open_and_use(lab, lab.them, us, Order(SAT, PUSH_SAT, announce=False, scid_alias=True))
+
+
+@scenario("we open, zero-conf", Can.ZEROCONF_IN)
+def we_open_zeroconf(lab: Lab) -> None:
+    lab.them.accept_unconfirmed()
+    us = lab.our("zoe", {"policy.opening.zeroconf_peers": lab.them.id})
+    _zeroconf(lab, us, lab.them)
+
+
+@scenario("they open, zero-conf", Can.ZEROCONF_OUT)
+def they_open_zeroconf(lab: Lab) -> None:
+    us = lab.our("zoe", {"policy.opening.zeroconf_peers": lab.them.id})
+    _zeroconf(lab, lab.them, us)
+
+
+@scenario("we open, larger than 2^24 sat", Can.WUMBO)
+def we_open_large(lab: Lab) -> None:
+    _open_and_use(lab, lab.our("erin"), lab.them, Order(30_000_000, 10_000_000))
+
+
+@scenario("they open, larger than 2^24 sat", Can.WUMBO)
+def they_open_large(lab: Lab) -> None:
+    _open_and_use(lab, lab.them, lab.our("erin"), Order(30_000_000, 10_000_000))
+
+
+@scenario("a channel that we find too small is refused, and they hear why")
+def too_small_for_us(lab: Lab) -> None:
+    us = lab.our("erin")
+    us_wants = 20_000
+    lab.connect(us, lab.them)
+    try:
+        lab.them.open(us.id, Order(us_wants - 1, announce=False))
+    except PeerRefused as refused:
+        assert str(us_wants) in str(refused) or "funding" in str(refused).lower(), refused
+    else:
+        raise AssertionError("a channel was opened that is smaller than we take")
+    until(lambda: lab.connected(us, lab.them), "both are still connected")
+
+
+@scenario("a channel that they find too small is refused, and we hear why")
+def too_small_for_them(lab: Lab) -> None:
+    us = lab.our("erin")
+    lab.connect(us, lab.them)
+    try:
+        us.open(lab.them.id, Order(10_000))
+    except RpcError as refused:
+        assert "channel" in refused.message.lower() or "small" in refused.message.lower(), refused.message
+    else:
+        raise AssertionError("a channel was opened that is smaller than they take")
+
+
+def _open_and_use(lab: Lab, opener: Anybody, other: Anybody, order: Order) -> str:
+    lab.connect(opener, other)
+    outpoint = opener.open(other.id, order)
+    lab.bury(outpoint, opener, other)
+    us, them = (opener, other) if isinstance(opener, Us) else (other, opener)
+    assert isinstance(us, Us) and isinstance(them, Peer)
+    row = us.at(outpoint)
+    assert row["private"] is not order.announce
+    ours_sat = order.sat - order.push_sat if us is opener else order.push_sat
+    assert row["to_us_msat"] == ours_sat * 1000, row["to_us_msat"]
+    _use(lab, outpoint, us, them)
+    return outpoint
+
+
+def _zeroconf(lab: Lab, opener: Anybody, other: Anybody) -> None:
+    lab.connect(opener, other)
+    outpoint = opener.open(other.id, Order(SAT, PUSH_SAT, announce=False, zeroconf=True, scid_alias=True))
+    us, them = (opener, other) if isinstance(opener, Us) else (other, opener)
+    assert isinstance(us, Us) and isinstance(them, Peer)
+    lab.await_usable(outpoint, us, them)
+    assert "short_channel_id" not in us.at(outpoint)
+    _pay_both_ways(lab, outpoint, us, them)
+    lab.bury(outpoint, us, them)
+    until(lambda: us.at(outpoint).get("short_channel_id") == lab.scid(outpoint), "we know where it stands on the chain")
+    _use(lab, outpoint, us, them)
+
+
+def _use(lab: Lab, outpoint: str, us: Us, them: Peer) -> None:
+    """Pay both ways, then close together, by the opener."""
+    _pay_both_ways(lab, outpoint, us, them)
+    lab.quiet(outpoint, us, them)
+    txid = us.shut(outpoint)["txid"]
+    lab.chain.mine_with(txid)
+    lab.mine(5)
+    until(lambda: not them.has(outpoint), "they know that it is closed")
+
+
+def _pay_both_ways(lab: Lab, outpoint: str, us: Us, them: Peer) -> None:
+    before = us.at(outpoint)["to_us_msat"]
+    asked = us.ask(7_000_001)
+    them.pay(asked.bolt11)
+    assert us.was_paid(asked)
+    back = them.invoice(5_000_000)
+    us.pays(back)
+    assert them.paid(back.payment_hash)
+    lab.quiet(outpoint, us, them)
+    assert us.at(outpoint)["to_us_msat"] == before + 2_000_001
