@@ -51,6 +51,7 @@ from fulmen.core.wallet.state import Wallet
 
 MOUNT = mount(ACCOUNTS)
 OPENING = Address("opening", b"\x02" * 65)
+NOBODYS = Tx(2, (), ())
 OURS = {
     script_at(ACCOUNTS, KeyPath(purpose, change, index))
     for purpose in (84, 86)
@@ -148,14 +149,24 @@ class WalletAndChain(RuleBasedStateMachine):
                 outpoint = OutPoint(tx.txid, vout)
                 if output.script_pubkey not in OURS or outpoint in spent:
                     continue
-                if block is None:
-                    part = "pending"
+                if outpoint in promised:
+                    part = "reserved"
+                elif block is None:
+                    part = "spendable" if self.is_safe(tx) else "pending"
                 elif tx.is_coinbase and self.tip + 1 < block.height + 100:
                     part = "immature"
                 else:
-                    part = "reserved" if outpoint in promised else "spendable"
+                    part = "spendable"
                 parts[part] += output.amount_sat
         return Balance(*(Sat(value) for value in parts.values()))
+
+    def is_safe(self, tx: Tx) -> bool:
+        """Nobody but us can undo it: all that it spends is in a block, or change of a transaction like it."""
+        if tx.txid not in self.own or tx.txid in {lent.txid for lent in self.lent.values()}:
+            return False
+        confirmed = self.confirmed()
+        parents = [i.outpoint.txid for i in tx.inputs]
+        return all(parent in confirmed or self.is_safe(self.own.get(parent, NOBODYS)) for parent in parents)
 
     def free_coins(self) -> list[OutPoint]:
         living = self.living()
@@ -207,7 +218,9 @@ class WalletAndChain(RuleBasedStateMachine):
                 gone.add(tx.txid)
         self.own = {txid: tx for txid, tx in self.own.items() if txid not in gone}
         self.promised = {
-            ref: tx for ref, tx in self.promised.items() if not any(i.outpoint in taken for i in tx.inputs)
+            ref: tx
+            for ref, tx in self.promised.items()
+            if not any(i.outpoint in taken or i.outpoint.txid in gone for i in tx.inputs)
         }
 
     @rule(amount=amounts, path=paths)

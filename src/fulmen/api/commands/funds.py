@@ -89,9 +89,9 @@ class Balances(Record, kw_only=True):
     """What can be spent now, what will be, and what is kept back: never one number for all."""
 
     spendable_msat: int
-    """Confirmed and free."""
+    """Free: confirmed, or change of a transaction that nobody but us can undo."""
     pending_msat: int
-    """Unconfirmed."""
+    """Unconfirmed, and not to be spent yet."""
     reserved_msat: int
     """Promised to an opening, or kept so that channels with anchors can be closed in time."""
     immature_msat: int

@@ -8,6 +8,7 @@ from fulmen.core.base.policy import WalletPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.commitments.htlcs import LinkView
+from fulmen.core.wallet.change import spendable_change
 from fulmen.core.wallet.state import Coin, Wallet
 
 
@@ -15,11 +16,11 @@ class Balance(Record):
     """All coins that are ours, by what they can do now."""
 
     spendable_sat: Sat
-    """Confirmed and free."""
+    """Free: confirmed, or change of a transaction that nobody but us can undo."""
     pending_sat: Sat
-    """Unconfirmed: incoming, and our own change."""
+    """Unconfirmed: incoming, and such change of our own as cannot be spent yet."""
     reserved_sat: Sat
-    """Confirmed, and promised to a transaction of ours or kept for the anchors of our channels."""
+    """Promised to a transaction of ours or kept for the anchors of our channels."""
     immature_sat: Sat
     """Mined by us, less than a hundred blocks ago."""
 
@@ -30,7 +31,12 @@ class Balance(Record):
 
 
 def available(wallet: Wallet, height: BlockHeight) -> tuple[Coin, ...]:
-    """The coins that a transaction could spend now; some of their value may be kept for anchors."""
+    """The coins that a transaction could spend now, confirmed ones first; some of it may be kept for anchors."""
+    return (*confirmed(wallet, height), *spendable_change(wallet))
+
+
+def confirmed(wallet: Wallet, height: BlockHeight) -> tuple[Coin, ...]:
+    """Those of them that are in a block."""
     return tuple(
         [
             coin
@@ -47,11 +53,13 @@ def balance(wallet: Wallet, height: BlockHeight, anchor_reserve_sat: Sat) -> Bal
         height: of the chain's tip.
         anchor_reserve_sat: what has to stay for the fees of anchor channels (`anchor_reserve`).
     """
-    free = sum(coin.amount_sat for coin in available(wallet, height))
-    pending = sum(coin.amount_sat for coin in wallet.unspent if coin.block is None)
-    confirmed = [coin for coin in wallet.unspent if coin.block is not None]
-    immature = sum(coin.amount_sat for coin in confirmed if not coin.is_mature(height))
-    promised = sum(c.amount_sat for c in confirmed if c.is_mature(height) and c.outpoint in wallet.reserved)
+    now = {coin.outpoint: coin.amount_sat for coin in available(wallet, height)}
+    free = sum(now.values())
+    rest = [coin for coin in wallet.unspent if coin.outpoint not in now]
+    promised = sum(c.amount_sat for c in rest if c.outpoint in wallet.reserved and c.is_mature(height))
+    others = [coin for coin in rest if coin.outpoint not in wallet.reserved or not coin.is_mature(height)]
+    pending = sum(coin.amount_sat for coin in others if coin.block is None)
+    immature = sum(coin.amount_sat for coin in others if coin.block is not None)
     kept = min(free, anchor_reserve_sat)
     return Balance(Sat(free - kept), Sat(pending), Sat(promised + kept), Sat(immature))
 

@@ -26,7 +26,7 @@ class NothingToPay(Refused):
 
 
 class CoinUnavailable(Refused):
-    """A named coin is not ours, not confirmed, already spent, reserved, or named twice."""
+    """A named coin is not ours, not confirmed (and no change of our own), already spent, reserved, or named twice."""
 
 
 class TransactionTooHeavy(Refused):

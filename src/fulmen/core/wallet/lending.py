@@ -13,7 +13,7 @@ from fulmen.core.base.machine import Step, Tell, Topic
 from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, SignWalletInputs, WalletInput, input_weight, script_at
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, TxIn, TxOut, fee_at
-from fulmen.core.wallet.balance import available
+from fulmen.core.wallet.balance import available, confirmed
 from fulmen.core.wallet.facts import FeeWithdrawn, SpendDecided
 from fulmen.core.wallet.faults import InsufficientFunds
 from fulmen.core.wallet.scripts import next_path, path_of
@@ -71,7 +71,9 @@ def _with_fee(wallet: Wallet, event: AttachFee, env: Env) -> WalletTx:
     target = Sat(missing + fee_at(event.feerate_per_kw, fixed) + least_change)
     entropy = env.entropy("wallet.coins", 32)
     free = available(wallet, env.height)
-    selection = select(free, target, event.feerate_per_kw, entropy, Sat(0))
+    selection = select(confirmed(wallet, env.height), target, event.feerate_per_kw, entropy, Sat(0))
+    if selection is None:
+        selection = select(free, target, event.feerate_per_kw, entropy, Sat(0))
     if selection is None:
         has = sum(coin.amount_sat for coin in free)
         raise InsufficientFunds(needed_sat=target, spendable_sat=has)

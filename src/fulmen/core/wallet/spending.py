@@ -16,7 +16,7 @@ from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, SignWalletInputs,
 from fulmen.core.bitcoin.cursor import compact_size
 from fulmen.core.bitcoin.script import dust_limit
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, TxIn, TxOut, fee_at
-from fulmen.core.wallet.balance import available, balance
+from fulmen.core.wallet.balance import available, balance, confirmed
 from fulmen.core.wallet.faults import (
     AmountTooLarge,
     CoinUnavailable,
@@ -63,7 +63,11 @@ def pay(
     if inputs:
         selection = priced(_named(wallet, inputs, env.height), target, feerate_per_kw)
     else:
-        selection = select(free, target, feerate_per_kw, entropy, reserve_sat)
+        # What is in a block already can be mined without its parents: only where that is too little comes change.
+        first = confirmed(wallet, env.height)
+        selection = select(first, target, feerate_per_kw, entropy, reserve_sat)
+        if selection is None:
+            selection = select(free, target, feerate_per_kw, entropy, reserve_sat)
     if selection is None or left_after(selection, free) < reserve_sat:
         raise _insufficient(wallet, env.height, target, reserve_sat)
     return _build(wallet, selection, outputs, env, entropy, ref, name)

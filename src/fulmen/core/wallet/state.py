@@ -126,6 +126,11 @@ class Wallet(Record, dict=True):
         return tuple([c for c in self._coins() if c.block is not None and c.outpoint not in spent])
 
     @cached_property
+    def in_blocks(self) -> dict[OutPoint, bool]:
+        """All coins that a block holds, spent or not, as long as we can tell."""
+        return dict.fromkeys([coin.outpoint for coin in self._coins() if coin.block is not None], True)
+
+    @cached_property
     def reserved(self) -> dict[OutPoint, bytes]:
         """Which coins are promised, and for whom.
 
