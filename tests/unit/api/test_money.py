@@ -81,7 +81,7 @@ def test_withdraw_sends_what_it_says():
     sent = ask(node, "withdraw", [ELSEWHERE_ADDRESS, "40k"])
     assert sent["amount_msat"] == 40_000_000
     left = ask(node, "listfunds")["balances"]
-    assert left["pending_msat"] == 60_000_000 - sent["fee_msat"]
+    assert left["spendable_msat"] == 60_000_000 - sent["fee_msat"]
 
 
 def test_withdraw_all_leaves_nothing():
@@ -96,7 +96,7 @@ def test_what_the_mempool_does_not_take_is_said_and_not_taken_back():
     with pytest.raises(RpcError, match=r"not out yet: min relay fee not met\. It is tried again") as caught:
         ask(node, "withdraw", [ELSEWHERE_ADDRESS, "40k"])
     assert code_of(caught.value) == 303
-    assert ask(node, "listfunds")["balances"]["pending_msat"]
+    assert 0 < ask(node, "listfunds")["balances"]["spendable_msat"] < 60_000_000
 
 
 @pytest.mark.parametrize(
