@@ -149,18 +149,22 @@ class _Connection:
                 return
 
     async def _answer(self, text: bytes) -> None:
+        # A place is taken until the answer has been read: who asks and does not read may not fill our memory.
+        try:
+            response = await self._response(text)
+            with contextlib.suppress(ConnectionError):
+                await self._send(response)
+        finally:
+            self._places.release()
+
+    async def _response(self, text: bytes) -> bytes:
         identity: Any = None
         try:
             call = parse_call(text)
             identity = call.id
-            result = await self._result(call)
-            response = result_text(identity, result)
+            return result_text(identity, await self._result(call))
         except Fault as fault:
-            response = error_text(identity, fault)
-        finally:
-            self._places.release()
-        with contextlib.suppress(ConnectionError):
-            await self._send(response)
+            return error_text(identity, fault)
 
     async def _result(self, call: Call) -> dict[str, Any]:
         if call.method == "notifications":

@@ -11,6 +11,7 @@ from tests.builders.handle import RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.client import NodeUnreachable, RemoteError, RpcClient
+from fulmen.api.dispatch import Dispatcher
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import MAX_PATH, POINTER, socket_to_call, socket_to_serve
 
@@ -133,6 +134,34 @@ def test_who_never_reads_his_answers_harms_nobody(tmp_path):
             return node.call("getinfo")["alias"]
 
     assert with_server(tmp_path, work) == "told"
+
+
+def test_no_call_begins_while_too_many_answers_wait_to_be_read(tmp_path, monkeypatch):
+    begun = []
+    whole = Dispatcher.call
+
+    async def counted(self, method, params):
+        begun.append(method)
+        return await whole(self, method, params)
+
+    monkeypatch.setattr(Dispatcher, "call", counted)
+    data = b'{"jsonrpc":"2.0","id":1,"method":"help"}' * 2000
+
+    async def run():
+        async with served(tmp_path, RunningNode()) as server:
+            reader, writer = await asyncio.open_unix_connection(str(server.path))
+            writer.write(data)
+            settled = -1
+            while settled != len(begun):
+                settled = len(begun)
+                await asyncio.sleep(0.2)
+            for _ in range(2000):
+                assert json.loads(await reader.readuntil(b"\n\n"))["result"]
+            writer.close()
+            return settled
+
+    assert asyncio.run(run()) < 500
+    assert len(begun) == 2000
 
 
 def test_nobody_at_the_socket_is_said_in_a_sentence(tmp_path):

@@ -283,6 +283,51 @@ def test_a_worker_that_dies_is_started_again_and_answers_what_was_asked(tmp_path
     live(test)
 
 
+def test_a_stop_while_a_new_worker_is_being_made_ends_that_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        world = World()
+        pathfinding = PathfinderProcess(settings(), world, world.post, None, compile=False)
+        await pathfinding.start()
+        making, may_go_on = asyncio.Event(), asyncio.Event()
+        spawn = asyncio.create_subprocess_exec
+        made: list[asyncio.subprocess.Process] = []
+
+        async def slowly(*words: Any, **how: Any) -> asyncio.subprocess.Process:
+            making.set()
+            await may_go_on.wait()
+            made.append(await spawn(*words, **how))
+            return made[-1]
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+        assert pathfinding.process_id is not None
+        os.kill(pathfinding.process_id, signal.SIGKILL)
+        await making.wait()
+        stopping = asyncio.ensure_future(pathfinding.stop())
+        await asyncio.sleep(0)
+        may_go_on.set()
+        await stopping
+        assert [process.returncode for process in made] == [0]
+
+    live(test)
+
+
+def test_a_worker_does_not_end_by_a_signal_that_is_meant_for_the_daemon() -> None:
+    async def test() -> None:
+        world = World()
+        pathfinding = PathfinderProcess(settings(), world, world.post, None, compile=False)
+        await begun(pathfinding)
+        await knows(pathfinding, 0)
+        worker = pathfinding.process_id
+        assert worker is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(worker, number)
+        await knows(pathfinding, 0)
+        assert pathfinding.process_id == worker
+        await pathfinding.stop()
+
+    live(test)
+
+
 def test_when_the_worker_keeps_dying_the_daemon_searches_itself(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -57,17 +57,19 @@ class PathfinderProcess(Pathfinding):
         self._end()
         if self._replacement is not None:
             await self._replacement.stop()
-        process = self._process
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), STOP_S)
-            except TimeoutError:
-                log.warning("the pathfinder does not end", process=process.pid)
-                process.kill()
-                await process.wait()
-        if self._watch is not None:
-            await self._watch
+        self._close_stdin()
+        if self._watch is None:
+            return
+        _, unfinished = await asyncio.wait((self._watch,), timeout=STOP_S)
+        if unfinished and self._process is not None:
+            log.warning("the pathfinder does not end", process=self._process.pid)
+            self._process.kill()
+        await self._watch
+
+    def _close_stdin(self) -> None:
+        """The worker takes it as a word to end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     async def _spawn(self) -> None:
         # The worker finds this same fulmen, wherever it lies.
@@ -81,6 +83,10 @@ class PathfinderProcess(Pathfinding):
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
+        if self._stopping:
+            # Whoever stops us saw none while this one was being made.
+            self._close_stdin()
+            return
         self._write(self._process, self._writer.pack(self._start))
         self._retell()
 
@@ -90,8 +96,7 @@ class PathfinderProcess(Pathfinding):
             process = self._process
             await self._listen(process)
             code = await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            self._close_stdin()
             self._process = None
             if self._stopping:
                 return

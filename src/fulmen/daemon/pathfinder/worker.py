@@ -123,8 +123,9 @@ class Worker:
 
 def main() -> None:
     """Between standard input and what standard output was; whatever is printed by mistake goes to standard error."""
-    # Ctrl-C in a terminal reaches the whole group; the daemon decides when this ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C in a terminal, and a supervisor's SIGTERM, reach the whole group; the daemon decides when this ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     incoming, outgoing = os.dup(0), os.dup(1)
     os.dup2(2, 1)
     first: Reader[Start] = Reader(Start)
