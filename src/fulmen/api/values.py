@@ -11,10 +11,12 @@ import re
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
-from fulmen.core.base.ids import scid_from_text
+from fulmen.core.base.ids import OutPoint, Txid, scid_from_text
 from fulmen.core.base.units import MAX_MONEY_SAT
 
 _AMOUNT = re.compile(r"(\d{1,17}(?:\.\d{1,11})?)\s?(msat|sats?|k|ksat|m|btc|BTC|)", re.ASCII)
+_OUTPOINT = re.compile(r"([0-9a-fA-F]{64}):(\d{1,5})", re.ASCII)
+MAX_OUTPOINTS = 1000
 _MSAT_PER = {
     "msat": 1,
     "sat": 1000,
@@ -156,6 +158,33 @@ class PubKey(Hex):
         if key[0] not in (2, 3):
             raise ValueError("a node id begins with 02 or 03")
         return key
+
+
+class OutPoints(Value):
+    """Outputs of transactions. JSON: a list of TXID:OUTPUT, or all of them in one text with commas between."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "type": ["array", "string"],
+        "items": {"type": "string", "pattern": "^[0-9a-fA-F]{64}:[0-9]{1,5}$"},
+        "description": "TXID:OUTPUT, …",
+    }
+
+    def __init__(self, outpoints: tuple[OutPoint, ...]) -> None:
+        self.outpoints = outpoints
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        texts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(texts, list) or not texts or len(texts) > MAX_OUTPOINTS:
+            raise ValueError(f"it must be 1 to {MAX_OUTPOINTS} coins, each TXID:OUTPUT")
+        return cls(tuple(map(_outpoint, texts)))
+
+
+def _outpoint(text: object) -> OutPoint:
+    matched = _OUTPOINT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if matched is None or int(matched[2]) > 0xFFFF:
+        raise ValueError(f"{str(text)[:70]!r} is no coin; write it as TXID:OUTPUT, as `listfunds` shows it")
+    return OutPoint(Txid(bytes.fromhex(matched[1])[::-1]), int(matched[2]))
 
 
 class Scid(Value, int):

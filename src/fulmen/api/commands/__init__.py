@@ -1,5 +1,29 @@
 """All commands, by family. Importing this package fills the registry."""
 
-from fulmen.api.commands import channels, funds, graph, invoices, node, payments, peers, regtest, signing
+from fulmen.api.commands import (
+    channels,
+    closing,
+    funds,
+    graph,
+    invoices,
+    node,
+    opening,
+    payments,
+    peers,
+    regtest,
+    signing,
+)
 
-__all__ = ["channels", "funds", "graph", "invoices", "node", "payments", "peers", "regtest", "signing"]
+__all__ = [
+    "channels",
+    "closing",
+    "funds",
+    "graph",
+    "invoices",
+    "node",
+    "opening",
+    "payments",
+    "peers",
+    "regtest",
+    "signing",
+]

@@ -1,167 +1,35 @@
-"""Channels: open, close, set their fees, look at them."""
+"""Our channels: what they can carry, and what forwarding over them costs."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from fulmen.api.commands.shown import (
-    await_published,
     channel_called,
     channels_of,
-    feerate_of,
     shown_hash,
     shown_scid,
     state_name,
 )
-from fulmen.api.errors import (
-    CODES,
-    FUNDING_PEER_NOT_CONNECTED,
-    FUNDING_UNKNOWN_PEER,
-    BadParameter,
-    RpcError,
-)
+from fulmen.api.errors import BadParameter
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
-from fulmen.api.values import Amount, PubKey, SatOrAll
-from fulmen.core.base.ids import CommandId, NodeId
+from fulmen.api.values import Amount, PubKey
+from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Address
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import Msat, Sat
-from fulmen.core.bitcoin.address import script_of
+from fulmen.core.base.units import Msat
 from fulmen.core.bitcoin.transaction import parse_tx
-from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel, OpenTo, SetChannel
-from fulmen.core.channel.faults import OpeningNotPossible
+from fulmen.core.channel.commands import SetChannel
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.commitments.updates import Add
-
-CHANNEL_NAME = "a channel id, a short channel id, or the node id of a peer with one channel"
-ChannelName = Annotated[str, Meta(description=CHANNEL_NAME, max_length=66)]
-
-
-class FundChannelRequest(Record):
-    """With whom, how much, and how."""
-
-    id: Annotated[PubKey, Meta(description="the peer, which must be connected")]
-    amount: Annotated[SatOrAll, Meta(description="the channel's size")]
-    feerate: Annotated[
-        Annotated[str, Meta(max_length=20)] | None, Meta(description="such as 2500perkw; a good one without it")
-    ] = None
-    announce: Annotated[bool, Meta(description="whether the network may know and use it")] = True
-    push_msat: Annotated[Amount | None, Meta(description="given to the peer at once, as a gift")] = None
-    zeroconf: Annotated[bool, Meta(description="usable before it is confirmed, if the peer trusts us")] = False
-    scid_alias: Annotated[bool, Meta(description="never tell its real place; not with announce")] = False
-
-
-class FundChannelAnswer(Record, kw_only=True):
-    """The funding transaction is out."""
-
-    txid: str
-    outnum: int
-    channel_id: str
-
-
-class NotAnAmount(RpcError):
-    """The size of a channel is an amount; `all` is none, as openings cannot empty a wallet yet."""
-
-
-@command("fundchannel", permission=Permission.CHANNELS, group="channels", help="Open a channel with a connected peer.")
-async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChannelAnswer:
-    """Answered when the funding transaction is out; the channel is usable once it is deep enough."""
-    if request.amount.sat is None:
-        raise NotAnAmount("Say how large the channel shall be; `all` is not understood here.")
-    funding, peer_id = Sat(request.amount.sat), NodeId(request.id)
-    peer = node.views.get(f"peer:{peer_id.hex()}")
-    if not isinstance(peer, PeerView):
-        raise RpcError("That peer is not connected.", code=FUNDING_UNKNOWN_PEER, node_id=peer_id)
-    if not peer.ready:
-        raise RpcError("That peer is not connected now.", code=FUNDING_PEER_NOT_CONNECTED, node_id=peer_id)
-    feerate = feerate_of(request.feerate)
-
-    def wish(command_id: CommandId) -> OpenTo:
-        return OpenTo(
-            command_id,
-            peer_id,
-            funding,
-            Msat(request.push_msat or 0),
-            request.announce,
-            feerate,
-            request.zeroconf,
-            request.scid_alias,
-        )
-
-    temporary_channel_id = os.urandom(32)
-    try:
-        opened = await node.submit(Address("opening", peer_id + temporary_channel_id), wish)
-    except OpeningNotPossible as no:
-        code = CODES.get(str(no.details.get("why")))
-        if code is None:
-            raise
-        raise RpcError(no.message, code=code, **no.details) from None
-    assert isinstance(opened, ChannelOpening)
-    await await_published(node, opened.funding_txid, "The funding transaction")
-    return FundChannelAnswer(
-        txid=shown_hash(opened.funding_txid), outnum=opened.outnum, channel_id=opened.channel_id.hex()
-    )
-
-
-class CloseRequest(Record):
-    """Which, and how patiently."""
-
-    id: ChannelName
-    unilateraltimeout: Annotated[
-        int, Meta(description="seconds to wait for the peer before closing alone; 0: never alone", ge=0, le=31_536_000)
-    ] = 172_800
-    destination: Annotated[
-        Annotated[str, Meta(max_length=128)] | None, Meta(description="an address for our share")
-    ] = None
-    feerate: Annotated[
-        Annotated[str, Meta(max_length=20)] | None, Meta(description="such as 2500perkw; a good one without it")
-    ] = None
-    force: Annotated[bool, Meta(description="close alone at once")] = False
-
-
-class CloseAnswer(Record, kw_only=True):
-    """The transaction that closes it."""
-
-    type: str
-    """mutual or unilateral."""
-    tx: str
-    """Without our signature; the txid is final."""
-    txid: str
-
-
-@command("close", permission=Permission.CHANNELS, group="channels", help="Close a channel.")
-async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
-    """By agreement where the peer helps, alone after `unilateraltimeout` where it does not come to an end."""
-    channel = channel_called(node, request.id)
-    script = b"" if request.destination is None else script_of(request.destination, node.network)
-    if script:
-        node.allow_payout(script)
-    feerate = feerate_of(request.feerate)
-    address = Address("channel", channel.channel_id)
-
-    async def asked(force: bool) -> ChannelClosing:
-        closing = await node.submit(address, lambda command_id: CloseChannel(command_id, script, feerate, force))
-        assert isinstance(closing, ChannelClosing)
-        return closing
-
-    if request.force:
-        closing = await asked(True)
-    else:
-        try:
-            closing = await asyncio.wait_for(asked(False), request.unilateraltimeout or None)
-        except TimeoutError:
-            closing = await asked(True)
-    return CloseAnswer(type=closing.kind, tx=closing.tx.hex(), txid=shown_hash(closing.txid))
 
 
 class SetChannelRequest(Record):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from fulmen.api.commands.shown import (
+    MinConf,
     await_published,
     channels_of,
     feerate_of,
@@ -18,7 +19,8 @@ from fulmen.api.commands.shown import (
 from fulmen.api.errors import NotBuiltYet
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
-from fulmen.api.values import SatOrAll
+from fulmen.api.values import OutPoints, SatOrAll
+from fulmen.core.base.ids import CommandId, OutPoint
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.accounts import P2TR_ACCOUNT, P2WPKH_ACCOUNT
@@ -163,11 +165,13 @@ class WithdrawRequest(Record):
     """To whom and how much."""
 
     destination: Annotated[str, Meta(description="a bitcoin address of this network", max_length=128)]
-    satoshi: Annotated[SatOrAll, Meta(description="how much")]
+    satoshi: Annotated[SatOrAll, Meta(description="how much; all: everything, or all of the named coins, less the fee")]
     feerate: Annotated[
         Annotated[str, Meta(max_length=20)] | None,
         Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
     ] = None
+    minconf: MinConf = 0
+    utxos: Annotated[OutPoints | None, Meta(description="spend exactly these coins: TXID:OUTPUT, …")] = None
 
 
 class WithdrawAnswer(Record, kw_only=True):
@@ -186,7 +190,12 @@ async def withdraw(node: NodeHandle, request: WithdrawRequest) -> WithdrawAnswer
     script = script_of(request.destination, node.network)
     feerate = feerate_of(request.feerate)
     amount = None if request.satoshi.sat is None else Sat(request.satoshi.sat)
-    sent = await node.submit(WALLET, lambda command_id: Withdraw(command_id, script, amount, feerate))
+    inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints
+
+    def wish(command_id: CommandId) -> Withdraw:
+        return Withdraw(command_id, script, amount, feerate, inputs, request.minconf)
+
+    sent = await node.submit(WALLET, wish)
     assert isinstance(sent, Withdrawn)
     await await_published(node, sent.txid, "The transaction")
     return WithdrawAnswer(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from fulmen.api.errors import FUNDING_BROADCAST_FAIL, BadParameter, RpcError
 from fulmen.api.handle import NodeHandle, NotPublished
@@ -14,6 +17,9 @@ from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3, NodeAddress
 
+MinConf = Annotated[
+    int, Meta(description="depth that the spent coins must have; 0: our own change may be unconfirmed", ge=0, le=10_000)
+]
 VBYTES = {"perkw": 1, "perkb": 4}
 
 

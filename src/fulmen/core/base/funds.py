@@ -28,6 +28,8 @@ class FundTransaction(Event):
     feerate_per_kw: FeeratePerKw
     inputs: tuple[OutPoint, ...] = ()
     """Use exactly these coins; empty lets the wallet choose."""
+    minconf: int = 0
+    """How deep in the chain the coins that the wallet chooses have to lie; 0: our own change may be unconfirmed."""
 
 
 class Funded(Event):

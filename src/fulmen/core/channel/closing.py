@@ -30,8 +30,10 @@ from fulmen.core.channel.faults import (
     BadClosingSignature,
     BadShutdownScript,
     ChannelNotUsable,
+    ClosesElsewhere,
     ClosingDust,
     ClosingFeeOutOfRange,
+    PeerAway,
     PendingUpdatesAtShutdown,
     UnexpectedMessage,
 )
@@ -64,15 +66,16 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
     if event.force:
         return force_close(channel, event, env)
     if channel.link is not Link.READY:
-        raise ChannelNotUsable("the peer is not connected: wait for it, or force the close")
-    script, path = channel.terms.local.upfront_shutdown_script or event.script, None
+        raise PeerAway("the peer is not connected: wait for it, or force the close")
+    settled = channel.shutdown_sent or channel.terms.local.upfront_shutdown_script
+    if settled and event.script not in (b"", settled):
+        raise ClosesElsewhere(script=settled)
+    script, path = settled or event.script, channel.shutdown_path if channel.shutdown_sent else None
     if not script:
         script, path = _default_script(env)
     # "MUST set `scriptpubkey` in one of the following forms"
     if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
-    if channel.shutdown_sent is not None:
-        script, path = channel.shutdown_sent, channel.shutdown_path
     step = Step(channel).fact(ShutdownWanted(script, event.feerate_per_kw, event.command_id, path))
     return step.then(lambda state: perhaps_shutdown(state, env))
 

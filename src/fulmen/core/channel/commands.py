@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import CommandId, NodeId
+from fulmen.core.base.ids import CommandId, NodeId, OutPoint
 from fulmen.core.base.machine import Event
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
@@ -22,6 +22,14 @@ class OpenTo(Event):
     zeroconf: bool = False
     scid_alias: bool = False
     anchors: bool = True
+    close_to: bytes = b""
+    """Where a mutual close has to pay us, by option_upfront_shutdown_script; empty: decided at the close."""
+    minimum_depth: int = 0
+    """Confirmations that we wait for, where the peer asks for fewer."""
+    inputs: tuple[OutPoint, ...] = ()
+    """Fund it with exactly these coins; empty lets the wallet choose."""
+    minconf: int = 0
+    """How deep the coins that the wallet chooses have to lie; 0: our own change may be unconfirmed."""
 
 
 class CloseChannel(Event):

@@ -13,7 +13,7 @@ from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.facts import ChannelFailed, LinkChanged
-from fulmen.core.channel.faults import ChannelNotUsable
+from fulmen.core.channel.faults import ChannelNotUsable, PeerAway
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.commitments.commitment import active
@@ -78,9 +78,9 @@ def disconnect(channel: Channel) -> Step[Channel]:
     for add in forgotten:
         if add.owner is not None:
             step.act(Tell(add.owner, OfferForgotten(add.ref, channel.terms.channel_id)))
-    if channel.closing_command is not None and channel.shutdown_sent is None:
-        refused = ChannelNotUsable("the peer left before the close could begin")
-        step.act(Answer(channel.closing_command, refused=refused))
+    if channel.closing_command is not None and channel.phase in LIVE:
+        # What was said stays said; whoever asked may ask again when the peer is back.
+        step.act(Answer(channel.closing_command, refused=PeerAway("the peer left before the close was agreed on")))
     return step
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fulmen.core.base.env import Basepoints, Env
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.policy import OpeningPolicy
-from fulmen.core.base.units import FeeratePerKw, Msat, Sat, sat_floor, to_msat
+from fulmen.core.base.units import MAX_MONEY_SAT, FeeratePerKw, Msat, Sat, sat_floor, to_msat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.scripts import is_shutdown_script
@@ -111,6 +111,28 @@ def our_terms(env: Env, funding_sat: Sat, key_index: int) -> PartyParams:
         policy.max_accepted_htlcs,
         env.basepoints(key_index),
     )
+
+
+def largest_funding(peer: PeerView) -> Sat:
+    """How large a channel with this peer may be.
+
+    Source: BOLT 2, `open_channel`: "otherwise: MUST set `funding_satoshis` to less than 2^24 satoshi."
+    """
+    ours, theirs = Features.from_bytes(peer.local_features), Features.from_bytes(peer.remote_features)
+    large = negotiated(ours, theirs, OPTION_SUPPORT_LARGE_CHANNEL)
+    return MAX_MONEY_SAT if large else Sat(LARGE_FUNDING_SAT - 1)
+
+
+def check_close_to(script: bytes, upfront: bool, *, anysegwit: bool) -> None:
+    """Refuse a wish for the close that the peer would not keep, or not accept.
+
+    Raises:
+        OpeningNotPossible
+    """
+    if script and not upfront:
+        raise OpeningNotPossible("the peer does not offer upfront_shutdown_script, so close_to would not bind it")
+    if script and not is_shutdown_script(script, anysegwit=anysegwit):
+        raise OpeningNotPossible("close_to is not an address that this peer lets a channel close to", script=script)
 
 
 def terms_of(message: OpenChannel | AcceptChannel) -> PartyParams:

@@ -35,13 +35,16 @@ def available(wallet: Wallet, height: BlockHeight) -> tuple[Coin, ...]:
     return (*confirmed(wallet, height), *spendable_change(wallet))
 
 
-def confirmed(wallet: Wallet, height: BlockHeight) -> tuple[Coin, ...]:
-    """Those of them that are in a block."""
+def confirmed(wallet: Wallet, height: BlockHeight, minconf: int = 1) -> tuple[Coin, ...]:
+    """Those of them that are in a block, and at least so many deep: a coin in the tip is 1 deep."""
     return tuple(
         [
             coin
             for coin in wallet.unspent
-            if coin.block is not None and coin.is_mature(height) and coin.outpoint not in wallet.reserved
+            if coin.block is not None
+            and coin.block.height <= height + 1 - minconf
+            and coin.is_mature(height)
+            and coin.outpoint not in wallet.reserved
         ]
     )
 

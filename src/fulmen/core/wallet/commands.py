@@ -57,6 +57,8 @@ class Withdraw(Event):
     """None: what the chain source thinks fit for an opening."""
     inputs: tuple[OutPoint, ...] = ()
     """Spend exactly these coins; empty lets the wallet choose."""
+    minconf: int = 0
+    """How deep in the chain the coins that the wallet chooses have to lie; 0: our own change may be unconfirmed."""
 
 
 class Withdrawn(Record):
@@ -137,6 +139,7 @@ def on_fund_transaction(wallet: Wallet, event: FundTransaction, env: Env) -> Ste
             name="funding",
             reserve_sat=reserve,
             inputs=event.inputs,
+            minconf=event.minconf,
         )
     except Refused as fault:
         return Step(wallet).act(Tell(event.reply_to, FundingRefused(event.ref, fault.name, str(fault))))
@@ -193,6 +196,7 @@ def _withdrawal(wallet: Wallet, event: Withdraw, feerate: FeeratePerKw, env: Env
             name="withdrawal",
             reserve_sat=reserve,
             inputs=event.inputs,
+            minconf=event.minconf,
         )
     return pay(
         wallet,
@@ -203,6 +207,7 @@ def _withdrawal(wallet: Wallet, event: Withdraw, feerate: FeeratePerKw, env: Env
         name="withdrawal",
         reserve_sat=reserve,
         inputs=event.inputs,
+        minconf=event.minconf,
     )
 
 

@@ -46,8 +46,8 @@ def select(
         leave_sat: value that must stay ours, in other coins or as change.
     """
     worth = sorted(
-        (coin for coin in coins if _effective(coin, feerate_per_kw) > 0),
-        key=lambda coin: (-_effective(coin, feerate_per_kw), coin.outpoint),
+        (coin for coin in coins if effective_value(coin, feerate_per_kw) > 0),
+        key=lambda coin: (-effective_value(coin, feerate_per_kw), coin.outpoint),
     )
     exact = _branch_and_bound(worth, target_sat, feerate_per_kw)
     with_change = _with_change(worth, target_sat, feerate_per_kw, entropy, leave_sat)
@@ -61,7 +61,7 @@ def select(
 
 def priced(coins: tuple[Coin, ...], target_sat: Sat, feerate_per_kw: FeeratePerKw) -> Selection | None:
     """What becomes of the value above the target when exactly these coins are spent; None if it is not reached."""
-    excess = sum(_effective(coin, feerate_per_kw) for coin in coins) - target_sat
+    excess = sum(effective_value(coin, feerate_per_kw) for coin in coins) - target_sat
     if excess < 0 or not coins:
         return None
     change = Sat(excess - fee_at(feerate_per_kw, P2TR_OUTPUT_WEIGHT))
@@ -72,6 +72,11 @@ def priced(coins: tuple[Coin, ...], target_sat: Sat, feerate_per_kw: FeeratePerK
     if change < MIN_CHANGE_SAT:
         return Selection(coins, Sat(0), timing + excess)
     return Selection(coins, change, timing + _cost_of_change(feerate_per_kw))
+
+
+def effective_value(coin: Coin, feerate_per_kw: FeeratePerKw) -> int:
+    """What a coin adds once its input is paid for."""
+    return coin.amount_sat - fee_at(feerate_per_kw, input_weight(coin.path))
 
 
 def left_after(selection: Selection, coins: tuple[Coin, ...]) -> Sat:
@@ -98,7 +103,7 @@ def _with_change(
     for order in (worth, *(shuffled(worth, entropy + bytes((draw,))) for draw in range(RANDOM_DRAWS))):
         reached, spent = 0, 0
         for count, coin in enumerate(order, 1):
-            reached += _effective(coin, feerate_per_kw)
+            reached += effective_value(coin, feerate_per_kw)
             spent += coin.amount_sat
             change = reached - goal + MIN_CHANGE_SAT
             if reached >= goal and total_sat - spent + change >= leave_sat:
@@ -115,7 +120,7 @@ def _branch_and_bound(worth: list[Coin], target_sat: Sat, feerate_per_kw: Feerat
     Coins come largest first. Each is first taken, then left out; a branch ends when it cannot reach the target any
     more or is beyond it. After Bitcoin Core's SelectCoinsBnB.
     """
-    values = [_effective(coin, feerate_per_kw) for coin in worth]
+    values = [effective_value(coin, feerate_per_kw) for coin in worth]
     ceiling = target_sat + _cost_of_change(feerate_per_kw)
     left = sum(values)
     if left < target_sat:
@@ -143,11 +148,6 @@ def _branch_and_bound(worth: list[Coin], target_sat: Sat, feerate_per_kw: Feerat
         taken.append(at)
         at += 1
     return None if best is None else tuple(worth[index] for index in best)
-
-
-def _effective(coin: Coin, feerate_per_kw: FeeratePerKw) -> int:
-    """What a coin adds once its input is paid for."""
-    return coin.amount_sat - fee_at(feerate_per_kw, input_weight(coin.path))
 
 
 def _cost_of_change(feerate_per_kw: FeeratePerKw) -> int:

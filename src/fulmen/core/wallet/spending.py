@@ -27,7 +27,16 @@ from fulmen.core.wallet.faults import (
     TransactionTooHeavy,
 )
 from fulmen.core.wallet.scripts import next_path, path_of
-from fulmen.core.wallet.selection import MIN_CHANGE_SAT, Selection, left_after, priced, select, shuffled
+from fulmen.core.wallet.selection import (
+    MIN_CHANGE_SAT,
+    P2TR_OUTPUT_WEIGHT,
+    Selection,
+    effective_value,
+    left_after,
+    priced,
+    select,
+    shuffled,
+)
 from fulmen.core.wallet.state import Coin, Spend, Wallet, WalletTx
 
 MAX_STANDARD_WEIGHT = 400_000
@@ -45,6 +54,7 @@ def pay(
     name: str,
     reserve_sat: Sat,
     inputs: tuple[OutPoint, ...] = (),
+    minconf: int = 0,
 ) -> WalletTx:
     """A transaction that pays these outputs and leaves at least `reserve_sat` in the wallet.
 
@@ -64,9 +74,10 @@ def pay(
         selection = priced(_named(wallet, inputs, env.height), target, feerate_per_kw)
     else:
         # What is in a block already can be mined without its parents: only where that is too little comes change.
-        first = confirmed(wallet, env.height)
-        selection = select(first, target, feerate_per_kw, entropy, reserve_sat)
-        if selection is None:
+        first = confirmed(wallet, env.height, max(1, minconf))
+        shallow = sum(coin.amount_sat for coin in confirmed(wallet, env.height)) - sum(c.amount_sat for c in first)
+        selection = select(first, target, feerate_per_kw, entropy, Sat(max(0, reserve_sat - shallow)))
+        if selection is None and not minconf:
             selection = select(free, target, feerate_per_kw, entropy, reserve_sat)
     if selection is None or left_after(selection, free) < reserve_sat:
         raise _insufficient(wallet, env.height, target, reserve_sat)
@@ -83,6 +94,7 @@ def pay_all(
     name: str,
     reserve_sat: Sat,
     inputs: tuple[OutPoint, ...] = (),
+    minconf: int = 0,
 ) -> WalletTx:
     """A transaction that pays everything there is (or all of the named coins) to one script.
 
@@ -93,16 +105,51 @@ def pay_all(
         As `pay`.
     """
     check_feerate(feerate_per_kw, env)
-    free = available(wallet, env.height)
-    coins = _named(wallet, inputs, env.height) if inputs else free
-    worth = tuple(c for c in coins if c.amount_sat > fee_at(feerate_per_kw, input_weight(c.path)))
-    missing = reserve_sat - left_after(Selection(worth, Sat(0), 0), free)
-    kept = Sat(max(missing, MIN_CHANGE_SAT) if missing > 0 else 0)
+    worth, kept = _all_but_reserve(wallet, feerate_per_kw, env.height, reserve_sat, inputs, minconf)
     paid = Output(most_to_one(worth, script_pubkey, feerate_per_kw, kept), script_pubkey)
     if paid.amount_sat < dust_limit(script_pubkey):
         raise _insufficient(wallet, env.height, dust_limit(script_pubkey), reserve_sat)
     entropy = env.entropy("wallet.coins", 32)
     return _build(wallet, Selection(worth, kept, 0), (paid,), env, entropy, ref, name)
+
+
+def most_to_pay(
+    wallet: Wallet,
+    script_pubkey: bytes,
+    feerate_per_kw: FeeratePerKw,
+    height: BlockHeight,
+    *,
+    reserve_sat: Sat,
+    inputs: tuple[OutPoint, ...] = (),
+    minconf: int = 0,
+) -> tuple[Sat, tuple[OutPoint, ...]]:
+    """The most that `pay` could send to one script, and the coins that it has to name for that; 0 if there are none.
+
+    Raises:
+        CoinUnavailable: a named coin cannot be spent.
+    """
+    worth, kept = _all_but_reserve(wallet, feerate_per_kw, height, reserve_sat, inputs, minconf)
+    change = kept + fee_at(feerate_per_kw, P2TR_OUTPUT_WEIGHT) if kept else 0
+    bare = fee_at(feerate_per_kw, _bare_weight((Output(Sat(0), script_pubkey),)))
+    most = sum(effective_value(coin, feerate_per_kw) for coin in worth) - bare - change
+    return Sat(max(0, most)), tuple(coin.outpoint for coin in worth)
+
+
+def _all_but_reserve(
+    wallet: Wallet,
+    feerate_per_kw: FeeratePerKw,
+    height: BlockHeight,
+    reserve_sat: Sat,
+    inputs: tuple[OutPoint, ...],
+    minconf: int,
+) -> tuple[tuple[Coin, ...], Sat]:
+    """All coins that bring more than they cost, and what has to come back of them as change for the reserve."""
+    free = available(wallet, height)
+    some = confirmed(wallet, height, minconf) if minconf else free
+    coins = _named(wallet, inputs, height) if inputs else some
+    worth = tuple(coin for coin in coins if effective_value(coin, feerate_per_kw) > 0)
+    missing = reserve_sat - left_after(Selection(worth, Sat(0), 0), free)
+    return worth, Sat(max(missing, MIN_CHANGE_SAT) if missing > 0 else 0)
 
 
 def most_to_one(coins: tuple[Coin, ...], script_pubkey: bytes, feerate_per_kw: FeeratePerKw, kept_sat: Sat) -> Sat:

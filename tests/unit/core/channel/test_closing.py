@@ -9,7 +9,7 @@ from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.ids import CommandId, PaymentHash, Signature
-from fulmen.core.base.machine import Address, Lull, Step, Tell, fold
+from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
 from fulmen.core.base.outer import Answer, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
@@ -151,6 +151,27 @@ def test_a_caller_is_answered_when_the_close_is_agreed_on() -> None:
     (answer,) = [action for action in step.actions if isinstance(action, Answer)]
     assert answer.command_id == command and isinstance(answer.result, ChannelClosing)
     assert answer.result.kind == "mutual"
+
+
+@pytest.mark.parametrize("said", [(), (ShutdownSent(OURS), ShutdownExchanged())])
+def test_a_caller_hears_that_the_peer_left_before_the_close_was_agreed_on(said: tuple[Any, ...]) -> None:
+    command = CommandId(b"close it, please")
+    asked = decide(a_normal_channel("bob"), CloseChannel(command, OURS), BOB).state
+    step = decide(fold(asked, said), Disconnected(), BOB)
+    (answer,) = [action for action in step.actions if isinstance(action, Answer)]
+    assert answer.command_id == command and isinstance(answer.refused, faults.PeerAway)
+    again = decide(step.state, Disconnected(), BOB)
+    assert not [action for action in again.actions if isinstance(action, Answer)]
+
+
+def test_a_close_to_another_address_than_was_agreed_on_is_refused() -> None:
+    channel = a_normal_channel("bob")
+    bound = channel.terms.local.but(upfront_shutdown_script=THEIRS)
+    for decided in (fold(channel, [ShutdownSent(THEIRS)]), channel.but(params=channel.terms.but(local=bound))):
+        with pytest.raises(faults.ClosesElsewhere):
+            decide(decided, CloseChannel(CommandId(b"c" * 16), OURS), BOB)
+        for same in (b"", THEIRS):
+            assert decide(decided, CloseChannel(CommandId(b"c" * 16), same), BOB).facts
 
 
 def test_a_fee_below_the_relay_floor_is_answered_with_one_in_the_overlap_or_refused() -> None:

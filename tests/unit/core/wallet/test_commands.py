@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.builders.env import an_env
 from tests.builders.judge import verify_spend
 from tests.builders.wallets import (
@@ -48,6 +50,7 @@ from fulmen.core.wallet.balance import Balance, balance
 from fulmen.core.wallet.commands import AddressGiven, NewAddress, Withdraw, Withdrawn
 from fulmen.core.wallet.facts import SpendDecided, forget
 from fulmen.core.wallet.machine import NotForTheWallet, mount, view, wants
+from fulmen.core.wallet.spending import most_to_pay, pay
 from fulmen.core.wallet.state import Wallet
 
 OPENING = Address("opening", b"\x02" * 65)
@@ -190,6 +193,53 @@ def test_named_coins_are_the_ones_that_are_spent() -> None:
     assert [i.outpoint for i in tx.inputs] == [coin]
     alone = answer_of(step_of(wallet, a_withdrawal(amount=None, inputs=(coin,))))
     assert alone.amount_sat + alone.fee_sat == 80_000
+
+
+@pytest.mark.parametrize(("minconf", "depths"), [(1, [1, 6]), (0, [1, 6]), (6, [6])])
+def test_only_coins_of_the_wanted_depth_are_chosen(minconf: int, depths: list[int]) -> None:
+    wallet = step_of(a_wallet(90_000, height=95), told(a_payment(7, 80_000), a_block(100))).state
+    everything = parse_tx(answer_of(step_of(wallet, a_withdrawal(amount=None, minconf=minconf))).tx)
+    depth = {coin.outpoint: 101 - coin.block.height for coin in wallet.unspent if coin.block is not None}
+    assert sorted(depth[i.outpoint] for i in everything.inputs) == depths
+    some = parse_tx(answer_of(step_of(wallet, a_withdrawal(amount=60_000, minconf=6))).tx)
+    assert [depth[i.outpoint] for i in some.inputs] == [6]
+    with pytest.raises(faults.InsufficientFunds):
+        step_of(wallet, a_withdrawal(amount=100_000, minconf=6))
+
+
+def test_a_coin_that_is_not_deep_enough_may_still_hold_the_reserve() -> None:
+    wallet = step_of(a_wallet(90_000, height=95), told(a_payment(7, 80_000), a_block(100))).state
+    paid = answer_of(step_of(wallet, a_withdrawal(amount=None, minconf=6), views=views(2)))
+    assert paid.amount_sat + paid.fee_sat == 90_000
+
+
+@given(
+    amounts=st.lists(st.integers(700, 200_000), min_size=1, max_size=8),
+    rate=st.integers(253, 5_000),
+    channels=st.integers(0, 3),
+    named=st.booleans(),
+)
+def test_the_most_that_can_be_paid_is_what_pay_can_pay(
+    amounts: list[int], rate: int, channels: int, named: bool
+) -> None:
+    wallet, reserve = a_wallet(*amounts), Sat(10_000 * channels)
+    named_coins = tuple(coin.outpoint for coin in wallet.unspent[:2]) if named else ()
+    feerate = FeeratePerKw(rate)
+    most, coins = most_to_pay(
+        wallet, TAPROOT_ELSEWHERE, feerate, BlockHeight(100), reserve_sat=reserve, inputs=named_coins
+    )
+    if most < 20_000:
+        return
+    env = an_env(height=BlockHeight(100))
+    output = Output(most, TAPROOT_ELSEWHERE)
+    tx = pay(wallet, (output,), feerate, env, ref=b"r", name="n", reserve_sat=reserve, inputs=coins)
+    left = sum(coin.amount_sat for coin in wallet.unspent if coin.outpoint not in coins) + sum(
+        coin.amount_sat for coin in tx.coins
+    )
+    assert left >= reserve
+    one_more = Output(Sat(most + 600), TAPROOT_ELSEWHERE)
+    with pytest.raises(faults.InsufficientFunds):
+        pay(wallet, (one_more,), feerate, env, ref=b"r", name="n", reserve_sat=reserve, inputs=coins)
 
 
 def test_equal_entropy_gives_equal_transactions() -> None:

@@ -51,7 +51,8 @@ def params_of(
         bool(opened_with.channel_flags & ANNOUNCE_CHANNEL),
         accepted_with.channel_type,
         format_of(accepted_with.channel_type),
-        accepted_with.minimum_depth,
+        # BOLT 2 lets the opener send `channel_ready` from the accepter's `minimum_depth` on; ours may be deeper.
+        max(accepted_with.minimum_depth, opening.command.minimum_depth if opening.command is not None else 0),
         local,
         remote,
     )

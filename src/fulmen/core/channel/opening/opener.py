@@ -34,6 +34,7 @@ from fulmen.core.channel.opening.state import (
 from fulmen.core.channel.terms import (
     channel_type,
     check_accept,
+    check_close_to,
     format_of,
     our_terms,
     terms_of,
@@ -41,6 +42,7 @@ from fulmen.core.channel.terms import (
 from fulmen.core.commitments.params import Funding
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.features import (
+    OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_SUPPORT_LARGE_CHANNEL,
     OPTION_UPFRONT_SHUTDOWN_SCRIPT,
     Features,
@@ -72,11 +74,12 @@ def on_open_to(opening: Opening, event: OpenTo, env: Env) -> Step[Opening]:
     if event.push_msat > to_msat(event.funding_sat):
         raise OpeningNotPossible("push_msat is more than the channel holds", push_msat=event.push_msat)
 
+    upfront = negotiated(ours, theirs, OPTION_UPFRONT_SHUTDOWN_SCRIPT)
+    check_close_to(event.close_to, upfront, anysegwit=negotiated(ours, theirs, OPTION_SHUTDOWN_ANYSEGWIT))
+
     key_index = int.from_bytes(env.entropy("channel key index", 6), "big")
     kind = channel_type(event, ours, theirs, policy)
-    message = _open_channel(
-        opening, event, env, key_index, kind, negotiated(ours, theirs, OPTION_UPFRONT_SHUTDOWN_SCRIPT)
-    )
+    message = _open_channel(opening, event, env, key_index, kind, upfront)
     step = Step(opening).fact(Offered(event, key_index, message, peer.local_features, peer.remote_features))
     started = OpeningStarted(opening.temporary_channel_id)
     return step.act(to_peer(opening.node_id, started), Send(opening.node_id, message))
@@ -100,8 +103,9 @@ def _open_channel(opening: Opening, event: OpenTo, env: Env, key_index: int, kin
         *points_of(keys),
         env.per_commitment_point(key_index, 0),
         ANNOUNCE_CHANNEL if event.announce else 0,
-        # "if both nodes advertised the `option_upfront_shutdown_script` feature: MUST include […] a zero-length"
-        upfront_shutdown_script=b"" if upfront else None,
+        # "if both nodes advertised the `option_upfront_shutdown_script` feature: MUST include `upfront_shutdown_script`
+        # with either a valid `shutdown_scriptpubkey` […], or a zero-length `shutdown_scriptpubkey`"
+        upfront_shutdown_script=event.close_to if upfront else None,
         channel_type=kind,
     )
 
@@ -136,6 +140,8 @@ def on_accept_channel(opening: Opening, msg: AcceptChannel, env: Env) -> Step[Op
         opening.address,
         (Output(funding.amount_sat, funding.script_pubkey),),
         opening.command.funding_feerate_per_kw or env.feerates.opening_per_kw,
+        opening.command.inputs,
+        opening.command.minconf,
     )
     return Step(opening).fact(Accepted(msg)).act(Tell(WALLET, request))
 

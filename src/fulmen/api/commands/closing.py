@@ -1,0 +1,99 @@
+"""Closing a channel: by agreement, or alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from msgspec import Meta
+
+from fulmen.api.commands.shown import (
+    channel_called,
+    feerate_of,
+    shown_address,
+    shown_hash,
+)
+from fulmen.api.errors import INVALID_PARAMS, RpcError
+from fulmen.api.handle import NodeHandle
+from fulmen.api.registry import Permission, command
+from fulmen.core.base.machine import Address
+from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.address import script_of
+from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.faults import ClosesElsewhere, PeerAway
+from fulmen.core.channel.state import Channel, Link, Phase
+
+LOOK_S = 0.5
+"""How often an absent peer is looked for."""
+CHANNEL_NAME = "a channel id, a short channel id, or the node id of a peer with one channel"
+ChannelName = Annotated[str, Meta(description=CHANNEL_NAME, max_length=66)]
+
+
+class CloseRequest(Record):
+    """Which, and how patiently."""
+
+    id: ChannelName
+    unilateraltimeout: Annotated[
+        int, Meta(description="seconds to wait for an agreement before closing alone; 0: never", ge=0, le=31_536_000)
+    ] = 172_800
+    destination: Annotated[
+        Annotated[str, Meta(max_length=128)] | None,
+        Meta(description="where a close by agreement pays us; our wallet without it"),
+    ] = None
+    feerate: Annotated[
+        Annotated[str, Meta(max_length=20)] | None, Meta(description="such as 2500perkw; a good one without it")
+    ] = None
+    force: Annotated[bool, Meta(description="close alone at once")] = False
+
+
+class CloseAnswer(Record, kw_only=True):
+    """The transaction that closes it."""
+
+    type: str
+    """mutual or unilateral."""
+    tx: str
+    """Without our signature; the txid is final."""
+    txid: str
+
+
+@command("close", permission=Permission.CHANNELS, group="channels", help="Close a channel.")
+async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
+    """By agreement, for which an absent peer is waited for; alone when that takes longer than `unilateraltimeout`."""
+    channel = channel_called(node, request.id)
+    script = b"" if request.destination is None else script_of(request.destination, node.network)
+    if script:
+        node.allow_payout(script)
+    feerate = feerate_of(request.feerate)
+    address = Address("channel", channel.channel_id)
+
+    async def asked(force: bool) -> ChannelClosing:
+        closing = await node.submit(address, lambda command_id: CloseChannel(command_id, script, feerate, force))
+        assert isinstance(closing, ChannelClosing)
+        return closing
+
+    async def agreed() -> ChannelClosing:
+        while True:
+            try:
+                return await asked(False)
+            except PeerAway:
+                await _peer_back(node, address)
+
+    try:
+        closing = await (
+            asked(True) if request.force else asyncio.wait_for(agreed(), request.unilateraltimeout or None)
+        )
+    except TimeoutError:
+        closing = await asked(True)
+    except ClosesElsewhere as other:
+        there = shown_address(node, other.details["script"])
+        raise RpcError(f"This channel closes to {there}: leave the destination away.", code=INVALID_PARAMS) from None
+    return CloseAnswer(type=closing.kind, tx=closing.tx.hex(), txid=shown_hash(closing.txid))
+
+
+async def _peer_back(node: NodeHandle, address: Address) -> None:
+    """Until the channel can speak with its peer again, or is past an agreement."""
+    while True:
+        channel = node.state(address)
+        if not isinstance(channel, Channel) or channel.link is Link.READY or channel.phase > Phase.SHUTDOWN:
+            return
+        await asyncio.sleep(LOOK_S)

@@ -1,0 +1,39 @@
+"""A close that the peer is not there for waits for it, and pays to where it was told."""
+
+from __future__ import annotations
+
+import threading
+
+from demo.waiting import until
+from tests.builders.line import Line
+
+
+def test_a_close_waits_for_an_absent_peer_and_pays_where_it_was_told(line: Line) -> None:
+    stage, alice, carol = line.stage, line["alice"], line["carol"]
+    answer = stage.fund("alice", "carol", 200_000, announce=False)
+    channel_id = answer["channel_id"]
+    line.ledger.opened(channel_id, "alice", "carol", 200_000, stage.chain.transaction(answer["txid"]))
+    stage.lock_in([(channel_id, "alice", "carol")])
+    carol.kill()
+    until(lambda: not alice.channel(channel_id)["peer_connected"], "Alice has lost Carol")
+    home = str(alice.call("newaddr")["bech32"])
+    closed: list[dict[str, str]] = []
+
+    def close() -> None:
+        with alice.caller() as caller:
+            closed.append(caller.call("close", {"id": channel_id, "destination": home}))
+
+    caller = threading.Thread(target=close, daemon=True)
+    caller.start()
+    carol.start()
+    caller.join(60)
+    assert [one["type"] for one in closed] == ["mutual"]
+    stage.mine()
+    channel = line.ledger.between("alice", "carol")
+    line.ledger.closed_together(channel, stage.chain.transaction(closed[0]["txid"]))
+    for node in (alice, carol):
+        node.await_coins(line.ledger.coins_sat[node.name])
+    (paid,) = (one for one in alice.call("listfunds")["outputs"] if one["txid"] == closed[0]["txid"])
+    assert paid["address"] == home
+    line.await_usable()
+    line.all_agree()
