@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.chains.core import CORE, Core
+from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer
 from interop.peers.ldk import LDK, Ldk
@@ -15,7 +16,7 @@ from interop.peers.peer import Can
 from interop.ports import Ports
 from interop.recipe import Recipe
 from interop.scenario import ROOMS, Room
-from interop.scenarios import CHAIN_ROOMS, PEER_ROOMS
+from interop.scenarios import CHAIN_ROOMS, OUR_CHAIN_ROOMS, PEER_ROOMS
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Column:
     chain: MakeChain
     peer: MakePeer | None = None
     can: frozenset[Can] = frozenset()
+    modules: tuple[str, ...] = PEER_ROOMS
     make: Callable[[Path, Ports, MakeChain, MakePeer | None], Lab] = Lab
 
     @property
     def rooms(self) -> list[Room]:
         """What is played with it, in order."""
-        modules = CHAIN_ROOMS if self.peer is None else PEER_ROOMS
-        return [ROOMS[module] for module in modules]
+        return [ROOMS[module] for module in self.modules]
 
     def open(self, home: Path, ports: Ports) -> Lab:
         """Its daemons."""
@@ -48,7 +49,11 @@ PEERS = (
     Column("ldk", "LDK 0.2.7", (CORE, LDK), Core, Ldk, Ldk.can),
 )
 CHAINS = (
-    Column("core", "Bitcoin Core 31", (CORE,), Core),
-    Column("litecoind", "litecoind 0.21", (LITECOIND,), Litecoind),
+    Column("core", "Bitcoin Core 31", (CORE,), Core, modules=CHAIN_ROOMS),
+    Column("litecoind", "litecoind 0.21", (LITECOIND,), Litecoind, modules=CHAIN_ROOMS),
 )
-COLUMNS = PEERS + CHAINS
+ON_OUR_CHAIN = (
+    Column("lnd-embedded", "LND 0.21.3-beta", (GO,), Embedded, Lnd, Lnd.can, OUR_CHAIN_ROOMS),
+    Column("ldk-embedded", "LDK 0.2.7", (LDK,), Embedded, Ldk, Ldk.can, OUR_CHAIN_ROOMS),
+)
+COLUMNS = PEERS + CHAINS + ON_OUR_CHAIN

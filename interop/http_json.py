@@ -13,11 +13,14 @@ class Unanswered(Exception):
     """Nobody there, or no JSON."""
 
 
-def ask(port: int, method: str, path: str, body: Any = None, *, login: str = "", timeout_s: float = 60) -> Any:
+def ask(
+    port: int, method: str, path: str, body: Any = None, *, login: str = "", timeout_s: float = 60, first: bool = False
+) -> Any:
     """The answer to one request, whatever its status; a stream of JSON lines is given as a list of them.
 
     Args:
         login: user:password, or nothing.
+        first: only the first line, of a stream that may go on for long.
 
     Raises:
         Unanswered
@@ -28,7 +31,8 @@ def ask(port: int, method: str, path: str, body: Any = None, *, login: str = "",
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
     try:
         connection.request(method, path, None if body is None else json.dumps(body, default=_plain), headers)
-        text = connection.getresponse().read().decode()
+        answer = connection.getresponse()
+        text = (answer.readline() if first else answer.read()).decode()
     except (OSError, http.client.HTTPException) as why:
         raise Unanswered(f"{method} {path}: {why!r}") from why
     finally:

@@ -13,7 +13,7 @@ from demo.programs import Process
 from demo.waiting import Deviation, until
 
 from interop.chains.daemon import ChainDaemon
-from interop.peers.peer import Options, Order, Peer
+from interop.peers.peer import Can, Options, Order, Peer
 from interop.ports import Ports
 from interop.proxy import Proxy
 from interop.us import Us
@@ -140,11 +140,13 @@ class Lab:
             end.await_channel(outpoint) if isinstance(end, Us) else end.await_usable(outpoint)
 
     def standing(self, one: Anybody, other: Anybody) -> str:
-        """An announced channel between two that stays from scenario to scenario, with half of it on each side."""
+        """A channel between two that stays from scenario to scenario, half on each side; public where both can."""
         key = (one.name, other.name)
         outpoint = self._standing.get(key) or self._standing.get(key[::-1])
         if outpoint is None or not self._open_at(outpoint, one, other):
-            outpoint = self._standing[key] = self.channel(one, other)
+            announce = all(isinstance(end, Us) or Can.ANNOUNCED in end.can for end in (one, other))
+            order = Order(CAPACITY_SAT, CAPACITY_SAT // 2, announce=announce)
+            outpoint = self._standing[key] = self.channel(one, other, order)
         self.await_usable(outpoint, one, other)
         return outpoint
 
@@ -181,6 +183,7 @@ class Lab:
             yield node.program
         for peer in self._theirs.values():
             yield peer.process
+            yield from peer.others
         yield self.chain.process
         yield from self._others
 

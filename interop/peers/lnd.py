@@ -229,7 +229,9 @@ class Lnd(Peer):
         """Close it; the answer comes once the closing transaction is out, or at once with HTLCs in flight."""
         txid, _, vout = outpoint.partition(":")
         query = "force=true" if force else "sat_per_vbyte=2"
-        self._checked(self._ask("DELETE", f"/v1/channels/{txid}/{vout}?{query}&no_wait=true"))
+        # The answer is a stream that ends with the closing transaction in a block.
+        path = f"/v1/channels/{txid}/{vout}?{query}&no_wait=true"
+        self._checked(ask(self._rest, "DELETE", path, first=True))
 
     def closing(self, outpoint: str) -> dict[str, Any]:
         """Where it lists a channel that is being closed: {"where": …} and its row; empty when nowhere."""

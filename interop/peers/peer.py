@@ -105,6 +105,8 @@ class Options:
 
     anchors: bool = True
     hodl: tuple[str, ...] = ()
+    sat_per_kvb: int = 0
+    """The feerate it shall believe in; 0: what it takes by itself."""
     more: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -133,6 +135,8 @@ class Peer(ABC):
     """lnd, ldk, electrum …"""
     can: frozenset[Can]
     process: Process
+    others: tuple[Process, ...] = ()
+    """Processes that it needs besides; started before it, and stopped with the rest of the lab."""
     home: Path
     id: str = ""
     address: str = ""
