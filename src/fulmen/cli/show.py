@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Any
@@ -43,9 +43,10 @@ def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
             console.print(_table(name, rows, COLUMNS.get((command, name))))
         else:
             console.print(f"no {name}")
-    if plain:
-        console.print(_pairs(plain))
-    elif not answer:
+    for line in _pairs(plain):
+        # Long values (invoices) are for copying: the terminal may break the line, we do not.
+        console.print(line, soft_wrap=True)
+    if not answer:
         console.print("done")
     if (scanned := _scannable(answer)) is not None:
         console.print(qr_of(scanned), style="bright_white on black", soft_wrap=True)
@@ -104,12 +105,12 @@ def _heading(name: str) -> str:
     return name.removesuffix("_msat").replace("_", " ")
 
 
-def _pairs(plain: Mapping[str, Any]) -> Table:
-    grid = Table.grid(padding=(0, 2))
+def _pairs(plain: Mapping[str, Any]) -> Iterator[Text]:
+    """A line for each value, its name in front."""
+    width = max(map(len, map(_heading, plain)), default=0)
     for name, value in plain.items():
         shown = value if isinstance(value, str) else cell(name, value)
-        grid.add_row(Text(_heading(name), style="bold"), Text(shown, overflow="fold"))
-    return grid
+        yield Text.assemble((_heading(name).ljust(width), "bold"), "  ", shown)
 
 
 def _scannable(answer: Mapping[str, Any]) -> str | None:

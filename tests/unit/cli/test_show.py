@@ -55,6 +55,12 @@ def test_an_invoice_and_an_address_are_drawn():
         assert "█" in shown("invoice", answer)
 
 
+def test_an_invoice_is_one_line_on_the_narrowest_terminal():
+    bolt11 = "lnbcrt1" + "q" * 400
+    lines = shown("invoice", {"bolt11": bolt11, "payment_hash": "ab" * 32}, width=40).splitlines()
+    assert [line.split() for line in lines] == [["bolt11", bolt11], ["payment", "hash", "ab" * 32]]
+
+
 def test_an_invoice_in_a_list_is_not_drawn():
     assert "█" not in shown("listinvoices", {"invoices": [{"bolt11": "lnbcrt1qqq", "label": "a"}]})
 

@@ -147,14 +147,14 @@ class UnsignedInvoice(Record):
 
 
 def decode(text: str) -> Invoice:
-    """Read an invoice; upper case and the `lightning:` scheme are fine.
+    """Read an invoice; upper case, the `lightning:` scheme, and white space put in by a terminal or a mail are fine.
 
     Raises:
         Malformed: one of this room's faults, of `amount`'s, or of bech32, each named for what is wrong.
 
     Source: BOLT 11, "Requirements" of a reader.
     """
-    text = text.strip()
+    text = "".join(text.split())
     if text[: len(URI_SCHEME)].lower() == URI_SCHEME:
         text = text[len(URI_SCHEME) :]
     if len(text) > MAX_LENGTH:

@@ -195,6 +195,8 @@ def test_every_invoice_that_we_write_is_read_back_equal(what):
     assert not invoice.payee_given
     assert decode(text.upper()) == invoice
     assert decode(f" lightning:{text}\n") == invoice
+    broken = "\n    ".join(text[at : at + 60] for at in range(0, len(text), 60))
+    assert decode(broken) == invoice, "as a terminal or a letter breaks it"
     assert signed(invoice) == text
 
 
