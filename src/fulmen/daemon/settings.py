@@ -7,6 +7,7 @@ A setting has one name everywhere: `policy.forward.fee_base_msat` is `--set poli
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import msgspec
 from fulmen.core.base.faults import Refused
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
+from fulmen.core.gossip.aliases import BadAlias, alias_bytes
 from fulmen.core.gossip.policy import GossipPolicy
 
 PREFIX = "FULMEN_"
@@ -141,7 +143,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _leaves(record: type[Record], before: str) -> Iterator[tuple[str, Any]]:
-    hints = typing.get_type_hints(record)
+    hints = typing.get_type_hints(record, include_extras=True)
     for field in record.__struct_fields__:
         declared = hints[field]
         if isinstance(declared, type) and issubclass(declared, Record):
@@ -168,9 +170,28 @@ def _checked(name: str, value: Any, where: str) -> Any:
     try:
         if value is not None and _is_bytes(declared):  # node ids and the like are written in hex
             value = [bytes.fromhex(part) for part in value] if many else bytes.fromhex(value)
-        return msgspec.convert(value, declared, strict=not isinstance(value, (str, list)))
+        converted = msgspec.convert(value, declared, strict=not isinstance(value, (str, list)))
+        _sane(name, converted)
+        return converted
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise BadSetting(f"{name} cannot be {str(value)[:80]!r}", where=where, why=str(error)) from error
+
+
+def _sane(name: str, value: Any) -> None:
+    """No number among the settings means anything below zero, and no time can be nothing.
+
+    Raises:
+        ValueError: in words.
+    """
+    if isinstance(value, float) and not 0 < value < math.inf:
+        raise ValueError("it must be more than 0")
+    if isinstance(value, int) and value < 0:
+        raise ValueError("it must not be below 0")
+    if name == "alias":
+        try:
+            alias_bytes(value)
+        except BadAlias:
+            raise ValueError("an alias has up to 32 bytes of UTF-8, all of which can be seen") from None
 
 
 def _is_bytes(declared: Any) -> bool:

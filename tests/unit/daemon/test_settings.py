@@ -20,6 +20,13 @@ def file(tmp_path):
     return path
 
 
+def _default(name):
+    value = Settings()
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
 def test_flags_win_over_the_environment_over_the_file_over_defaults(file):
     environment = {"FULMEN_ALIAS": "from the environment", "FULMEN_ANNOUNCE": "b.example:2", "HOME": "/root"}
     settings = load({"alias": "from a flag", "data_dir": None}, environment, file)
@@ -51,6 +58,40 @@ def test_text_becomes_what_the_setting_is():
     assert settings.listen == ("a:1", "b:2")
     assert settings.log.json is True
     assert settings.chain.poll_s == 2.5
+
+
+NUMBERS = [name for name in names() if isinstance(_default(name), int | float) and not isinstance(_default(name), bool)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_number_may_be_below_zero(name):
+    for below in ("-1", -1):
+        with pytest.raises(BadSetting, match=name):
+            load({name: below}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("policy.forward.fee_base_msat", "4294967296"),
+        ("policy.forward.fee_proportional_millionths", "4294967296"),
+        ("policy.forward.cltv_expiry_delta", "65536"),
+        ("policy.forward.cltv_expiry_delta", "0"),
+        ("policy.forward.htlc_minimum_msat", "2100000000000000001"),
+        ("policy.opening.dust_limit_sat", "353"),
+        ("policy.opening.max_accepted_htlcs", "484"),
+        ("policy.opening.reserve_ppm", "1000001"),
+        ("policy.opening.to_self_delay", "70000"),
+        ("chain.poll_s", "0"),
+        ("chain.poll_s", "nan"),
+        ("chain.poll_s", "inf"),
+        ("alias", "é" * 17),
+        ("alias", "a\u202eb"),
+    ],
+)
+def test_what_does_not_fit_the_wire_or_makes_no_sense_is_refused_by_name(name, value):
+    with pytest.raises(BadSetting, match=name):
+        load({name: value}, {})
 
 
 def test_nobody_has_to_listen():

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
+
+Delta16 = Annotated[CltvDelta, Meta(ge=1, le=0xFFFF)]
+"""Blocks, as u16 on the wire."""
+Fee32 = Annotated[Msat, Meta(ge=0, le=0xFFFFFFFF)]
+Parts32 = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+"""As u32 on the wire. Below zero a forward would cost ourselves."""
+Amount64 = Annotated[Msat, Meta(ge=0, le=2_100_000_000_000_000_000)]
+"""No more than there will ever be."""
+Share = Annotated[int, Meta(ge=0, le=1_000_000)]
+"""Parts of a million."""
 
 
 class OpeningPolicy(Record):
     """What we offer and accept when a channel opens (BOLT 2, "Channel Establishment v1")."""
 
-    dust_limit_sat: Sat = Sat(354)
+    dust_limit_sat: Annotated[Sat, Meta(ge=354)] = Sat(354)
     """354: no output form is dust at it (BOLT 3, "Dust Limits")."""
     max_dust_limit_sat: Sat = Sat(10_000)
-    reserve_ppm: int = 10_000
-    max_reserve_ppm: int = 50_000
-    to_self_delay: CltvDelta = CltvDelta(144)
-    max_to_self_delay: CltvDelta = CltvDelta(2016)
-    htlc_minimum_msat: Msat = Msat(1)
-    max_accepted_htlcs: int = 483
-    max_htlc_value_in_flight_ppm: int = 1_000_000
+    reserve_ppm: Share = 10_000
+    max_reserve_ppm: Share = 50_000
+    to_self_delay: Delta16 = CltvDelta(144)
+    max_to_self_delay: Delta16 = CltvDelta(2016)
+    htlc_minimum_msat: Amount64 = Msat(1)
+    max_accepted_htlcs: Annotated[int, Meta(ge=1, le=483)] = 483
+    max_htlc_value_in_flight_ppm: Share = 1_000_000
     min_funding_sat: Sat = Sat(20_000)
     max_funding_sat: Sat = Sat(1_000_000_000)
     """Above 2^24 - 1 sat the peer must have option_support_large_channel."""
@@ -44,8 +58,8 @@ class CommitmentPolicy(Record):
 class DeadlinePolicy(Record):
     """Blocks, with the letters of BOLT 2, "cltv_expiry_delta Selection"."""
 
-    cltv_expiry_delta: CltvDelta = CltvDelta(80)
-    min_final_cltv_expiry_delta: CltvDelta = CltvDelta(18)
+    cltv_expiry_delta: Delta16 = CltvDelta(80)
+    min_final_cltv_expiry_delta: Delta16 = CltvDelta(18)
     """What we ask in invoices is this plus a margin for blocks found meanwhile."""
     offered_grace: CltvDelta = CltvDelta(2)
     """G: how long after its expiry an offered HTLC may linger before the channel fails."""
@@ -62,11 +76,11 @@ class DeadlinePolicy(Record):
 class ForwardPolicy(Record):
     """What forwarding over one of our channels costs (BOLT 7, `channel_update`)."""
 
-    fee_base_msat: Msat = Msat(1000)
-    fee_proportional_millionths: int = 1
-    cltv_expiry_delta: CltvDelta = CltvDelta(80)
-    htlc_minimum_msat: Msat = Msat(1)
-    htlc_maximum_msat: Msat | None = None
+    fee_base_msat: Fee32 = Msat(1000)
+    fee_proportional_millionths: Parts32 = 1
+    cltv_expiry_delta: Delta16 = CltvDelta(80)
+    htlc_minimum_msat: Amount64 = Msat(1)
+    htlc_maximum_msat: Amount64 | None = None
     """None: the channel's capacity less the reserve."""
 
 
