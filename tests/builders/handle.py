@@ -97,6 +97,8 @@ class RunningNode:
     tip = Block(BlockHeight(101), BlockHash(bytes(32)))
     counters: Mapping[str, int] = {"batches": 3, "facts": 7, "syncs": 2}
     now = 1_700_000_000
+    chain_trouble = ""
+    reading_chain = False
 
     def __init__(self, name: str = "me", graph: Graph | None = None) -> None:
         self.name = name

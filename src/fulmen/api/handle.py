@@ -64,6 +64,14 @@ class NodeHandle(Protocol):
     def tip(self) -> Block: ...
 
     @property
+    def chain_trouble(self) -> str:
+        """What is wrong with the chain source, in words; empty when all is well."""
+
+    @property
+    def reading_chain(self) -> bool:
+        """Whether blocks are still to be read: until then peers are not listened to."""
+
+    @property
     def feerates(self) -> Feerates: ...
 
     @property

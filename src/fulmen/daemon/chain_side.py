@@ -60,6 +60,8 @@ class ChainSide:
         self._wake = asyncio.Event()
         self._all_again = False
         self._tip: Block | None = None
+        self.trouble = ""
+        """What is wrong with the source, in words."""
         self._watcher = ChainWatcher(
             source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled, behind=behind
         )
@@ -125,6 +127,7 @@ class ChainSide:
         await asyncio.sleep(0)
 
     def _troubled(self, fault: ChainSourceFault | None) -> None:
+        self.trouble = "" if fault is None else f"{fault.name}: {fault}"
         if fault is None:
             log.info("the chain source is well")
         else:

@@ -337,6 +337,16 @@ class Daemon:
         return self._outlook.tip
 
     @property
+    def chain_trouble(self) -> str:
+        """What is wrong with the chain source, in words; empty when all is well."""
+        return "" if self._chain is None else self._chain.trouble
+
+    @property
+    def reading_chain(self) -> bool:
+        """Whether blocks are still to be read."""
+        return self._outlook.behind
+
+    @property
     def feerates(self) -> Feerates:
         """What the chain asks for."""
         return self._outlook.feerates

@@ -228,5 +228,5 @@ class Driver:
 
 def _tell(sender: Address, news: Notify) -> None:
     """News that nobody has asked for goes to the log: an alarm when a machine was frozen."""
-    say = log.error if news.topic == "frozen" else log.info
+    say = log.error if news.topic == "frozen" or "alarm" in news.about else log.info
     say(news.topic, **({"machine": str(sender)} | news.about))

@@ -114,6 +114,8 @@ def chain_endpoint(settings: Settings) -> Endpoint:
             port = int((directory / "port").read_text())
         except (OSError, ValueError):
             continue
+        if not (directory / ".cookie").exists():  # it was stopped
+            continue
         return Endpoint("127.0.0.1", port, cookie=directory / ".cookie")
     raise NoChain(
         "no chain: start one with `fulmen chain`, or say where a bitcoind is with `chain.url`",

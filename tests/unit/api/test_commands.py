@@ -36,6 +36,15 @@ def test_getinfo_says_who_we_are():
     assert info["lightning-dir"] == "/nowhere"
 
 
+def test_getinfo_says_what_is_wrong_with_the_chain_and_nothing_when_all_is_well():
+    node = RunningNode()
+    assert not {"warning_bitcoind_sync", "warning_lightningd_sync"} & {k for k, v in ask(node, "getinfo").items() if v}
+    node.chain_trouble, node.reading_chain = "AnotherChain: none of our blocks", True
+    info = ask(node, "getinfo")
+    assert info["warning_bitcoind_sync"] == "AnotherChain: none of our blocks"
+    assert "reading" in info["warning_lightningd_sync"]
+
+
 def test_feerates_per_kilobyte_are_four_times_those_per_kiloweight():
     kw, kb = ask(RunningNode(), "feerates"), ask(RunningNode(), "feerates", ["perkb"])
     assert {name: 4 * rate for name, rate in kw["perkw"].items()} == kb["perkb"]

@@ -16,6 +16,7 @@ from fulmen.daemon.settings import load
 def a_chain(home: Path, port: int) -> None:
     (home / "chain").mkdir(parents=True)
     (home / "chain" / "port").write_text(str(port))
+    (home / "chain" / ".cookie").write_text("me:secret")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,13 @@ def test_the_embedded_chain_beside_the_data_comes_first(home: Path) -> None:
 def test_a_node_elsewhere_is_on_the_chain_of_this_user(home: Path) -> None:
     a_chain(home / ".fulmen", 1002)
     assert chain_endpoint(load({"data_dir": str(home / "mine")}, {})).port == 1002
+
+
+def test_a_chain_that_was_stopped_is_no_chain(home: Path) -> None:
+    a_chain(home / "mine", 1001)
+    (home / "mine" / "chain" / ".cookie").unlink()
+    with pytest.raises(NoChain):
+        chain_endpoint(load({"data_dir": str(home / "mine")}, {}))
 
 
 def test_what_is_set_wins(home: Path) -> None:

@@ -107,6 +107,24 @@ def test_the_cookie_lets_in_and_a_restart_finds_chain_and_mempool(tmp_path):
     asyncio.run(play())
 
 
+def test_after_a_restart_it_listens_where_it_did_unless_somebody_else_does(tmp_path):
+    async def play() -> None:
+        options = ChainOptions(directory=tmp_path, judge="btclib")
+        ports = []
+        for _ in range(2):
+            async with serve(options) as chain:
+                ports.append(chain.port)
+        assert ports[0] == ports[1]
+        other = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", ports[0])
+        async with other, serve(options) as chain:
+            assert chain.port != ports[0]
+        (tmp_path / "port").write_text("no number")
+        async with serve(options) as chain:
+            assert chain.port > 0
+
+    asyncio.run(play())
+
+
 def test_a_directory_belongs_to_one_process(tmp_path):
     async def play() -> None:
         options = ChainOptions(directory=tmp_path, judge="btclib")

@@ -7,6 +7,7 @@
 from fulmen.adapters.chain.core_source import CoreSource
 from fulmen.adapters.chain.dialects import DIALECTS, Dialect
 from fulmen.adapters.chain.faults import (
+    AnotherChain,
     BlockUnreadable,
     ChainSourceFault,
     SourceGarbage,
@@ -25,6 +26,7 @@ from fulmen.adapters.chain.watcher import ChainWatcher
 
 __all__ = [
     "DIALECTS",
+    "AnotherChain",
     "BlockUnreadable",
     "ChainSource",
     "ChainSourceFault",

@@ -37,6 +37,10 @@ class SourceWarmingUp(ChainSourceFault):
     """The chain source is still starting."""
 
 
+class AnotherChain(ChainSourceFault):
+    """The chain source has none of the blocks that we have read: it is not the chain that our coins are on."""
+
+
 class SourceRefused(ChainSourceFault):
     """The chain source answered with an error of its own: its number and its words."""
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault, SourceLied, SourceWarmingUp
+from fulmen.adapters.chain.faults import AnotherChain, BlockUnreadable, ChainSourceFault, SourceLied, SourceWarmingUp
 from fulmen.adapters.chain.source import ChainSource, TipStatus
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import BlockHash, OutPoint, Txid
@@ -35,8 +35,6 @@ TIPS_KEPT = 2016
 CACHED_BYTES = 8_000_000
 SURPRISING_DEPTH = 6
 """A longer reorg is only believed of a source that says it has caught up."""
-UNKNOWN_TIP_DEPTH = 144
-"""How far we go back when the source never heard of our tip."""
 RESCANNED_AT_ONCE = 20
 FETCHED_AT_ONCE = 2000
 MAX_CONTRADICTIONS = 5
@@ -236,7 +234,12 @@ class ChainWatcher:
         await self._deliver(matcher.rewind(fork), fork)
 
     async def _fork(self, matcher: WatchMatcher) -> Block:
-        """The last block that our chain and the source's have in common."""
+        """The last block that our chain and the source's have in common.
+
+        Raises:
+            SourceWarmingUp: it has not come as far as the blocks that we know.
+            AnotherChain: it has, and has none of them.
+        """
         for passed in reversed(self._passed):
             if await self._source.hash_at(passed.height) == passed.hash:
                 return passed
@@ -248,13 +251,14 @@ class ChainWatcher:
             block = Block(BlockHeight(block.height - 1), parent)
             if await self._source.hash_at(block.height) == parent:
                 return block
-        depth = BlockHeight(max(0, block.height - UNKNOWN_TIP_DEPTH))
         if await self._source.hash_at(block.height) is None:
             raise SourceWarmingUp("the source has not come as far as we are", our_height=matcher.tip.height)
-        there = await self._source.hash_at(depth)
-        if there is None:
-            raise SourceWarmingUp("the source has not come as far as we are", our_height=matcher.tip.height)
-        return Block(depth, there)
+        # To take this for a reorg would be to believe that everything of ours was undone.
+        raise AnotherChain(
+            "the source has none of the blocks that we have read",
+            our_height=matcher.tip.height,
+            from_height=block.height,
+        )
 
     async def _fetch(self, block: Block) -> ChainBlock:
         found = self._cache.get(block)

@@ -47,6 +47,10 @@ class Info(Record, kw_only=True):
     fees_collected_msat: int
     """By passing on payments, over all time."""
     directory: str = msgspec.field(name="lightning-dir")
+    warning_bitcoind_sync: str | None = None
+    """What is wrong with the chain source; without it nothing is."""
+    warning_lightningd_sync: str | None = None
+    """That blocks are still to be read."""
 
 
 @command("getinfo", permission=Permission.READ, group="node", help="Who this node is and how it stands.")
@@ -70,6 +74,8 @@ async def getinfo(node: NodeHandle, request: GetInfo) -> Info:
         network=node.network.name,
         fees_collected_msat=sum(channel.fees_earned_msat for channel, _ in shown) + _earned_before(node),
         directory=node.directory,
+        warning_bitcoind_sync=node.chain_trouble or None,
+        warning_lightningd_sync="Still reading the chain." if node.reading_chain else None,
     )
 
 

@@ -1,7 +1,8 @@
 """The embedded chain as a process: own data directory, cookie file, port, graceful stop.
 
 The directory holds `chain.dat` (every block and command, read back at start), `mempool.dat` (what was unconfirmed at a
-graceful stop), `.cookie` (user:password, as bitcoind writes it) and `port`.
+graceful stop), `.cookie` (user:password, as bitcoind writes it, while it runs) and `port`, which is taken again at the
+next start if it can be had: who knows this chain by its address finds it there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class ChainOptions:
     """None: nothing is kept."""
     host: str = "127.0.0.1"
     port: int = 0
-    """0: a free one."""
+    """0: that of the last time, or a free one."""
     user: str = ""
     password: str = ""
     """Accepted besides the cookie, if set."""
@@ -84,12 +85,21 @@ class RunningChain:
 
     async def start(self) -> None:
         """Listen, and leave the cookie where callers look for it."""
-        self.port = await self._http.start(self._options.host, self._options.port)
+        self.port = await self._listen()
         if self._options.directory is not None:
             cookie = self._options.directory / ".cookie"
             cookie.touch(mode=0o600)
             cookie.write_text(f"{COOKIE_USER}:{self._cookie}")
             (self._options.directory / "port").write_text(str(self.port))
+
+    async def _listen(self) -> int:
+        host, port, directory = self._options.host, self._options.port, self._options.directory
+        if not port and directory is not None:
+            try:
+                return await self._http.start(host, int((directory / "port").read_text()))
+            except (OSError, ValueError, OverflowError):
+                pass  # never written, not readable, or somebody else's by now
+        return await self._http.start(host, port)
 
     async def stop(self) -> None:
         """Stop listening, keep the mempool, close all files."""
@@ -98,8 +108,7 @@ class RunningChain:
         if directory is not None:
             kept = "".join(f"{pooled.raw.hex()}\n" for pooled in self.node.pool)
             (directory / "mempool.dat").write_text(kept)
-            for name in (".cookie", "port"):
-                (directory / name).unlink(missing_ok=True)
+            (directory / ".cookie").unlink(missing_ok=True)
         self.node.close()
         if self._lock is not None:
             self._lock.close()

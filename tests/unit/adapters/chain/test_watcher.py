@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders.chain_source import OPTIONS, a_source, an_embedded_chain
 from tests.builders.regtest import Wallet, output_of
 
-from fulmen.adapters.chain import ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
+from fulmen.adapters.chain import AnotherChain, ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
 from fulmen.adapters.chain.dialects import EMBEDDED, LITECOIND
 from fulmen.core.base.ids import BlockHash
 from fulmen.core.base.machine import Address
@@ -338,13 +338,16 @@ def test_a_reorg_while_the_node_was_off_is_found_at_start():
     on_a_chain(play)
 
 
-def test_a_source_that_never_heard_of_our_tip_sends_us_far_back():
+def test_a_source_that_has_none_of_our_blocks_is_on_another_chain():
     async def play(node, source, _wallet, _coins):
-        watcher, told = a_watcher(source, [Block(BlockHeight(90), BlockHash(b"\x01" * 32))])
+        node.mine(200)
+        ours = [Block(BlockHeight(height), BlockHash(bytes([height]) * 32)) for height in (88, 89, 90)]
+        watcher, told = a_watcher(source, ours)
         watcher.wants_changed(wants((CHANNEL, WantHeight(BlockHeight(5000)))))
-        await watcher.step()
-        assert told.take() == [ChainRewound(BlockHeight(0))]
-        assert watcher.tip == at(node.chain.tip)
+        for _ in range(2):
+            with pytest.raises(AnotherChain, match="none of the blocks"):
+                await watcher.step()
+            assert told.take() == [], "nothing is undone, and nothing is read"
 
     on_a_chain(play)
 
