@@ -17,7 +17,7 @@ from tests.builders.wallets import ACCOUNTS
 
 from fulmen.api.handle import NotPublished, Page, Q
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import BlockHash, CommandId, NodeId, Txid
+from fulmen.core.base.ids import BlockHash, ChannelId, CommandId, NodeId, Txid
 from fulmen.core.base.machine import Action, Address, Event, Lull
 from fulmen.core.base.outer import Answer, Block
 from fulmen.core.base.peers import Connected, MessageReceived
@@ -29,7 +29,7 @@ from fulmen.core.channel import table as channel
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
 from fulmen.core.gossip.addresses import IPV4, NodeAddress
-from fulmen.core.gossip.graph import Graph
+from fulmen.core.gossip.graph import DirectionPolicy, Graph
 from fulmen.core.invoices import bolt11
 from fulmen.core.invoices.invoice import InvoiceFields
 from fulmen.core.invoices.signing import SignInvoice, sign_invoice
@@ -38,7 +38,7 @@ from fulmen.core.payments import invoice, payments, register
 from fulmen.core.peer import table as peer
 from fulmen.core.routing.pathfinder import Pathfinder
 from fulmen.core.routing.requests import FindRoute, RouteAnswered
-from fulmen.core.routing.words import Find, Found, Question, Settings
+from fulmen.core.routing.words import Find, Found, Question, RemoteTerms, Settings, Terms
 from fulmen.core.switch import circuits, earnings
 from fulmen.core.wallet import machine as wallet
 from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
@@ -213,6 +213,9 @@ class RunningNode:
         self.pathfinder.hear(question.but(number=1), self.now)
         (found,) = [one for one in self.pathfinder.take() if isinstance(one, kind)]
         return found
+
+    async def terms_of_peer(self, channel_id: ChannelId) -> DirectionPolicy | None:
+        return (await self.ask_network(RemoteTerms(0, channel_id), Terms)).policy
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)

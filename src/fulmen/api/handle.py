@@ -11,13 +11,14 @@ from typing import Any, Protocol, TypeVar
 
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Refused
-from fulmen.core.base.ids import CommandId, NodeId, Txid
+from fulmen.core.base.ids import ChannelId, CommandId, NodeId, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import Network
 from fulmen.core.gossip.addresses import NodeAddress
+from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.routing.words import Question, Reply
 
@@ -125,6 +126,12 @@ class NodeHandle(Protocol):
 
         Raises:
             Refused: the node is stopping.
+        """
+
+    async def terms_of_peer(self, channel_id: ChannelId) -> DirectionPolicy | None:
+        """What the peer of a channel asks for forwarding to us.
+
+        A fresh channel's peer is given some seconds to say it, once; None when it has not.
         """
 
     async def sign_message(self, digest: bytes) -> bytes:

@@ -25,7 +25,7 @@ from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault, Refused
-from fulmen.core.base.ids import CommandId, NodeId, Secret, Txid
+from fulmen.core.base.ids import ChannelId, CommandId, NodeId, Secret, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
 from fulmen.core.base.peers import GossipLink, GossipReceived
@@ -35,6 +35,7 @@ from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.core.gossip.addresses import NodeAddress
+from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.invoices.signing import SignInvoice
@@ -58,6 +59,7 @@ from fulmen.daemon.errands import Errands
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
+from fulmen.daemon.peer_terms import PeerTerms
 
 log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
@@ -209,6 +211,7 @@ class Daemon:
         announced = features.within(NODE).to_bytes()
         own = OwnNode(options.alias, self._keys.node_id[:3], announced, options.announce)
         self.pathfinder.tell(OwnNodeIs(own))
+        self._terms = PeerTerms(self.pathfinder.ask)
         self._own_channels = OwnChannels(self._channels, self._outlook, self.pathfinder.tell)
 
     async def _look_at_channels(self) -> None:
@@ -434,6 +437,10 @@ class Daemon:
     async def ask_network(self, question: Question, kind: type[Q]) -> Q:
         """Ask the pathfinder."""
         return await self.pathfinder.ask(question, kind)
+
+    async def terms_of_peer(self, channel_id: ChannelId) -> DirectionPolicy | None:
+        """What the peer of a channel asks for forwarding to us."""
+        return await self._terms.of(channel_id)
 
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key."""

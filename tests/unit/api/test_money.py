@@ -21,6 +21,7 @@ from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.state import Link, Phase
+from fulmen.core.channel.table import view
 from fulmen.core.commitments.close import EARNINGS, FeesHandedOver
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.graph import DirectionPolicy
@@ -286,8 +287,10 @@ def test_an_invoice_reads_back_as_it_was_asked_for():
 class Acquainted(RunningNode):
     """A node whose one private channel is in the middle of life, and whose peer has said what it asks."""
 
-    def states(self, kind):
-        return {CHANNEL_ID: a_normal_channel("bob")} if kind == "channel" else super().states(kind)
+    @property
+    def views(self):
+        channel = a_normal_channel("bob")
+        return {"channel:1": view(channel.but(params=channel.terms.but(announce=False)))}
 
     async def ask_network(self, question, kind):
         assert question.channel_id == CHANNEL_ID
@@ -295,9 +298,10 @@ class Acquainted(RunningNode):
 
 
 def test_route_hints_are_made_of_what_peers_ask():
-    (asks,) = asyncio.run(terms_of_peers(Acquainted()))
+    (asks,) = asyncio.run(terms_of_peers(Acquainted(), 1000, None))
     assert (asks.channel_id, asks.policy) == (CHANNEL_ID, ForwardPolicy(7, 70, 34))
-    assert asyncio.run(terms_of_peers(RunningNode())) == ()
+    assert asyncio.run(terms_of_peers(Acquainted(), 1000, False)) == ()
+    assert asyncio.run(terms_of_peers(RunningNode(), 1000, None)) == ()
 
 
 def test_an_invoice_may_carry_only_the_hash_of_a_long_description():

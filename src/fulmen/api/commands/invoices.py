@@ -21,12 +21,12 @@ from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.bitcoin.address import ScriptWithoutAddress, address_of
 from fulmen.core.bitcoin.networks import NETWORKS, Network
 from fulmen.core.bitcoin.script import number, p2pkh, p2sh, push
-from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.invoices import bolt11
 from fulmen.core.invoices.bolt11 import P2PKH_VERSION, P2SH_VERSION
 from fulmen.core.invoices.invoice import Fallback, HopHint, InvoiceFields
 from fulmen.core.invoices.signing import SignInvoice
+from fulmen.core.payments.hints import hinted
 from fulmen.core.payments.invoice import Invoice as InvoiceState
 from fulmen.core.payments.invoice import InvoiceRow as StoredRow
 from fulmen.core.payments.invoice import invoice_row
@@ -39,7 +39,7 @@ from fulmen.core.payments.receiving import (
     WaitInvoice,
     label_address,
 )
-from fulmen.core.routing.words import RemoteTerms, Terms
+from fulmen.core.switch.links import links_of
 
 MAX_INVOICE = 16_384
 """Characters; a longer text is refused unread."""
@@ -77,13 +77,13 @@ class InvoiceAnswer(Record, kw_only=True, omit_defaults=True):
 @command("invoice", permission=Permission.INVOICE, group="payments", help="Ask for money.")
 async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
     """The same label twice is refused."""
-    amount = request.amount_msat.msat
-    peer_terms = () if request.exposeprivatechannels is False else await terms_of_peers(node)
+    amount = None if request.amount_msat.msat is None else Msat(request.amount_msat.msat)
+    peer_terms = await terms_of_peers(node, amount, request.exposeprivatechannels)
 
     def create(command_id: CommandId) -> CreateInvoice:
         return CreateInvoice(
             command_id,
-            None if amount is None else Msat(amount),
+            amount,
             request.description,
             request.label,
             sha256(request.description.encode()) if request.deschashonly else None,
@@ -108,16 +108,18 @@ async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
     )
 
 
-async def terms_of_peers(node: NodeHandle) -> tuple[PeerTerms, ...]:
-    """What the peers of unannounced channels ask for forwarding to us: route hints say it."""
-    found = []
-    for state in list(node.states("channel").values()):
-        if isinstance(state, Channel) and state.phase is Phase.NORMAL and not state.terms.announce:
-            said = (await node.ask_network(RemoteTerms(0, state.channel_id), Terms)).policy
-            if said is not None:
-                policy = ForwardPolicy(said.fee_base_msat, said.fee_proportional_millionths, said.cltv_expiry_delta)
-                found.append(PeerTerms(state.channel_id, policy))
-    return tuple(found)
+async def terms_of_peers(node: NodeHandle, amount_msat: Msat | None, wanted: bool | None) -> tuple[PeerTerms, ...]:
+    """What the peers ask for forwarding to us, over those channels that the invoice will name."""
+    links = hinted(links_of(node.views), amount_msat, wanted, node.tip.height)
+    said = await asyncio.gather(*(node.terms_of_peer(link.channel_id) for link in links))
+    return tuple(
+        PeerTerms(
+            link.channel_id,
+            ForwardPolicy(asked.fee_base_msat, asked.fee_proportional_millionths, asked.cltv_expiry_delta),
+        )
+        for link, asked in zip(links, said, strict=True)
+        if asked is not None
+    )
 
 
 class ListInvoicesRequest(Record):

@@ -15,6 +15,15 @@ ANNOUNCED_DEPTH = 6
 """BOLT 7: "If the funding transaction has less than 6 confirmations: MUST NOT send `channel_announcement`"."""
 
 
+NEVER = BlockHeight(1 << 32)
+
+
+def announced_at(channel: Channel) -> BlockHeight:
+    """The height at which the funding is deep enough for everybody to hear of the channel."""
+    confirmed = channel.funding.confirmed
+    return NEVER if confirmed is None else BlockHeight(confirmed.height + ANNOUNCED_DEPTH - 1)
+
+
 def announced(channel: Channel, height: BlockHeight, forward: ForwardPolicy) -> OwnChannel | None:
     """What gossip is to know of a channel when the chain is `height` high; None when there is nothing to tell.
 
@@ -23,7 +32,7 @@ def announced(channel: Channel, height: BlockHeight, forward: ForwardPolicy) -> 
     if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
         return None
     terms, funding = channel.terms, channel.funding
-    deep = funding.confirmed is not None and height - funding.confirmed.height + 1 >= ANNOUNCED_DEPTH
+    deep = height >= announced_at(channel)
     capacity_msat = 1000 * funding.amount_sat
     spendable_msat = capacity_msat - 1000 * terms.remote.channel_reserve_sat
     return OwnChannel(

@@ -26,6 +26,7 @@ from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
 from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
+from fulmen.core.channel.announcing import announced_at
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
 from fulmen.core.channel.faults import BadCommitmentSignature, BadRevocationSecret, ChannelNotUsable, UnexpectedMessage
@@ -281,6 +282,7 @@ def view(channel: Channel) -> LinkView | None:
         forward=channel.forward,
         previous_forward=channel.previous_forward,
         previous_forward_until=channel.previous_forward_until,
+        announced_at=announced_at(channel),
         away_msat=spendable_msat(channel) if open_ and not usable else Msat(0),
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
         unfunded=_is_unfunded(channel),

@@ -145,6 +145,7 @@ class LinkView(Record):
     """The peer's, that we received: what it calls this channel in onions that come to us, so it stands in our route
     hints (BOLT 2, `channel_ready`)."""
     announced: bool
+    """Whether it is for everybody to know."""
     forward: ForwardPolicy | None = None
     """What forwarding over this channel costs, or None for the default."""
     previous_forward: ForwardPolicy | None = None
@@ -154,6 +155,8 @@ class LinkView(Record):
     """True for a channel type with option_scid_alias: onions must not call it by its real scid (BOLT 2)."""
     disabled: bool = False
     """True if our last `channel_update` says so."""
+    announced_at: BlockHeight = BlockHeight(0)
+    """The height from which on an announced channel may be known (BOLT 7: six confirmations)."""
     away_msat: Msat = Msat(0)
     """What it could offer if its peer were here: it is in order, and waits for a connection or for the peer's
     `channel_reestablish`. 0 where it is usable, or will not be."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fulmen.core.base.ids import ShortChannelId
 from fulmen.core.base.policy import ForwardPolicy
-from fulmen.core.base.units import Msat
+from fulmen.core.base.units import BlockHeight, Msat
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.invoices.invoice import HopHint
 from fulmen.core.payments.receiving import PeerTerms
@@ -23,26 +23,32 @@ def receivable_msat(links: Sequence[LinkView]) -> Msat:
     return max((link.receivable_msat for link in links if link.usable), default=Msat(0))
 
 
-def route_hints(
-    links: Sequence[LinkView], amount_msat: Msat | None, wanted: bool | None, peer_terms: Sequence[PeerTerms] = ()
-) -> tuple[tuple[HopHint, ...], ...]:
-    """One hint for each unannounced channel that can receive the amount, the roomiest first.
+def hinted(
+    links: Sequence[LinkView], amount_msat: Msat | None, wanted: bool | None, height: BlockHeight
+) -> tuple[LinkView, ...]:
+    """The channels that an invoice names, the roomiest first: those that payers cannot see, or not yet.
 
-    `wanted`: always, never, or (None) only where no announced channel can receive the amount. A peer that has not said
-    what it asks is taken to ask what most do.
+    `wanted`: always, never, or (None) only where no channel that everybody may know can receive the amount.
     """
     if wanted is False:
         return ()
     able = [link for link in links if link.usable and link.receivable_msat >= (amount_msat or 1)]
+    hidden = [link for link in able if not (link.announced and height >= link.announced_at)]
     # BOLT 11: "if there is NOT a public channel associated with its public key: MUST include at least one `r` field."
-    if wanted is None and any(link.announced for link in able):
+    if wanted is None and len(hidden) < len(able):
         return ()
-    private = sorted(
-        (link for link in able if not link.announced and _name(link) is not None),
-        key=lambda link: (-link.receivable_msat, link.channel_id),
-    )
+    named = [link for link in hidden if _name(link) is not None]
+    return tuple(sorted(named, key=lambda link: (-link.receivable_msat, link.channel_id))[:MAX_HINTS])
+
+
+def route_hints(links: Sequence[LinkView], peer_terms: Sequence[PeerTerms] = ()) -> tuple[tuple[HopHint, ...], ...]:
+    """One hint for each of these channels whose peer has said what it asks.
+
+    Where none of them has, they are taken to ask what most do: a guess brings more payments than no hint at all.
+    """
     policies = {terms.channel_id: terms.policy for terms in peer_terms}
-    return tuple((_hint(link, policies.get(link.channel_id, ForwardPolicy())),) for link in private[:MAX_HINTS])
+    known = [link for link in links if link.channel_id in policies]
+    return tuple((_hint(link, policies.get(link.channel_id, ForwardPolicy())),) for link in known or links)
 
 
 def _name(link: LinkView) -> ShortChannelId | None:

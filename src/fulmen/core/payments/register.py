@@ -16,7 +16,7 @@ from fulmen.core.base.units import CltvDelta
 from fulmen.core.bitcoin.networks import network_of_chain
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.invoices.invoice import InvoiceFields
-from fulmen.core.payments.hints import receivable_msat, route_hints
+from fulmen.core.payments.hints import hinted, receivable_msat, route_hints
 from fulmen.core.payments.receiving import (
     AwaitPaid,
     Cancel,
@@ -102,7 +102,7 @@ def on_create_invoice(state: Register, event: CreateInvoice, env: Env) -> Step[R
         description_hash=event.description_hash,
         expiry_s=event.expiry_s,
         min_final_cltv_expiry_delta=delta,
-        route_hints=route_hints(links, event.amount_msat, event.private_hints, event.peer_terms),
+        route_hints=route_hints(hinted(links, event.amount_msat, event.private_hints, env.height), event.peer_terms),
         features=Features(OFFERED.mask),
     )
     opening = OpenInvoice(event.command_id, fields, preimage, event.label, receivable_msat(links))

@@ -26,7 +26,7 @@ from fulmen.core.onion.failures import IncorrectOrUnknownPaymentDetails, decode_
 from fulmen.core.payments import invoice as room
 from fulmen.core.payments import receiving as words
 from fulmen.core.payments import register as desk
-from fulmen.core.payments.hints import MAX_HINTS, route_hints
+from fulmen.core.payments.hints import MAX_HINTS, hinted, route_hints
 from fulmen.core.payments.invoice import Invoice, InvoicePaid, Status, invoice_row
 from fulmen.core.payments.receiving import CreateInvoice, InvoiceCreated, LabelRow, OpenInvoice, WaitInvoice
 from fulmen.core.switch.words import AcceptHtlc, HtlcArrived, RejectHtlc
@@ -161,7 +161,7 @@ def test_a_payment_hash_names_one_invoice_only():
 def test_hints_use_the_alias_that_the_peer_gave_and_what_the_peer_asks():
     link = a_link(announced=False, scid=7, remote_alias=99, local_alias=5)
     asks = words.PeerTerms(link.channel_id, ForwardPolicy(2, 3, 40))
-    (hint,) = route_hints([link], Msat(1000), None, [asks])
+    (hint,) = route_hints(hinted([link], Msat(1000), None, HEIGHT), [asks])
     (hop,) = hint
     assert (hop.node_id, hop.short_channel_id) == (CAROL, 99)
     assert (hop.fee_base_msat, hop.fee_proportional_millionths, hop.cltv_expiry_delta) == (2, 3, 40)
@@ -174,29 +174,42 @@ def test_a_peer_that_has_not_said_what_it_asks_is_taken_to_ask_what_most_do():
     assert (hint[0].fee_base_msat, hint[0].fee_proportional_millionths, hint[0].cltv_expiry_delta) == (1000, 1, 80)
 
 
+def test_a_channel_whose_peer_has_said_what_it_asks_is_named_before_one_whose_peer_has_not():
+    said, silent = a_link(b"a" * 32, announced=False, scid=1), a_link(b"b" * 32, announced=False, scid=2)
+    asks = words.PeerTerms(said.channel_id, ForwardPolicy(2, 3, 40))
+    assert [hint[0].short_channel_id for hint in route_hints([silent, said], [asks])] == [1]
+    assert [hint[0].short_channel_id for hint in route_hints([silent, said])] == [2, 1]
+
+
 def test_hints_are_given_where_no_announced_channel_can_receive_the_amount():
     public = a_link()
     private = a_link(b"p" * 32, announced=False, remote_alias=99)
-    assert route_hints([public, private], Msat(1000), None) == ()
-    assert len(route_hints([public, private], Msat(1000), True)) == 1
-    assert len(route_hints([public.but(receivable_msat=999), private], Msat(1000), None)) == 1
-    assert route_hints([private], Msat(1000), False) == ()
-    assert route_hints([private.but(usable=False)], Msat(1000), True) == ()
-    assert route_hints([private.but(receivable_msat=999)], Msat(1000), True) == ()
+    assert hinted([public, private], Msat(1000), None, HEIGHT) == ()
+    assert len(hinted([public, private], Msat(1000), True, HEIGHT)) == 1
+    assert len(hinted([public.but(receivable_msat=999), private], Msat(1000), None, HEIGHT)) == 1
+    assert hinted([private], Msat(1000), False, HEIGHT) == ()
+    assert hinted([private.but(usable=False)], Msat(1000), True, HEIGHT) == ()
+    assert hinted([private.but(receivable_msat=999)], Msat(1000), True, HEIGHT) == ()
+
+
+def test_a_channel_that_is_not_deep_enough_to_be_announced_is_named_until_it_is():
+    fresh = a_link(announced_at=HEIGHT + 1)
+    assert hinted([fresh], Msat(1000), None, HEIGHT) == (fresh,)
+    assert hinted([fresh], Msat(1000), None, HEIGHT + 1) == ()
 
 
 def test_a_channel_without_a_name_gives_no_hint_and_one_with_a_real_one_may():
     nameless = a_link(announced=False, scid=None)
-    assert route_hints([nameless], None, True) == ()
-    assert route_hints([nameless.but(scid=7, scid_alias_only=True)], None, True) == ()
-    assert route_hints([nameless.but(scid=7)], None, True)[0][0].short_channel_id == 7
+    assert hinted([nameless], None, True, HEIGHT) == ()
+    assert hinted([nameless.but(scid=7, scid_alias_only=True)], None, True, HEIGHT) == ()
+    assert route_hints(hinted([nameless.but(scid=7)], None, True, HEIGHT))[0][0].short_channel_id == 7
 
 
 def test_the_roomiest_channels_give_the_few_hints():
     links = [a_link(bytes([n]) * 32, announced=False, remote_alias=n, receivable_msat=n * 10_000) for n in range(1, 7)]
-    hints = route_hints(links, None, True)
-    assert [hint[0].short_channel_id for hint in hints] == [6, 5, 4]
-    assert len(hints) == MAX_HINTS
+    named = hinted(links, None, True, HEIGHT)
+    assert [link.remote_alias for link in named] == [6, 5, 4]
+    assert len(named) == MAX_HINTS
 
 
 def test_an_htlc_that_pays_what_was_asked_gets_the_preimage():
