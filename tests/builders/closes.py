@@ -26,8 +26,8 @@ def check_money(court: Court, closer: str, taken_by: dict[int, str]) -> None:
             expected[closer] += output.amount_sat
         elif output.role is Role.TO_REMOTE:
             expected[other] += output.amount_sat
-        elif output.role is Role.LOCAL_ANCHOR and "anchor child" in court.hosts[closer].names:
-            expected[closer] += output.amount_sat
+        elif output.role in (Role.LOCAL_ANCHOR, Role.REMOTE_ANCHOR):
+            expected[court.taker_of(commitment.tx.outpoint(output.vout))] += output.amount_sat
         elif output.key is not None:
             expected[taken_by[output.key.id]] += output.amount_sat
     del expected["nobody"]

@@ -34,6 +34,7 @@ from fulmen.core.commitments.close import (
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
+    CommitmentSeen,
     KnownPreimage,
     OfferOwner,
 )
@@ -215,10 +216,14 @@ class Court:
 
     # -- time --
 
-    def close_by(self, name: str) -> None:
-        """An end fails the channel: it publishes its commitment until the funding is spent."""
+    def close_by(self, name: str, *, knows: bool = False) -> None:
+        """An end fails the channel: it publishes its commitment until the funding is spent.
+
+        Args:
+            knows: it says which preimages it knows, and so which HTLCs hurry.
+        """
         host = self.hosts[name]
-        host.publishes_commitment = True
+        host.publishes_commitment, host.says_claimable = True, knows
         host.tell_published()
         self.settle()
 
@@ -231,16 +236,20 @@ class Court:
         raise AssertionError("the hosts do not come to rest")
 
     def publish(self) -> None:
-        """Everybody publishes what it wants; everybody sees the mempool."""
-        for host in self.hosts.values():
-            host.publish()
-        self.see_mempool()
+        """Everybody publishes what it wants, and sees the mempool, and publishes what it wants then."""
+        for _ in range(2):
+            for host in self.hosts.values():
+                host.publish()
+            self.see_mempool()
 
     def see_mempool(self) -> None:
         found = [chain_tx(pooled.tx) for pooled in self.regtest.pool]
+        spender = self.regtest.pool.spender(self.funding)
         for host in self.hosts.values():
             if host.matcher is not None:
                 host.inbox += host.matcher.unconfirmed(found)
+                if spender is not None:
+                    host.inbox.append((self.address, CommitmentSeen(self.at_close(host.name), spender.raw)))
         self.settle()
 
     def mine(self, count: int = 1) -> None:
@@ -266,9 +275,10 @@ class Court:
         """Both ends hear of the block that is the tip now."""
         block = self.block(self.tip.height)
         for host in self.hosts.values():
+            # The channel hears of a spend before anybody hears of the height.
+            self.tell_of_the_funding(host)
             if host.matcher is not None:
                 host.inbox += host.matcher.connect(block)
-            self.tell_of_the_funding(host)
         self.settle()
 
     def tell_of_the_funding(self, host: Host) -> None:
@@ -332,6 +342,12 @@ class Court:
             total += sum(self._output(i.outpoint).amount_sat for i in tx.inputs)
             total -= sum(out.amount_sat for out in tx.outputs)
         return total
+
+    def taker_of(self, outpoint: OutPoint) -> str:
+        """Whose transaction spends an output in a block; `nobody` if none does."""
+        txid = self.regtest.txs.spender(outpoint)
+        takers = [host.name for host in self.hosts.values() if txid is not None and txid in host.published]
+        return takers[0] if takers else "nobody"
 
     def _output(self, outpoint: OutPoint) -> TxOut:
         found = self.regtest.txs.get(outpoint.txid)

@@ -40,6 +40,7 @@ from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.node import Batch, Gate, Limits, Node, WantsChanged
 from fulmen.core.node.watching import Rescan, WatchMatcher
+from fulmen.core.onchain.lifting import CHILD
 from fulmen.core.onchain.machine import MOUNT
 from fulmen.core.onchain.state import Onchain, initial
 from fulmen.core.signer.guard import Guard
@@ -163,7 +164,9 @@ class Host:
     notices: list[Notify] = field(default_factory=list)
     published: dict[Txid, str] = field(default_factory=dict)
     publishes_commitment: bool = False
+    says_claimable: bool = False
     failures: list[PublishFailed] = field(default_factory=list)
+    completed: dict[WantPublished, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.disk = SimulatedDisk(lambda value: self.codec.unpack(self.codec.pack(value)))
@@ -242,28 +245,52 @@ class Host:
 
     def tell_published(self) -> None:
         """The channel failed and publishes our commitment."""
-        self.inbox.append((self.court.address, CommitmentPublished(self.court.view(self.name, LOCAL))))
+        close = self.court.at_close(self.name)
+        claimable = tuple([known.key for known in close.preimages if self.says_claimable])
+        self.inbox.append((self.court.address, CommitmentPublished(close.local, claimable)))
 
     def publish(self) -> None:
         """Send what is wanted to the mempool, as a shell does with every block."""
         if self.node is None:
             return
-        wants = [(address, want) for address, want in self.node.wants() if isinstance(want, WantPublished)]
+        ours = b""
         if self.publishes_commitment:
-            view = self.court.view(self.name, LOCAL)
-            raw = self.keys.complete(
-                WantPublished("our commitment", build(view).tx.serialize(), (SignFundingSpend(view),))
-            )
-            self._to_mempool(None, "our commitment", raw)
+            ours = self.commitment()
+            self._to_mempool(None, "our commitment", ours)
+        wants = [(address, want) for address, want in self.node.wants() if isinstance(want, WantPublished)]
         for address, want in wants:
-            self._to_mempool(address, want.name, self.keys.complete(want))
+            parents = want.parents or ((ours,) if want.name == CHILD and ours else ())
+            self._to_mempool(address, want.name, self._complete(want), parents)
 
-    def _to_mempool(self, address: Address | None, name: str, raw: bytes) -> None:
-        tx = parse_tx(raw)
+    def wanted(self) -> list[WantPublished]:
+        """What it wants to be published, beside its commitment."""
+        assert self.node is not None
+        return [want for _, want in self.node.wants() if isinstance(want, WantPublished)]
+
+    def commitment(self) -> bytes:
+        """Our commitment, complete."""
+        view = self.court.view(self.name, LOCAL)
+        return self._complete(WantPublished("our commitment", build(view).tx.serialize(), (SignFundingSpend(view),)))
+
+    def _complete(self, want: WantPublished) -> bytes:
+        raw = self.completed.get(want)
+        if raw is None:
+            raw = self.completed[want] = self.keys.complete(want)
+        return raw
+
+    def _to_mempool(self, address: Address | None, name: str, raw: bytes, parents: tuple[bytes, ...] = ()) -> None:
+        regtest, tx = self.court.regtest, parse_tx(raw)
+        missing = [parent for parent in map(parse_tx, parents) if regtest.txs.get(parent.txid) is None]
         try:
-            self.court.regtest.submit_tx(tx)
+            if missing:
+                outcome = regtest.submit_package([*missing, tx])
+                why = [str(one) for one in outcome.outcomes.values() if isinstance(one, Rejected)]
+                if outcome.refused:
+                    raise Rejected(outcome.refused, "; ".join(why))
+            else:
+                regtest.submit_tx(tx)
         except Rejected as why:
-            if "already" in str(why) or self.court.regtest.txs.get(tx.txid) is not None:
+            if "already" in str(why) or regtest.txs.get(tx.txid) is not None:
                 return
             failure = PublishFailed(name, tx.txid, str(why))
             self.failures.append(failure)

@@ -81,8 +81,9 @@ def check_outputs(court: Court, closer: str) -> None:
     """Every output that is worth taking is in one wallet, and fees explain the rest."""
     commitment = build(court.view(closer, LOCAL))
     gains = {name: court.gain_of(name) for name in NAMES}
-    shared = sum(o.amount_sat for o in commitment.outputs if o.role not in (Role.LOCAL_ANCHOR, Role.REMOTE_ANCHOR))
-    lifted = 330 if "anchor child" in court.hosts[closer].names else 0
+    anchors = [output for output in commitment.outputs if output.role in (Role.LOCAL_ANCHOR, Role.REMOTE_ANCHOR)]
+    shared = sum(output.amount_sat for output in commitment.outputs if output not in anchors)
+    lifted = sum(a.amount_sat for a in anchors if court.taker_of(commitment.tx.outpoint(a.vout)) != "nobody")
     given_up = {
         given.outpoint: court.hosts[name].onchain.matters[given.outpoint].amount_sat
         for name in NAMES

@@ -96,12 +96,23 @@ class ForeignInput(Record):
     """Of the input with its witness."""
 
 
+class Parent(Record):
+    """An unconfirmed transaction that its child pays for."""
+
+    weight: Weight
+    fee_sat: Sat
+    """What it pays itself."""
+
+
 class AttachFee(Event):
     """To the wallet: add coins of yours to a transaction that cannot pay its fee, or not all of it.
 
     Inputs and outputs keep their places, so that signatures with SIGHASH_SINGLE stay good; coins and change come after
     them. What the wallet keeps back for anchors may be spent: it is there for this. The answer is durable at once, and
     whoever asked publishes the transaction.
+
+    Who asks again with the same `ref` for a higher feerate, or for other inputs, gets a transaction that replaces the
+    one before (BIP 125, rules 3 and 4); the wallet forgets that one until a block holds it all the same.
     """
 
     ref: bytes
@@ -114,8 +125,10 @@ class AttachFee(Event):
     locktime: int
     version: int
     feerate_per_kw: FeeratePerKw
-    extra_fee_sat: Sat = Sat(0)
-    """What is to be paid on top, for a parent that pays too little."""
+    least_per_kw: FeeratePerKw | None = None
+    """Where the coins do not reach for that feerate, the highest they do reach for, down to this one."""
+    parent: Parent | None = None
+    """The feerate is that of parent and child together."""
 
 
 class FeeAttached(Event):
@@ -124,6 +137,9 @@ class FeeAttached(Event):
     ref: bytes
     tx: bytes
     sign: SignRequest
+    fee_sat: Sat
+    feerate_per_kw: FeeratePerKw
+    """What was reached; with a parent, of both together."""
 
 
 class FeeRefused(Event):

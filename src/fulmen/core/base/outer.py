@@ -115,11 +115,13 @@ class WantPublished(Want):
     """This transaction is to be in the mempool or in a block; it is sent again with every block.
 
     `tx` is complete (serialised) unless `sign` says what the key holder adds first. `name` says in logs what it is.
+    `parents` are complete unconfirmed transactions that it spends: a source that takes packages gets them with it.
     """
 
     name: str
     tx: bytes
     sign: tuple[SignRequest, ...] = ()
+    parents: tuple[bytes, ...] = ()
 
 
 class Block(Record):

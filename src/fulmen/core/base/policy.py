@@ -105,6 +105,19 @@ class FeeratePolicy(Record):
     cap_per_kw: FeeratePerKw = FeeratePerKw(250_000)
 
 
+class SweepPolicy(Record):
+    """How what is ours on the chain is taken, and what that may cost (BOLT 5)."""
+
+    budget_ppm: int = 500_000
+    """The share of an output, or of what hangs on a commitment, that may go into fees before a deadline."""
+    rises_over: CltvDelta = CltvDelta(36)
+    """Over how many blocks before its deadline a fee rises from what the market asks to the whole budget."""
+    patience: CltvDelta = CltvDelta(144)
+    """How long what nobody can take from us waits before it pays as much as what is urgent."""
+    most_inputs: int = 100
+    """Of one transaction that takes several outputs."""
+
+
 class WalletPolicy(Record):
     """What the on-chain wallet keeps back and how it spends."""
 
@@ -125,4 +138,5 @@ class Policy(Record):
     forward: ForwardPolicy = ForwardPolicy()
     peer: PeerPolicy = PeerPolicy()
     feerates: FeeratePolicy = FeeratePolicy()
+    sweep: SweepPolicy = SweepPolicy()
     wallet: WalletPolicy = WalletPolicy()

@@ -25,6 +25,8 @@ NULL_OUTPOINT = OutPoint(Txid(bytes(32)), 0xFFFFFFFF)
 MAX_TX_BYTES = 4_000_000
 """A transaction lives in a block of at most 4,000,000 weight units, of which every byte takes at least one."""
 WITNESS_SCALE = 4
+INCREMENTAL_PER_KW = FeeratePerKw(253)
+"""What a replacement pays more, at least, for its own relay (BIP 125, rule 4, at 1 sat/vB, rounded up)."""
 
 _U32 = Struct("<I").pack
 _U64 = Struct("<Q").pack

@@ -25,6 +25,7 @@ from fulmen.core.commitments.close import (
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
+    CommitmentSeen,
     CommitmentWithdrawn,
     FeesHandedOver,
     KnownPreimage,
@@ -82,15 +83,18 @@ def on_output_spent(channel: Channel, event: OutputSpent, env: Env) -> Step[Chan
     if event.outpoint != channel.funding.outpoint or channel.phase is Phase.SPENT:
         return Step(channel)
     name = channel.terms.channel_id.hex()
-    if event.block is None:
-        return Step(channel).act(Notify("funding_spend_seen", {"channel_id": name}))
     tx = parse_tx(event.tx)
+    if event.block is None:
+        step = Step(channel).act(Notify("funding_spend_seen", {"channel_id": name}))
+        if not is_mutual_close(channel, tx):
+            step.act(Tell(onchain(channel), CommitmentSeen(at_close(channel, env), event.tx)))
+        return step
     # What we have not proposed in a signed commitment goes back to its owners before the chain takes over.
     step = disconnect(channel).fact(FundingSpent(event.tx, event.block))
     step.act(Notify("funding_spent", {"channel_id": name, "height": event.block.height, "txid": tx.txid[::-1].hex()}))
     if not is_mutual_close(channel, tx):
         step.act(Tell(onchain(channel), ChannelSpent(at_close(channel, env), event.tx, event.block)))
-    elif channel.phase is Phase.FAILED:
+    else:
         step.act(Tell(onchain(channel), CommitmentWithdrawn()))
     return step
 
@@ -135,12 +139,13 @@ claims_before_spend = Topic()
 
 
 @claims_before_spend.on(FulfillHtlc)
-def on_fulfill_before_spend(channel: Channel, event: FulfillHtlc, _env: Env) -> Step[Channel]:
-    """A preimage between our failing and the block that closes: hold it for the chain."""
+def on_fulfill_before_spend(channel: Channel, event: FulfillHtlc, env: Env) -> Step[Channel]:
+    """A preimage between our failing and the block that closes: hold it for the chain, which has a deadline now."""
     add = channel.remote_log.add(event.key.id)
     if add is None or any(held.id == add.id for held in channel.held_preimages):
         return Step(channel)
-    return Step(channel).fact(PreimageHeld(add.id, event.preimage, event.fee_msat))
+    step = Step(channel).fact(PreimageHeld(add.id, event.preimage, event.fee_msat))
+    return step.act(*tell_published(step.state, env))
 
 
 # -- after the spend --------------------------------------------------------------------------------------------------

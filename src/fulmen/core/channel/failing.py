@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Fault, PeerFault, Refused, Remedy
+from fulmen.core.base.ids import RECEIVED, HtlcKey
 from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Topic
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
@@ -49,7 +50,8 @@ def tell_published(channel: Channel, env: Env) -> tuple[Tell, ...]:
     terms, logs = channel.terms, (channel.local_log, channel.remote_log)
     point = env.per_commitment_point(terms.key_index, channel.local.number)
     commitment = view_of(channel.local, terms, channel.funding, point, *logs)
-    return (Tell(onchain(channel), CommitmentPublished(commitment)),)
+    claimable = tuple([HtlcKey(terms.channel_id, RECEIVED, held.id) for held in channel.held_preimages])
+    return (Tell(onchain(channel), CommitmentPublished(commitment, claimable)),)
 
 
 def onchain(channel: Channel) -> Address:

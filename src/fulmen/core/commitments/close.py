@@ -62,10 +62,20 @@ class CommitmentPublished(Event):
     """To onchain: the channel failed, and publishes this commitment of ours until the funding is spent in a block."""
 
     commitment: CommitmentView
+    claimable: tuple[HtlcKey, ...] = ()
+    """The HTLCs that we received and whose preimages are known."""
 
 
 class CommitmentWithdrawn(Event):
     """To onchain: that commitment is published no longer, for the funding went into a mutual close after all."""
+
+
+class CommitmentSeen(Event):
+    """To onchain: the mempool has a commitment transaction that spends the funding."""
+
+    close: ChannelAtClose
+    tx: bytes
+    """Complete, so that it can be handed over together with a child of ours."""
 
 
 class ChannelSpent(Event):

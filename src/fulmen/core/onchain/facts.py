@@ -8,19 +8,24 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.commitments.close import ChannelAtClose, KnownPreimage
 from fulmen.core.commitments.htlcs import Htlc
-from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.onchain.classify import Kind
-from fulmen.core.onchain.state import Claim, Ending, GivenUp, Onchain, Taken
+from fulmen.core.onchain.state import Bid, Claim, Ending, GivenUp, Onchain, Publishing, Taken
 
 
 class OursPublished(Fact):
     """The channel publishes this commitment of ours."""
 
-    commitment: CommitmentView
+    publishing: Publishing
 
 
 class OursWithdrawn(Fact):
     """The channel publishes it no longer."""
+
+
+class CloseComing(Fact):
+    """The funding is spent in the mempool."""
+
+    coming: Ending
 
 
 class CloseSeen(Fact):
@@ -56,9 +61,17 @@ class BlocksUndone(Fact):
 
 
 class ClaimDecided(Fact):
-    """This transaction of ours takes an output."""
+    """This transaction of ours takes outputs, and is the only one of ours that does."""
 
     claim: Claim
+    at: BlockHeight
+    """The height at which it was decided."""
+
+
+class OutputContested(Fact):
+    """Somebody else was seen to spend an output: no other has to suffer for it."""
+
+    outpoint: OutPoint
 
 
 class OutputGivenUp(Fact):
@@ -94,12 +107,17 @@ class AllResolved(Fact):
 
 @evolves(OursPublished)
 def _ours_published(state: Onchain, fact: OursPublished) -> Onchain:
-    return state.but(publishing=fact.commitment)
+    return state.but(publishing=fact.publishing)
 
 
 @evolves(OursWithdrawn)
 def _ours_withdrawn(state: Onchain, _: OursWithdrawn) -> Onchain:
-    return state.but(publishing=None, claims=())
+    return state.but(publishing=None, coming=None, claims=())
+
+
+@evolves(CloseComing)
+def _close_coming(state: Onchain, fact: CloseComing) -> Onchain:
+    return state.but(coming=fact.coming)
 
 
 @evolves(CloseSeen)
@@ -109,19 +127,22 @@ def _close_seen(state: Onchain, fact: CloseSeen) -> Onchain:
     received = [*state.preimages, *(one for one in known if one.key.direction is RECEIVED)]
     fulfilled = [*state.fulfilled, *(one.key for one in known if one.key.direction is not RECEIVED)]
     return state.but(
+        coming=None,
         ending=ending,
         preimages=tuple({one.key: one for one in received}.values()),
         fulfilled=tuple(dict.fromkeys(fulfilled)),
         taken=(),
         claims=tuple([claim for claim in state.claims if claim.root == ending.txid]),
+        bids=tuple([bid for bid in state.bids if bid.outpoint.txid == ending.txid]),
+        contested=tuple([outpoint for outpoint in state.contested if outpoint.txid == ending.txid]),
         given_up=(),
     )
 
 
 @evolves(CloseUndone)
 def _close_undone(state: Onchain, _: CloseUndone) -> Onchain:
-    # Our transactions stay: the same spend will most likely be in another block, and they fit it.
-    return state.but(ending=None, taken=(), given_up=())
+    # The same spend will most likely be in another block: our transactions stay, and fit it.
+    return state.but(ending=None, coming=state.ending, taken=(), given_up=())
 
 
 @evolves(DestinationSet)
@@ -134,7 +155,7 @@ def _output_taken(state: Onchain, fact: OutputTaken) -> Onchain:
     taken = fact.taken
     return state.but(
         taken=(*(other for other in state.taken if other.outpoint != taken.outpoint), taken),
-        claims=tuple([c for c in state.claims if c.outpoint != taken.outpoint or c.txid == taken.txid]),
+        claims=tuple([c for c in state.claims if taken.outpoint not in c.outpoints or c.txid == taken.txid]),
     )
 
 
@@ -145,8 +166,21 @@ def _blocks_undone(state: Onchain, fact: BlocksUndone) -> Onchain:
 
 @evolves(ClaimDecided)
 def _claim_decided(state: Onchain, fact: ClaimDecided) -> Onchain:
-    others = [claim for claim in state.claims if claim.outpoint != fact.claim.outpoint]
-    return state.but(claims=(*others, fact.claim))
+    claim = fact.claim
+    others = [other for other in state.claims if not any(o in claim.outpoints for o in other.outpoints)]
+    bids = dict(state.bid_on)
+    for outpoint in claim.outpoints:
+        known = bids.get(outpoint, Bid(outpoint, fact.at, claim.feerate_per_kw))
+        bids[outpoint] = known.but(feerate_per_kw=max(known.feerate_per_kw, claim.feerate_per_kw))
+    return state.but(claims=(*others, claim), bids=tuple(bids.values()))
+
+
+@evolves(OutputContested)
+def _output_contested(state: Onchain, fact: OutputContested) -> Onchain:
+    alone = [
+        claim for claim in state.claims if claim.outpoints == (fact.outpoint,) or fact.outpoint not in claim.outpoints
+    ]
+    return state.but(claims=tuple(alone), contested=(*state.contested, fact.outpoint))
 
 
 @evolves(OutputGivenUp)

@@ -32,7 +32,7 @@ def learn_preimages(state: Onchain, tx: Tx) -> Step[Onchain]:
     it is known, none of those with its hash may fail any more (law 5).
     """
     step = Step(state)
-    ending = state.ending
+    ending = state.spend
     if ending is None:
         return step
     shown = {sha256(item): Preimage(item) for spent in tx.inputs for item in spent.witness if len(item) == 32}

@@ -1,85 +1,177 @@
-"""Our own commitment pays too little to be mined in time: a child that spends our anchor pays for both.
+"""A commitment that pays too little to be mined in time: a child that spends our anchor on it pays for both.
 
 BOLT 5, "Failing a Channel": "MUST spend any `to_local_anchor` output, providing sufficient fees as incentive to
-include the commitment transaction in a block." One child, at the feerate of the block that made it necessary.
+include the commitment transaction in a block"; "SHOULD use replace-by-fee or other mechanism on the spending
+transaction if it proves insufficient". Our own commitment is lifted as soon as we publish it. The peer's, once the
+mempool has it, only when an HTLC in it has a deadline of ours and a quarter of the time is gone: before, it is the
+peer's affair. Half of the time until the first deadline is for the commitment, the rest for what follows on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 from fulmen.core.base.env import Env
-from fulmen.core.base.funds import AttachFee, ForeignInput, Output
-from fulmen.core.base.ids import OutPoint
+from fulmen.core.base.funds import AttachFee, FeeAttached, ForeignInput, Output, Parent
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, OutPoint, Txid
 from fulmen.core.base.machine import Address, Step, Tell
-from fulmen.core.base.outer import SignRequest
-from fulmen.core.base.units import Sat
-from fulmen.core.bitcoin.transaction import fee_at
+from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
+from fulmen.core.bitcoin.transaction import INCREMENTAL_PER_KW
 from fulmen.core.commitments.building import build
+from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.commitments.view import CommitmentView
-from fulmen.core.onchain.claims import SEGWIT_WEIGHT, WALLET, clamped, ref_of
-from fulmen.core.onchain.state import Claim, Onchain
+from fulmen.core.onchain.classify import Kind
+from fulmen.core.onchain.deadlines import Stake, back_by, clamped, fee_due, floor_of, share_of
+from fulmen.core.onchain.htlc_txs import FEE_INPUT_AND_CHANGE_WEIGHT, WALLET, ref_of
+from fulmen.core.onchain.state import Claim, Ending, Onchain
+from fulmen.core.onchain.sweeps import SEGWIT_WEIGHT
 from fulmen.core.signer.requests import SignSpend
 from fulmen.core.transactions.commitment import CommitmentOutput, CommitmentTx, Role
 from fulmen.core.transactions.funding import FUNDING_INPUT_WITNESS_WEIGHT
 from fulmen.core.transactions.spending import spend_anchor
 
 CHILD = "anchor child"
-CHILD_WEIGHT = 4 * 10 + 2 + 4 * 41 + 116 + 4 * 41 + 108 + 4 * 43
-"""About what the child weighs: our anchor, a coin, its change."""
+
+
+class Liftable(Record, dict=True):
+    """An unconfirmed commitment with an anchor that we can spend."""
+
+    view: CommitmentView
+    since: BlockHeight
+    claimable: tuple[HtlcKey, ...]
+    """Of its HTLCs that we received: those whose preimage we know."""
+
+    @cached_property
+    def commitment(self) -> CommitmentTx:
+        """The transaction."""
+        return build(self.view)
+
+    @property
+    def anchor(self) -> CommitmentOutput | None:
+        """Ours, or the one that both share."""
+        role = Role.LOCAL_ANCHOR if self.view.side is LOCAL else Role.REMOTE_ANCHOR
+        return self.commitment.output(role) or self.commitment.output(Role.SHARED_ANCHOR)
+
+    @property
+    def weight(self) -> Weight:
+        """Of the commitment with both signatures."""
+        return Weight(4 * len(self.commitment.tx.base) + SEGWIT_WEIGHT + FUNDING_INPUT_WITNESS_WEIGHT)
 
 
 def lift(state: Onchain, env: Env) -> Step[Onchain]:
-    """Ask the wallet for a child of the commitment that we publish, if there is none and it would help."""
+    """Ask the wallet for the children that are due now, or for more than they pay."""
     step = Step(state)
-    if state.publishing is None:
+    if state.ending is not None:
         return step
-    commitment = build(state.publishing)
-    anchor = commitment.output(Role.LOCAL_ANCHOR)
-    if anchor is None or OutPoint(commitment.txid, anchor.vout) in state.claim_on:
-        return step
-    has_deadline = bool(commitment.htlcs)
-    feerate = clamped(env.feerates.urgent_per_kw if has_deadline else env.feerates.closing_per_kw, env)
-    weight = 4 * len(commitment.tx.base) + SEGWIT_WEIGHT + FUNDING_INPUT_WITNESS_WEIGHT
-    missing = fee_at(feerate, weight) - commitment.fee_sat
-    if missing <= 0 or missing + fee_at(feerate, CHILD_WEIGHT) >= _at_stake(commitment):
-        return step
-    spend = spend_anchor(anchor)
-    outpoint = OutPoint(commitment.txid, anchor.vout)
-    return step.act(
-        Tell(
-            WALLET,
-            AttachFee(
-                ref_of(state, outpoint),
-                Address("onchain", state.channel_id),
-                CHILD,
-                (
-                    ForeignInput(
-                        outpoint, spend.sequence, Output(anchor.amount_sat, anchor.script_pubkey), spend.weight
-                    ),
-                ),
-                (),
-                0,
-                commitment.tx.version,
-                feerate,
-                Sat(missing),
-            ),
-        )
-    )
+    for liftable in liftables(state):
+        request = _child(state, liftable, env)
+        if request is not None:
+            step.act(request)
+    return step
 
 
-def child_of(publishing: CommitmentView, outpoint: OutPoint, raw: bytes, sign: SignRequest, ref: bytes) -> Claim | None:
-    """The child as the wallet gave it back; None if it is not of the commitment that we publish."""
-    commitment = build(publishing)
-    anchor = commitment.output(Role.LOCAL_ANCHOR)
-    if anchor is None or outpoint != OutPoint(commitment.txid, anchor.vout):
+def liftables(state: Onchain) -> Iterator[Liftable]:
+    """The peer's commitment that the mempool has, then ours that we publish: one of them will be mined."""
+    publishing, coming = state.publishing, state.coming
+    ours = () if publishing is None else publishing.claimable
+    view = None if coming is None else _view_of_the_peers(coming)
+    if coming is not None and view is not None:
+        known = [one.key for one in coming.close.preimages if one.key.direction is RECEIVED]
+        yield Liftable(view, BlockHeight(coming.block.height - 1), tuple(dict.fromkeys((*known, *ours))))
+    if publishing is not None:
+        yield Liftable(publishing.commitment, publishing.since, ours)
+
+
+def child_in(state: Onchain, given: FeeAttached, outpoint: OutPoint) -> Claim | None:
+    """The child as the wallet gave it back; None if its parent is neither published nor seen any more."""
+    for liftable in liftables(state):
+        anchor, view = liftable.anchor, liftable.view
+        if anchor is not None and outpoint == OutPoint(liftable.commitment.txid, anchor.vout):
+            ours = SignSpend(view.params.key_index, view.per_commitment_point, spend_anchor(anchor))
+            txid, sign = liftable.commitment.txid, (ours, given.sign)
+            return Claim(txid, (outpoint,), CHILD, given.tx, sign, given.fee_sat, given.feerate_per_kw, given.ref)
+    return None
+
+
+def unconfirmed_roots(state: Onchain) -> dict[Txid, bytes]:
+    """The commitments that children may follow, and what there is of them: complete where we have not to sign it."""
+    roots: dict[Txid, bytes] = {}
+    if state.publishing is not None:
+        roots[build(state.publishing.commitment).txid] = b""
+    if state.coming is not None and state.coming.kind is not Kind.LOCAL:
+        roots[state.coming.txid] = state.coming.tx
+    return roots
+
+
+def _view_of_the_peers(coming: Ending) -> CommitmentView | None:
+    if coming.kind is Kind.REMOTE:
+        return coming.close.remote
+    return coming.close.remote_next if coming.kind is Kind.REMOTE_NEXT else None
+
+
+def _child(state: Onchain, liftable: Liftable, env: Env) -> Tell | None:
+    commitment, anchor = liftable.commitment, liftable.anchor
+    last_block = _last_block(liftable, env)
+    if anchor is None or (liftable.view.side is not LOCAL and not _is_ours_to_lift(liftable, last_block, env)):
         return None
-    ours = SignSpend(publishing.params.key_index, publishing.per_commitment_point, spend_anchor(anchor))
-    return Claim(commitment.txid, outpoint, CHILD, raw, (ours, sign), ref)
+    outpoint = OutPoint(commitment.txid, anchor.vout)
+    claim = state.claim_on.get(outpoint)
+    parent = Parent(liftable.weight, commitment.fee_sat)
+    spend = spend_anchor(anchor)
+    weight = parent.weight + 4 * 10 + SEGWIT_WEIGHT + spend.weight + FEE_INPUT_AND_CHANGE_WEIGHT
+    budget = Sat(share_of(_at_stake(liftable), env) + parent.fee_sat)
+    bid = FeeratePerKw(0) if claim is None else claim.feerate_per_kw
+    fee = min(fee_due(Stake(budget, liftable.since, last_block, bid), weight, env), budget)
+    rate = clamped(FeeratePerKw(fee * 1000 // weight), env)
+    least = FeeratePerKw(parent.fee_sat * 1000 // parent.weight + 1 if claim is None else bid + INCREMENTAL_PER_KW)
+    if rate < least:
+        return None
+    request = AttachFee(
+        ref_of(state, outpoint),
+        Address("onchain", state.channel_id),
+        CHILD,
+        (ForeignInput(outpoint, spend.sequence, Output(anchor.amount_sat, anchor.script_pubkey), spend.weight),),
+        (),
+        0,
+        commitment.tx.version,
+        rate,
+        max(floor_of(env), least),
+        parent,
+    )
+    return Tell(WALLET, request)
 
 
-def _at_stake(commitment: CommitmentTx) -> Sat:
-    """What we have in it at most: our balance and all HTLCs."""
+def _is_ours_to_lift(liftable: Liftable, last_block: BlockHeight | None, env: Env) -> bool:
+    """Whether a commitment of the peer has waited long enough, who may lift it as well as we can."""
+    if last_block is None:
+        return False
+    return env.height >= liftable.since + (last_block - liftable.since) // 4
 
-    def may_be_ours(output: CommitmentOutput) -> bool:
-        return output.role is Role.TO_LOCAL or output.key is not None
 
-    return Sat(sum(output.amount_sat for output in commitment.outputs if may_be_ours(output)))
+def _last_block(liftable: Liftable, env: Env) -> BlockHeight | None:
+    """The last block for the commitment: half way to the first deadline of its HTLCs."""
+    lasts = []
+    for output in liftable.commitment.htlcs:
+        assert output.key is not None
+        if output.key.direction is OFFERED:
+            lasts.append(back_by(output.cltv_expiry, env))
+        elif output.key in liftable.claimable:
+            lasts.append(output.cltv_expiry)
+    if not lasts:
+        return None
+    return BlockHeight(liftable.since + max(1, (min(lasts) - liftable.since) // 2))
+
+
+def _at_stake(liftable: Liftable) -> Sat:
+    """What is ours in it, or may become so: our balance, what we offered, what we can claim."""
+    ours = Role.TO_LOCAL if liftable.view.side is LOCAL else Role.TO_REMOTE
+    total = 0
+    for output in liftable.commitment.outputs:
+        if output.key is None:
+            mine = output.role is ours
+        else:
+            mine = output.key.direction is OFFERED or output.key in liftable.claimable
+        total += output.amount_sat if mine else 0
+    return Sat(total)

@@ -7,9 +7,11 @@ from functools import partial
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Malformed, Refused
 from fulmen.core.base.funds import FeeAttached, FeeRefused, ScriptGiven
+from fulmen.core.base.ids import BlockHash
 from fulmen.core.base.machine import Address, Event, Faulted, Lull, Step, Story, Topic, Undelivered
 from fulmen.core.base.mount import Informed, Mount
 from fulmen.core.base.outer import (
+    Block,
     ChainRewound,
     HeightReached,
     Notify,
@@ -24,40 +26,44 @@ from fulmen.core.base.outer import (
 from fulmen.core.base.stretch import Stretch
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
-from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import (
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
     CommitmentPublished,
+    CommitmentSeen,
     CommitmentWithdrawn,
 )
 from fulmen.core.commitments.htlcs import Htlc
 from fulmen.core.commitments.revoked import kept_of, revoked_htlcs
-from fulmen.core.onchain.claims import claim_all, detach, outpoint_of, voided, with_fee
+from fulmen.core.onchain.claims import claim_all, detach, voided
 from fulmen.core.onchain.classify import Kind, kind_of
 from fulmen.core.onchain.facts import (
     BlocksUndone,
     ClaimDecided,
+    CloseComing,
     CloseSeen,
     CloseUndone,
     DestinationSet,
     OursPublished,
     OursWithdrawn,
+    OutputContested,
     OutputTaken,
     ReceivedPreimageKnown,
 )
 from fulmen.core.onchain.fates import learn_preimages, tell_dead
-from fulmen.core.onchain.lifting import child_of, lift
+from fulmen.core.onchain.htlc_txs import lot_in, outpoint_of, with_fee
+from fulmen.core.onchain.lifting import CHILD, child_in, lift, unconfirmed_roots
 from fulmen.core.onchain.local_close import second_stage_in
-from fulmen.core.onchain.matters import Purpose
+from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.raising import raise_all
 from fulmen.core.onchain.resolution import resolve
 from fulmen.core.onchain.revoked_close import revoked_number, second_stage_of_cheat_in
 from fulmen.core.onchain.showing import view
-from fulmen.core.onchain.state import Claim, Onchain, SecondStage, Taken, initial
+from fulmen.core.onchain.state import Claim, Ending, Onchain, Publishing, SecondStage, Taken, initial
 
 KIND = "onchain"
+NO_BLOCK = BlockHash(bytes(32))
 
 onchain = Topic()
 
@@ -83,15 +89,18 @@ class NotForOnchain(Refused):
 def on_commitment_published(state: Onchain, event: CommitmentPublished, env: Env) -> Step[Onchain]:
     """Our commitment is on its way: see that its fee is enough."""
     step = Step(state)
-    if state.publishing != event.commitment:
-        step.fact(OursPublished(event.commitment))
+    before = state.publishing
+    since = before.since if before is not None and before.commitment == event.commitment else env.height
+    publishing = Publishing(event.commitment, since, event.claimable)
+    if before != publishing:
+        step.fact(OursPublished(publishing))
     return step.then(partial(_go_on, env=env))
 
 
 @onchain.on(CommitmentWithdrawn)
 def on_commitment_withdrawn(state: Onchain, _event: CommitmentWithdrawn, _env: Env) -> Step[Onchain]:
-    """Our commitment is not published any more: the coins of its child are free again."""
-    if state.publishing is None or state.ending is not None:
+    """A mutual close came first, and no commitment will be mined: the coins of its child are free again."""
+    if (state.publishing is None and state.coming is None) or state.ending is not None:
         return Step(state)
     step = Step(state).fact(OursWithdrawn())
     return step.act(*voided(state, step.state))
@@ -100,9 +109,29 @@ def on_commitment_withdrawn(state: Onchain, _event: CommitmentWithdrawn, _env: E
 @onchain.on(Informed)
 def on_informed(state: Onchain, informed: Informed, env: Env) -> Step[Onchain]:
     """The funding is spent by an old commitment of the peer: the HTLCs that were kept of it come with the news."""
-    event = informed.event
+    event, revoked = informed.event, revoked_htlcs(state.channel_id, informed.rows[0])
+    if isinstance(event, CommitmentSeen):
+        return on_commitment_seen(state, event, env, revoked)
     assert isinstance(event, ChannelSpent)
-    return on_channel_spent(state, event, env, revoked_htlcs(state.channel_id, informed.rows[0]))
+    return on_channel_spent(state, event, env, revoked)
+
+
+@onchain.on(CommitmentSeen)
+def on_commitment_seen(
+    state: Onchain, event: CommitmentSeen, env: Env, revoked: tuple[Htlc, ...] = ()
+) -> Step[Onchain]:
+    """A commitment is in the mempool: its outputs are watched for preimages, and a cheat is punished at once."""
+    step = Step(state)
+    if state.ending is not None or (state.coming is not None and state.coming.tx == event.tx):
+        return step
+    tx = _parsed(event.tx)
+    kind = kind_of(event.close, tx)
+    next_block = Block(BlockHeight(env.height + 1), NO_BLOCK)
+    step.fact(CloseComing(Ending(event.close, event.tx, next_block, kind, revoked if kind is Kind.REVOKED else ())))
+    if kind is Kind.REVOKED:
+        about = {"channel_id": state.channel_id.hex(), "txid": tx.txid[::-1].hex(), "kind": kind.value}
+        step.act(Notify("alarm", about | {"text": "the mempool has a commitment that the peer had revoked"}))
+    return step.then(partial(_go_on, env=env))
 
 
 @onchain.on(ChannelSpent)
@@ -142,11 +171,12 @@ def on_claim_htlc(state: Onchain, event: ClaimHtlc, env: Env) -> Step[Onchain]:
 
 
 @onchain.on(OutputSpent)
-def on_output_spent(state: Onchain, event: OutputSpent, _env: Env) -> Step[Onchain]:
+def on_output_spent(state: Onchain, event: OutputSpent, env: Env) -> Step[Onchain]:
     """An output that matters is spent. Preimages count from the mempool on, all else from a block.
 
-    What follows from it waits for the height that comes with every block, so that hundreds of outputs that are spent
-    in one block are looked at together.
+    Who spends it before us in the mempool has pushed our transaction out of it, and with it all that it took besides:
+    that is taken anew at once. What follows from a block waits for the height that comes with every block, so that
+    hundreds of outputs that are spent in one are looked at together.
 
     Raises:
         ChainSaidNonsense: the transaction cannot be read.
@@ -157,13 +187,27 @@ def on_output_spent(state: Onchain, event: OutputSpent, _env: Env) -> Step[Oncha
     tx = _parsed(event.tx)
     step = learn_preimages(state, tx)
     if event.block is None:
-        return step
+        if event.outpoint in state.is_contested or _is_ours(state, matter, tx):
+            return step
+        step.fact(OutputContested(event.outpoint))
+        step.act(*voided(state, step.state))
+        return step.then(partial(_go_on, env=env))
     found = second_stage_in(matter, tx) or second_stage_of_cheat_in(matter, tx)
     taken = Taken(event.outpoint, tx.txid, event.block, None if found is None else SecondStage(*found))
-    if state.taken_by.get(event.outpoint) != taken:
+    if state.ending is not None and state.taken_by.get(event.outpoint) != taken:
         step.fact(OutputTaken(taken))
         step.act(*voided(state, step.state))
     return step
+
+
+def _is_ours(state: Onchain, matter: Matter, tx: Tx) -> bool:
+    """Whether a transaction takes an output as only we can: each way to spend one asks for another key."""
+    witness = next((spent.witness for spent in tx.inputs if spent.outpoint == matter.outpoint), ())
+    if matter.htlc_tx is not None:
+        # Both signatures: an HTLC transaction, of which we alone have the peer's half.
+        return len(witness) == 5
+    spend = matter.spend_with(state.preimage_for(matter))
+    return spend is not None and witness[1:] == spend.rest
 
 
 @onchain.on(TxConfirmed)
@@ -208,13 +252,13 @@ def on_script_given(state: Onchain, event: ScriptGiven, env: Env) -> Step[Onchai
 
 
 @onchain.on(FeeAttached)
-def on_fee_attached(state: Onchain, event: FeeAttached, _env: Env) -> Step[Onchain]:
+def on_fee_attached(state: Onchain, event: FeeAttached, env: Env) -> Step[Onchain]:
     """The wallet pays for a transaction of ours; if it is not needed any more, the coins go back."""
     step = Step(state)
-    if any(claim.wallet_ref == event.ref for claim in state.claims):
+    if any((claim.wallet_ref, claim.tx) == (event.ref, event.tx) for claim in state.claims):
         return step
     claim = _claim_of(state, event)
-    return step.act(detach(event.ref)) if claim is None else step.fact(ClaimDecided(claim))
+    return step.act(detach(event.ref)) if claim is None else step.fact(ClaimDecided(claim, env.height))
 
 
 @onchain.on(FeeRefused)
@@ -226,14 +270,10 @@ def on_fee_refused(state: Onchain, event: FeeRefused, _env: Env) -> Step[Onchain
 
 
 def _claim_of(state: Onchain, event: FeeAttached) -> Claim | None:
-    outpoint = outpoint_of(event.ref)
     if state.ending is None:
-        commitment = state.publishing
-        return None if commitment is None else child_of(commitment, outpoint, event.tx, event.sign, event.ref)
-    matter = state.matters.get(outpoint)
-    if matter is None or matter.htlc_tx is None or outpoint in state.taken_by:
-        return None
-    return with_fee(state, state.ending, matter, event.tx, event.sign, event.ref)
+        return child_in(state, event, parse_tx(event.tx).inputs[0].outpoint)
+    lot = lot_in(state, event.tx)
+    return None if lot is None else with_fee(state, state.ending, lot, event)
 
 
 # -- what went wrong --------------------------------------------------------------------------------------------------
@@ -259,7 +299,7 @@ def on_undelivered(state: Onchain, event: Undelivered, _env: Env) -> Step[Onchai
 
 def needs(event: Event) -> tuple[Stretch, ...]:
     """What was kept of the HTLCs of a commitment that the peer has revoked, when one is in a block."""
-    if not isinstance(event, ChannelSpent):
+    if not isinstance(event, ChannelSpent | CommitmentSeen):
         return ()
     number = revoked_number(event.close, event.tx)
     return () if number is None else (kept_of(event.close.params.channel_id, number),)
@@ -282,41 +322,44 @@ def decide(state: Onchain, event: Event, env: Env) -> Step[Onchain]:
 
 def wants(state: Onchain) -> tuple[Want, ...]:
     """Every output that matters watched, every transaction of ours published that can still take one, every block."""
-    ending = state.ending
-    if state.resolved or (ending is None and state.publishing is None):
+    if _is_idle(state):
         return ()
-    if ending is None:
-        assert state.publishing is not None
-        root = build(state.publishing).txid
-        children = [_published(claim) for claim in state.claims if claim.root == root]
-        return (WantHeight(BlockHeight(0)), *children)
+    if state.ending is None:
+        watches = [WantSpendWatch(matter.outpoint, matter.script_pubkey) for matter in state.matters.values()]
+        return (WantHeight(BlockHeight(0)), *watches, *_children(state))
     watches = [
         WantSpendWatch(matter.outpoint, matter.script_pubkey, matter.height)
         for matter in state.matters.values()
         if matter.purpose is not Purpose.ANCHOR or matter.outpoint in state.claim_on
     ]
     published = [
-        _published(claim)
+        WantPublished(claim.name, claim.tx, claim.sign)
         for claim in state.claims
-        if claim.outpoint in state.matters and claim.outpoint not in state.taken_by
+        if not any(outpoint in state.taken_by or outpoint not in state.matters for outpoint in claim.outpoints)
     ]
-    return (WantHeight(ending.block.height), *watches, *published)
+    return (WantHeight(state.ending.block.height), *watches, *published)
 
 
-def _published(claim: Claim) -> WantPublished:
-    return WantPublished(claim.name, claim.tx, claim.sign)
+def _children(state: Onchain) -> list[WantPublished]:
+    """What may follow a commitment before a block has it: children of anchors, and penalties."""
+    roots = unconfirmed_roots(state)
+    wanted = []
+    for claim in state.claims:
+        matter = state.matters.get(claim.outpoints[0])
+        if claim.root in roots and (claim.name == CHILD or (matter is not None and matter.punished is not None)):
+            parents = (roots[claim.root],) if roots[claim.root] else ()
+            wanted.append(WantPublished(claim.name, claim.tx, claim.sign, parents))
+    return wanted
 
 
 def _is_idle(state: Onchain) -> bool:
     """Over, or not begun: nothing is published and nothing watched."""
-    return state.resolved or (state.ending is None and state.publishing is None)
+    return state.resolved or (state.spend is None and state.publishing is None)
 
 
 def _go_on(state: Onchain, env: Env) -> Step[Onchain]:
-    """Whatever time and news have made possible: take outputs, tell owners, be done."""
-    if state.ending is None:
-        return lift(state, env)
-    step = claim_all(state, env).then(partial(raise_all, env=env))
+    """Whatever time and news have made possible: take outputs, pay more for them, tell owners, be done."""
+    step = claim_all(state, env).then(partial(raise_all, env=env)).then(partial(lift, env=env))
     return step.then(partial(tell_dead, env=env)).then(partial(resolve, env=env))
 
 

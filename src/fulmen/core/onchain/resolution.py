@@ -29,7 +29,9 @@ def resolve(state: Onchain, env: Env) -> Step[Onchain]:
     if not all(_is_resolved(state, matter, env) for matter in state.matters.values()):
         return step
     step.fact(AllResolved())
-    unused = [claim for claim in state.claims if claim.wallet_ref and claim.outpoint not in state.taken_by]
+    unused = [
+        claim for claim in state.claims if claim.wallet_ref and not any(o in state.taken_by for o in claim.outpoints)
+    ]
     step.act(*(detach(claim.wallet_ref) for claim in unused))
     for key in ending.htlcs:
         if key.direction is RECEIVED:

@@ -7,7 +7,7 @@ from functools import cached_property
 from fulmen.core.base.ids import ChannelId, HtlcKey, OutPoint, Preimage, Txid
 from fulmen.core.base.outer import Block, SignRequest
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.close import ChannelAtClose, KnownPreimage
 from fulmen.core.commitments.htlcs import Htlc
@@ -38,15 +38,19 @@ class Taken(Record):
 
 
 class Claim(Record, dict=True):
-    """A transaction of ours that takes one output. Decided once, so that a restart publishes the same."""
+    """A transaction of ours that takes outputs. Decided once, so that a restart publishes the same."""
 
     root: Txid
     """The commitment transaction on which it hangs."""
-    outpoint: OutPoint
+    outpoints: tuple[OutPoint, ...]
+    """What it takes: one output, or several that are safe together."""
     name: str
     tx: bytes
     """Serialised without witness."""
     sign: tuple[SignRequest, ...]
+    fee_sat: Sat
+    feerate_per_kw: FeeratePerKw
+    """What it pays; a child with its parent together."""
     wallet_ref: bytes = b""
     """The request by which the wallet pays its fee, if it does."""
 
@@ -54,6 +58,14 @@ class Claim(Record, dict=True):
     def txid(self) -> Txid:
         """Its name, which no signature changes."""
         return Txid(sha256d(self.tx))
+
+
+class Bid(Record):
+    """What we were ready to pay for an output, and since when: it outlives the transactions that did not make it."""
+
+    outpoint: OutPoint
+    since: BlockHeight
+    feerate_per_kw: FeeratePerKw
 
 
 class GivenUp(Record):
@@ -64,7 +76,7 @@ class GivenUp(Record):
 
 
 class Ending(Record, dict=True):
-    """The funding output is spent in a block."""
+    """The funding output is spent: in a block, or in the mempool, where the block is the next at best."""
 
     close: ChannelAtClose
     tx: bytes
@@ -99,19 +111,34 @@ class Ending(Record, dict=True):
         return {htlc.key: htlc for htlc in htlcs_of(self.close)}
 
 
+class Publishing(Record):
+    """Our commitment on its way."""
+
+    commitment: CommitmentView
+    since: BlockHeight
+    claimable: tuple[HtlcKey, ...] = ()
+    """The HTLCs in it that we received and whose preimages are known."""
+
+
 class Onchain(Record, dict=True):
     """The state of the machine."""
 
     channel_id: ChannelId
-    publishing: CommitmentView | None = None
+    publishing: Publishing | None = None
     """Our commitment, as long as the channel publishes it."""
+    coming: Ending | None = None
+    """The spend of the funding that was seen last in the mempool, as long as no block holds one."""
     ending: Ending | None = None
+    """The spend of the funding in a block."""
     destination: bytes = b""
     """A script of our wallet, to which everything is swept."""
     preimages: tuple[KnownPreimage, ...] = ()
     """Of HTLCs that we received."""
     taken: tuple[Taken, ...] = ()
     claims: tuple[Claim, ...] = ()
+    bids: tuple[Bid, ...] = ()
+    contested: tuple[OutPoint, ...] = ()
+    """Outputs that somebody else was seen to spend: each is taken alone from then on."""
     given_up: tuple[GivenUp, ...] = ()
     fulfilled: tuple[HtlcKey, ...] = ()
     """HTLCs that we offered and whose preimage is known: their owners have been told."""
@@ -119,12 +146,17 @@ class Onchain(Record, dict=True):
     """HTLCs that we offered and whose owners have been told that they can no longer be paid."""
     resolved: bool = False
 
+    @property
+    def spend(self) -> Ending | None:
+        """What is known of the spend of the funding: from a block, else from the mempool."""
+        return self.ending or self.coming
+
     @cached_property
     def matters(self) -> dict[OutPoint, Matter]:
         """All outputs that matter now: of the commitment, and of HTLC transactions in blocks."""
-        if self.ending is None:
+        if self.spend is None:
             return {}
-        found = {matter.outpoint: matter for matter in self.ending.matters}
+        found = {matter.outpoint: matter for matter in self.spend.matters}
         for taken in self.taken:
             first = found.get(taken.outpoint)
             if first is not None and taken.second_stage is not None:
@@ -140,8 +172,18 @@ class Onchain(Record, dict=True):
 
     @cached_property
     def claim_on(self) -> dict[OutPoint, Claim]:
-        """Our transactions, by the output they take."""
-        return {claim.outpoint: claim for claim in self.claims}
+        """Our transactions, by the outputs they take."""
+        return {outpoint: claim for claim in self.claims for outpoint in claim.outpoints}
+
+    @cached_property
+    def bid_on(self) -> dict[OutPoint, Bid]:
+        """What was bid for which output."""
+        return {bid.outpoint: bid for bid in self.bids}
+
+    @cached_property
+    def is_contested(self) -> frozenset[OutPoint]:
+        """The outputs that somebody else was seen to spend."""
+        return frozenset(self.contested)
 
     @cached_property
     def is_given_up(self) -> frozenset[OutPoint]:

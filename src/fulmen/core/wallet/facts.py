@@ -110,10 +110,18 @@ def _spend_decided(wallet: Wallet, fact: SpendDecided) -> Wallet:
     for coin in fact.tx.coins:
         issued = _raised(issued, coin.path)
     return wallet.but(
-        txs=_put(_without_rivals(wallet.txs, fact.tx), fact.tx),
+        txs=_put(_without_rivals(without_lent(wallet, fact.tx).txs, fact.tx), fact.tx),
         issued=issued,
         reservations=tuple([r for r in wallet.reservations if _ref(r) != _ref(fact.tx)]),
     )
+
+
+def without_lent(wallet: Wallet, tx: WalletTx) -> Wallet:
+    """The wallet without the transaction that this one, lent under the same name, replaces."""
+    if tx.own is None or not tx.own.lent:
+        return wallet
+    kept = [other for other in wallet.txs if _ref(other) != tx.own.ref or other.block is not None]
+    return wallet.but(txs=tuple(kept))
 
 
 @evolves(FeeWithdrawn)

@@ -1,7 +1,8 @@
 """Paying the fee of somebody else's transaction: an HTLC transaction without one, a child that lifts its parent.
 
 Our coins and change come after the inputs and outputs that are there, which keep their places (BOLT 5, "Generation of
-HTLC Transactions"). What is kept back for anchors is kept for this, so all of it may be spent.
+HTLC Transactions"). What is kept back for anchors is kept for this, so all of it may be spent. A fee that proves too
+small is raised by a transaction that replaces the one before, first with the same coins.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused
 from fulmen.core.base.machine import Step, Tell, Topic
 from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import CHANGE, P2TR_ACCOUNT, SignWalletInputs, WalletInput, input_weight, script_at
-from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, TxIn, TxOut, fee_at
+from fulmen.core.bitcoin.transaction import INCREMENTAL_PER_KW, SEQUENCE_RBF, Tx, TxIn, TxOut, fee_at, parse_tx
 from fulmen.core.wallet.balance import available, confirmed
-from fulmen.core.wallet.facts import FeeWithdrawn, SpendDecided
+from fulmen.core.wallet.facts import FeeWithdrawn, SpendDecided, without_lent
 from fulmen.core.wallet.faults import InsufficientFunds
 from fulmen.core.wallet.scripts import next_path, path_of
-from fulmen.core.wallet.selection import MIN_CHANGE_SAT, P2TR_OUTPUT_WEIGHT, select, shuffled
+from fulmen.core.wallet.selection import MIN_CHANGE_SAT, P2TR_OUTPUT_WEIGHT, priced, select, shuffled
 from fulmen.core.wallet.spending import check_feerate
 from fulmen.core.wallet.state import Coin, Spend, Wallet, WalletTx
 
@@ -26,13 +27,15 @@ lending = Topic()
 
 @lending.on(AttachFee)
 def on_attach_fee(wallet: Wallet, event: AttachFee, env: Env) -> Step[Wallet]:
-    """Pay the fee of a transaction, durably; the same request gets the same transaction again."""
+    """Pay the fee of a transaction, durably; the same request gets the same transaction again, one for more a new."""
     known = _lent(wallet, event.ref)
-    if known is not None:
+    if known is not None and _is_enough(known, event):
         return Step(wallet).act(_attached(event, known))
     try:
-        tx = _with_fee(wallet, event, env)
+        tx = _with_fee(wallet, event, env, known)
     except Refused as fault:
+        if known is not None and _is_same(known, event):
+            return Step(wallet).act(_attached(event, known))
         return Step(wallet).act(Tell(event.reply_to, FeeRefused(event.ref, fault.name, str(fault))))
     return Step(wallet).fact(SpendDecided(tx)).act(_attached(event, tx))
 
@@ -47,41 +50,122 @@ def on_detach_fee(wallet: Wallet, event: DetachFee, _env: Env) -> Step[Wallet]:
 
 
 def _lent(wallet: Wallet, ref: bytes) -> WalletTx | None:
-    return next((tx for tx in wallet.txs if tx.own is not None and tx.own.lent and tx.own.ref == ref), None)
+    """What was lent under this name last."""
+    return next((tx for tx in reversed(wallet.txs) if tx.own is not None and tx.own.lent and tx.own.ref == ref), None)
+
+
+def _is_same(known: WalletTx, event: AttachFee) -> bool:
+    """Whether it takes what is asked to be taken, and pays what is asked to be paid."""
+    assert known.own is not None
+    tx = parse_tx(known.own.tx)
+    inputs = tuple([foreign.outpoint for foreign in event.inputs])
+    ours = tuple([i.outpoint for i in tx.inputs[: len(inputs)]])
+    outputs = tuple([TxOut(output.amount_sat, output.script_pubkey) for output in event.outputs])
+    foreign = len(tx.inputs) - len(known.own.sign.inputs)
+    return ours == inputs and foreign == len(inputs) and tx.outputs[: len(outputs)] == outputs
+
+
+def _is_enough(known: WalletTx, event: AttachFee) -> bool:
+    """Whether nothing more is asked for than there is, or nothing can be changed any more."""
+    assert known.own is not None
+    return _is_same(known, event) and (known.block is not None or known.own.feerate_per_kw >= event.feerate_per_kw)
 
 
 def _attached(event: AttachFee, tx: WalletTx) -> Tell:
-    assert tx.own is not None
-    return Tell(event.reply_to, FeeAttached(event.ref, tx.own.tx, tx.own.sign))
+    own = tx.own
+    assert own is not None
+    return Tell(event.reply_to, FeeAttached(event.ref, own.tx, own.sign, own.fee_sat, own.feerate_per_kw))
 
 
-def _with_fee(wallet: Wallet, event: AttachFee, env: Env) -> WalletTx:
-    """The transaction with coins that pay for it.
+def _with_fee(wallet: Wallet, event: AttachFee, env: Env, known: WalletTx | None) -> WalletTx:
+    """The transaction with coins that pay for it, and for the relay of what it replaces.
 
     Raises:
         FeerateOutOfRange, InsufficientFunds
     """
     check_feerate(event.feerate_per_kw, env)
-    outputs = [TxOut(output.amount_sat, output.script_pubkey) for output in event.outputs]
-    paid_in = sum(foreign.spends.amount_sat for foreign in event.inputs)
-    fixed = _weight(event, outputs)
-    missing = sum(out.amount_sat for out in outputs) - paid_in + event.extra_fee_sat
-    # Without an output of its own the transaction cannot do without change.
-    least_change = 0 if outputs else MIN_CHANGE_SAT + fee_at(event.feerate_per_kw, P2TR_OUTPUT_WEIGHT)
-    target = Sat(missing + fee_at(event.feerate_per_kw, fixed) + least_change)
-    entropy = env.entropy("wallet.coins", 32)
+    if known is not None and known.own is not None and known.block is None:
+        wallet = without_lent(wallet, known)
+    else:
+        known = None
     free = available(wallet, env.height)
-    selection = select(confirmed(wallet, env.height), target, event.feerate_per_kw, entropy, Sat(0))
-    if selection is None:
-        selection = select(free, target, event.feerate_per_kw, entropy, Sat(0))
-    if selection is None:
-        has = sum(coin.amount_sat for coin in free)
-        raise InsufficientFunds(needed_sat=target, spendable_sat=has)
-    coins = shuffled(list(selection.coins), entropy)
-    fee = _fee(event.feerate_per_kw, fixed, coins) + event.extra_fee_sat
-    left = paid_in + sum(coin.amount_sat for coin in coins) - sum(out.amount_sat for out in outputs) - fee
-    change = left - fee_at(event.feerate_per_kw, P2TR_OUTPUT_WEIGHT)
-    return _build(wallet, event, outputs, coins, Sat(change if change >= MIN_CHANGE_SAT else 0))
+    bill = _Bill(event, known)
+    rate = event.feerate_per_kw
+    if event.least_per_kw is not None:
+        rate = bill.most_affordable(free, event.least_per_kw, rate)
+    entropy = env.entropy("wallet.coins", 32)
+    target = bill.target(rate)
+    same = tuple([coin for coin in free if known is not None and coin.outpoint in known.spends])
+    sure = confirmed(wallet, env.height)
+    for selection in (
+        priced(same, target, rate),
+        *(select(coins, target, rate, entropy, Sat(0)) for coins in (sure, free)),
+    ):
+        if selection is None:
+            continue
+        coins = shuffled(list(selection.coins), entropy)
+        left = bill.left(rate, coins)
+        change = left - fee_at(rate, P2TR_OUTPUT_WEIGHT)
+        if change >= MIN_CHANGE_SAT:
+            return _build(wallet, event, coins, Sat(change), rate)
+        if left >= 0 and event.outputs:
+            return _build(wallet, event, coins, Sat(0), rate)
+    raise InsufficientFunds(needed_sat=target, spendable_sat=sum(coin.amount_sat for coin in free))
+
+
+class _Bill:
+    """What a transaction lacks at a feerate, whatever coins pay for it."""
+
+    def __init__(self, event: AttachFee, replaced: WalletTx | None) -> None:
+        self.event = event
+        outputs = [TxOut(output.amount_sat, output.script_pubkey) for output in event.outputs]
+        paid_in = sum(foreign.spends.amount_sat for foreign in event.inputs)
+        self.fixed = _weight(event, outputs)
+        self.missing = sum(out.amount_sat for out in outputs) - paid_in
+        self.replaced_sat, self.replaced_weight = 0, 0
+        if replaced is not None and replaced.own is not None:
+            own = replaced.own
+            self.replaced_sat = own.fee_sat
+            self.replaced_weight = self.fixed + sum(input_weight(i.path) for i in own.sign.inputs)
+
+    def extra(self, rate: FeeratePerKw) -> int:
+        """What is to be paid on top of the transaction's own weight: for its parent, or to replace another."""
+        parent = self.event.parent
+        lifting = 0 if parent is None else fee_at(rate, parent.weight) - parent.fee_sat
+        replacing = 0
+        if self.replaced_sat:
+            # BIP 125, rules 3 and 4: more than what is replaced, by the relay of the new one.
+            relay = fee_at(INCREMENTAL_PER_KW, self.replaced_weight + P2TR_OUTPUT_WEIGHT)
+            replacing = self.replaced_sat + relay - fee_at(rate, self.replaced_weight)
+        return max(0, lifting, replacing)
+
+    def target(self, rate: FeeratePerKw) -> Sat:
+        """What coins have to bring beyond the cost of their own inputs."""
+        # Without an output of its own the transaction cannot do without change.
+        least_change = 0 if self.event.outputs else MIN_CHANGE_SAT + fee_at(rate, P2TR_OUTPUT_WEIGHT)
+        return Sat(self.missing + fee_at(rate, self.fixed) + self.extra(rate) + least_change)
+
+    def left(self, rate: FeeratePerKw, coins: list[Coin]) -> int:
+        """What these coins leave behind when everything but change is paid."""
+        weight = self.fixed + sum(input_weight(coin.path) for coin in coins)
+        fee = fee_at(rate, weight) + self.extra(rate)
+        if self.replaced_sat:
+            fee = max(fee, self.replaced_sat + fee_at(INCREMENTAL_PER_KW, weight + P2TR_OUTPUT_WEIGHT))
+        return sum(coin.amount_sat for coin in coins) - self.missing - fee
+
+    def most_affordable(self, coins: tuple[Coin, ...], least: FeeratePerKw, most: FeeratePerKw) -> FeeratePerKw:
+        """The highest feerate between these two for which all coins together suffice, or the lower one."""
+        if self._is_affordable(coins, most):
+            return most
+        low, high = min(least, most), most
+        while high - low > 1:
+            middle = FeeratePerKw((low + high) // 2)
+            low, high = (middle, high) if self._is_affordable(coins, middle) else (low, middle)
+        return low
+
+    def _is_affordable(self, coins: tuple[Coin, ...], rate: FeeratePerKw) -> bool:
+        worth = sum(max(0, coin.amount_sat - fee_at(rate, input_weight(coin.path))) for coin in coins)
+        return worth >= self.target(rate)
 
 
 def _weight(event: AttachFee, outputs: list[TxOut]) -> int:
@@ -94,12 +178,9 @@ def _weight(event: AttachFee, outputs: list[TxOut]) -> int:
     )
 
 
-def _fee(feerate_per_kw: FeeratePerKw, fixed: int, coins: list[Coin]) -> int:
-    return fee_at(feerate_per_kw, fixed + sum(input_weight(coin.path) for coin in coins))
-
-
-def _build(wallet: Wallet, event: AttachFee, outputs: list[TxOut], coins: list[Coin], change_sat: Sat) -> WalletTx:
+def _build(wallet: Wallet, event: AttachFee, coins: list[Coin], change_sat: Sat, rate: FeeratePerKw) -> WalletTx:
     change_path = next_path(wallet, P2TR_ACCOUNT, CHANGE)
+    outputs = [TxOut(output.amount_sat, output.script_pubkey) for output in event.outputs]
     if change_sat:
         outputs = [*outputs, TxOut(change_sat, script_at(wallet.accounts, change_path))]
     inputs = [
@@ -120,5 +201,5 @@ def _build(wallet: Wallet, event: AttachFee, outputs: list[TxOut], coins: list[C
         path = change_path if changes else path_of(wallet, out.script_pubkey)
         if path is not None:
             ours.append(Coin(tx.outpoint(vout), out.amount_sat, out.script_pubkey, path))
-    own = Spend(event.ref, event.name, tx.serialize(), fee, sign, lent=True)
+    own = Spend(event.ref, event.name, tx.serialize(), fee, sign, lent=True, feerate_per_kw=rate)
     return WalletTx(tx.txid, tuple(i.outpoint for i in tx.inputs), tuple(ours), own=own)

@@ -12,7 +12,7 @@ from functools import cached_property
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import Accounts, KeyPath, SignWalletInputs
 
 SETTLED_DEPTH = 100
@@ -47,6 +47,8 @@ class Spend(Record):
     sign: SignWalletInputs
     lent: bool = False
     """It is somebody else's transaction for which we only pay the fee; that one publishes it."""
+    feerate_per_kw: FeeratePerKw = FeeratePerKw(0)
+    """Of one that is lent: what was asked for, or as much of it as the coins reached for."""
 
 
 class WalletTx(Record):

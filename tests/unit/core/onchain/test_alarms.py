@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.builders.channels import KEY_INDEX
+from tests.builders.cheats import mine_exactly
 from tests.builders.closes import both_formats
 from tests.builders.court import Court
 from tests.builders.onchain import Plan, Planned
@@ -26,6 +27,10 @@ from fulmen.core.transactions.funding import funding_digest, funding_witness
 
 def alarms(court: Court) -> list[str]:
     return [str(notice.about["kind"]) for notice in court.alice.notices if notice.topic == "alarm"]
+
+
+BOTH_TIMES = [Kind.REVOKED.value] * 2
+"""From the mempool, and from the block."""
 
 
 def to_remote_sat(court: Court) -> int:
@@ -68,24 +73,23 @@ def test_a_revoked_commitment_raises_the_alarm_and_its_htlcs_get_their_verdicts(
     court.regtest.submit_tx(court.revoked())
     court.mine()
     ending = court.alice.onchain.ending
-    assert ending is not None and ending.kind is Kind.REVOKED and alarms(court) == [Kind.REVOKED.value]
+    assert ending is not None and ending.kind is Kind.REVOKED and alarms(court) == BOTH_TIMES
     purposes = sorted(matter.purpose.value for matter in ending.matters)
     expected = [Purpose.PUNISH_HTLC, Purpose.PUNISH_HTLC, Purpose.PUNISH_TO_LOCAL, Purpose.TO_REMOTE]
     anchors = [Purpose.WATCH] * 2 if "anchors" in format else []
     assert purposes == sorted(purpose.value for purpose in (*expected, *anchors))
-    court.mine(2)
+    court.mine()
+    assert court.alice.fate_of(living) == court.alice.fate_of(newer) == [], "its output is taken, but not deep enough"
+    court.mine()
     assert court.alice.fate_of(newer) == ["failed"], "this commitment never held it"
-    assert court.alice.fate_of(living) == [], "its output is taken, but not deep enough"
-    court.mine(1)
-    assert court.alice.fate_of(living) == ["failed"]
+    assert court.alice.fate_of(living) == ["failed"], "the penalty was in one block with the cheat"
     court.mine_until_resolved()
 
 
 def test_a_preimage_on_a_revoked_commitment_pays_too() -> None:
     offer = Planned(0, "alice", expires_in=6, within=("alice", "bob", "bob_last"))
     court = Court(Plan(STATIC_REMOTEKEY.name, (offer,)))
-    court.regtest.submit_tx(court.revoked())
-    court.mine()
+    mine_exactly(court, court.revoked())
     court.regtest.submit_tx(_htlc_success_on(court, offer))
     court.see_mempool()
     assert court.alice.fate_of(offer) == ["fulfilled"]
@@ -138,4 +142,4 @@ def test_every_revoked_number_is_known(number: int) -> None:
     court = Court(Plan())
     court.regtest.submit_tx(court.revoked(number))
     court.mine()
-    assert alarms(court) == [Kind.REVOKED.value]
+    assert alarms(court) == BOTH_TIMES

@@ -13,7 +13,10 @@ from tests.builders.onchain import Host, Plan, Planned
 from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import KeyPath, script_at
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, parse_tx
+from fulmen.core.commitments.building import build
+from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.onchain.lifting import CHILD
+from fulmen.core.transactions.commitment import Role
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 
 ANCHORS = ANCHORS_ZERO_FEE_HTLC.name
@@ -36,7 +39,7 @@ def feerate_of(court: Court, host: Host, name: str) -> float:
 @pytest.mark.parametrize("urgent", [500, 5000])
 def test_an_htlc_transaction_without_a_fee_gets_one_from_the_wallet(urgent: int) -> None:
     offer = Planned(0, "bob")
-    feerates = rates(urgent_per_kw=urgent)
+    feerates = rates(urgent_per_kw=urgent, closing_per_kw=min(urgent, 1000))
     court = closed("alice", Plan(ANCHORS, (offer,), feerate=urgent, feerates=feerates, known=(("alice", 0),)))
     court.mine_until_resolved()
     assert urgent <= feerate_of(court, court.alice, "HTLC-success") < urgent * 1.05
@@ -92,11 +95,23 @@ def test_a_child_becomes_necessary_when_the_feerate_rises() -> None:
     assert CHILD in court.alice.names
 
 
-def test_a_commitment_is_not_lifted_for_more_than_we_have_in_it() -> None:
-    court = Court(Plan(ANCHORS, feerate=253, feerates=rates(closing_per_kw=240_000)))
+def test_a_commitment_is_lifted_for_no_more_than_a_share_of_what_we_have_in_it() -> None:
+    court = Court(Plan(ANCHORS, feerate=253, feerates=rates(closing_per_kw=240_000), coin_sat=Sat(2_000_000)))
     court.close_by("bob")
     court.mine()
-    assert CHILD not in court.bob.names
+    [child] = [claim for claim in court.bob.onchain.claims if claim.name == CHILD]
+    balance = build(court.view("bob", LOCAL)).output(Role.TO_LOCAL)
+    assert balance is not None
+    assert 0.48 < child.fee_sat / balance.amount_sat <= 0.5
+    assert court.regtest.txs.get(child.txid) is not None
+
+
+def test_a_child_takes_what_coins_there_are() -> None:
+    court = Court(Plan(ANCHORS, feerate=253, feerates=rates(closing_per_kw=240_000), coin_sat=Sat(20_000)))
+    court.close_by("bob")
+    court.mine()
+    [child] = [claim for claim in court.bob.onchain.claims if claim.name == CHILD]
+    assert 19_000 < child.fee_sat <= 20_000 + 330
 
 
 def test_without_coins_the_operator_hears_it_and_the_wallet_is_asked_again() -> None:

@@ -41,10 +41,10 @@ def fees_of_claims(court: Court) -> dict[Any, int]:
     """What alice's penalties that are not in a block would pay now."""
     state = court.alice.onchain
     return {
-        claim.outpoint: state.matters[claim.outpoint].amount_sat
-        - sum(output.amount_sat for output in parse_tx(claim.tx).outputs)
+        outpoint: claim.fee_sat
         for claim in state.claims
-        if claim.outpoint not in state.taken_by
+        for outpoint in claim.outpoints
+        if outpoint not in state.taken_by
     }
 
 

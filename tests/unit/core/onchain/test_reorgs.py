@@ -6,10 +6,12 @@ BOLT 5: "MUST be prepared to resolve outputs multiple times, in case of blockcha
 from __future__ import annotations
 
 import pytest
+from tests.builders.cheats import mine_exactly
 from tests.builders.closes import both_formats, check_money, closed, either
 from tests.builders.court import Court
 from tests.builders.onchain import NAMES, Plan, Planned
 
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
 
@@ -41,10 +43,8 @@ def test_a_rival_close_takes_the_place_of_the_first(first: str, format: str) -> 
     court.mine()
     court.rewind(2)
     court.empty_mempool()
-    court.hosts[first].publishes_commitment = False
     second = court.other(first)
-    court.close_by(second)
-    court.mine()
+    mine_exactly(court, parse_tx(court.hosts[second].commitment()))
     kinds = {name: court.hosts[name].onchain.ending for name in NAMES}
     ending, other = kinds[second], kinds[first]
     assert ending is not None and ending.kind is Kind.LOCAL
@@ -101,8 +101,7 @@ def test_a_close_undone_gives_the_wallet_its_coins_back_when_a_rival_confirms() 
     assert any(claim.wallet_ref for claim in court.alice.onchain.claims)
     court.rewind(2)
     court.empty_mempool()
-    court.alice.publishes_commitment = False
-    court.close_by("bob")
-    court.mine_until_resolved()
+    mine_exactly(court, parse_tx(court.bob.commitment()))
     assert not any(claim.wallet_ref for claim in court.alice.onchain.claims)
+    court.mine_until_resolved()
     check_money(court, "bob", {0: "alice"})

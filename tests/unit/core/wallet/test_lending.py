@@ -19,7 +19,7 @@ from tests.builders.wallets import (
     told,
 )
 
-from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused, ForeignInput, Output
+from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused, ForeignInput, Output, Parent
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Step, Tell
 from fulmen.core.base.outer import WantPublished
@@ -52,17 +52,92 @@ def test_inputs_and_outputs_keep_their_places_and_ours_come_after() -> None:
         verify_spend(signed, list(request.spent), wanted.index)
 
 
-@given(st.integers(253, 20_000), st.integers(0, 20_000), st.booleans())
-def test_the_fee_is_what_was_asked_and_never_less(rate: int, extra: int, lifts_a_parent: bool) -> None:
+def fee_of(tx: Tx, request: SignWalletInputs) -> int:
+    return sum(o.amount_sat for o in request.spent) - sum(o.amount_sat for o in tx.outputs)
+
+
+def weight_of(tx: Tx, request: SignWalletInputs, foreign: ForeignInput) -> int:
+    """With all witnesses; the one foreign input has none yet."""
+    return sign_wallet_inputs(SECRET_ACCOUNTS, tx, request).weight - 4 * 41 - 1 + foreign.weight
+
+
+@given(st.integers(253, 20_000), st.integers(0, 2_000), st.booleans())
+def test_the_fee_is_what_was_asked_and_never_less(rate: int, paid: int, lifts_a_parent: bool) -> None:
+    parent = Parent(Weight(1500), Sat(paid)) if lifts_a_parent else None
     parts = a_fee_request(ANCHOR, rate=rate) if lifts_a_parent else HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(rate))
-    tx, request = attached(step_of(a_wallet(300_000, 90_000, 20_000), parts.but(extra_fee_sat=Sat(extra))))
-    signed = sign_wallet_inputs(SECRET_ACCOUNTS, tx, request)
-    foreign = (ANCHOR if lifts_a_parent else HTLC).weight
-    weight = signed.weight - 4 * 41 - 1 + foreign  # the one foreign input has no witness yet
-    fee = sum(o.amount_sat for o in request.spent) - sum(o.amount_sat for o in tx.outputs)
-    assert fee >= extra + rate * weight / 1000
+    tx, request = attached(step_of(a_wallet(300_000, 90_000, 20_000), parts.but(parent=parent)))
+    weight = weight_of(tx, request, ANCHOR if lifts_a_parent else HTLC)
+    fee = fee_of(tx, request)
+    assert fee >= rate * weight / 1000
+    if lifts_a_parent:
+        assert fee + paid >= rate * (weight + 1500) / 1000
     assert all(o.amount_sat >= 330 for o in tx.outputs)
     assert len(tx.outputs) >= 1
+
+
+@given(
+    st.integers(253, 20_000),
+    st.integers(1, 5_000),
+    st.booleans(),
+    st.lists(st.integers(5_000, 90_000), min_size=1, max_size=5),
+)
+def test_a_raised_fee_pays_for_what_it_replaces_and_for_its_own_relay(
+    rate: int, more: int, lifts_a_parent: bool, coins: list[int]
+) -> None:
+    parts = a_fee_request(ANCHOR) if lifts_a_parent else HTLC_REQUEST
+    parts = parts.but(parent=Parent(Weight(1500), Sat(300)) if lifts_a_parent else None)
+    foreign = ANCHOR if lifts_a_parent else HTLC
+    first = step_of(a_wallet(*coins, 400_000), parts.but(feerate_per_kw=FeeratePerKw(rate)))
+    before, request = attached(first)
+    raised = step_of(first.state, parts.but(feerate_per_kw=FeeratePerKw(rate + more)))
+    after, raised_request = attached(raised)
+    weight = weight_of(after, raised_request, foreign)
+    needed = fee_of(before, request) + -(-weight // 4)
+    assert fee_of(after, raised_request) >= max(needed, (rate + more) * weight // 1000)
+    assert (
+        after.inputs[0] == before.inputs[0]
+        and after.outputs[: len(parts.outputs)] == before.outputs[: len(parts.outputs)]
+    )
+    assert [tx.txid for tx in raised.state.txs if tx.own is not None] == [after.txid]
+
+
+def test_a_raised_fee_is_paid_with_the_same_coins_as_long_as_they_reach() -> None:
+    lent = step_of(a_wallet(30_000, 60_000, 90_000), HTLC_REQUEST)
+    before, _ = attached(lent)
+    after, _ = attached(step_of(lent.state, HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(4000))))
+    assert [i.outpoint for i in after.inputs] == [i.outpoint for i in before.inputs]
+
+
+def test_less_than_was_asked_is_paid_where_that_may_be_and_the_coins_do_not_reach() -> None:
+    wallet, asked = a_wallet(10_000), HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(100_000))
+    (tell,) = step_of(wallet, asked).actions
+    assert isinstance(tell, Tell) and isinstance(tell.event, FeeRefused)
+    step = step_of(wallet, asked.but(least_per_kw=FeeratePerKw(1000)))
+    tx, request = attached(step)
+    assert 9_500 < fee_of(tx, request) <= 10_000
+    (tell,) = step.actions
+    assert isinstance(tell, Tell) and isinstance(tell.event, FeeAttached)
+    assert tell.event.fee_sat == fee_of(tx, request) and 5_000 < tell.event.feerate_per_kw < 100_000
+    # There is nothing that could be added: what is lent stays as it is.
+    again = step_of(step.state, asked.but(least_per_kw=FeeratePerKw(1000)))
+    assert again.facts == [] and again.actions == step.actions
+
+
+def test_a_fee_for_other_inputs_under_the_same_name_is_another_transaction() -> None:
+    lent = step_of(a_wallet(30_000, 60_000, 90_000), HTLC_REQUEST)
+    second = HTLC.but(outpoint=OutPoint(Txid(b"\x79" * 32), 1))
+    step = step_of(lent.state, HTLC_REQUEST.but(inputs=(second,)))
+    tx, _ = attached(step)
+    assert tx.inputs[0].outpoint == second.outpoint
+    assert [lent.txid for lent in step.state.txs if lent.own is not None] == [tx.txid]
+
+
+def test_a_version_that_was_replaced_may_be_mined_all_the_same() -> None:
+    lent = step_of(a_wallet(50_000), HTLC_REQUEST)
+    before, _ = attached(lent)
+    raised = step_of(lent.state, HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(4000))).state
+    mined = step_of(raised, told(before, a_block(101))).state
+    assert balance(mined, BlockHeight(101), Sat(0)).total_sat == before.outputs[1].amount_sat
 
 
 def test_a_fee_once_given_is_durable_answered_again_and_published_by_the_asker() -> None:
@@ -100,7 +175,7 @@ def test_a_transaction_that_was_given_up_may_be_mined_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (HTLC_REQUEST.but(extra_fee_sat=Sat(60_000)), "InsufficientFunds"),
+        (HTLC_REQUEST.but(parent=Parent(Weight(30_000), Sat(0))), "InsufficientFunds"),
         (HTLC_REQUEST.but(feerate_per_kw=FeeratePerKw(10)), "FeerateOutOfRange"),
         (a_fee_request(ANCHOR, rate=250_000), "InsufficientFunds"),
     ],

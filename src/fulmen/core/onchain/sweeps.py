@@ -1,0 +1,89 @@
+"""Transactions that take outputs with one signature of ours each, and pay their fee out of what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.ids import OutPoint
+from fulmen.core.base.units import FeeratePerKw, Sat
+from fulmen.core.bitcoin.script import dust_limit
+from fulmen.core.bitcoin.transaction import INCREMENTAL_PER_KW, TxOut, fee_at
+from fulmen.core.onchain.deadlines import fee_due, floor_of, stake_of
+from fulmen.core.onchain.matters import Matter
+from fulmen.core.onchain.state import Claim, Ending, Onchain
+from fulmen.core.signer.requests import SignSpend
+from fulmen.core.transactions.spending import INPUT_WEIGHT, Signer, Spend, sweep_tx
+
+SEGWIT_WEIGHT = 2
+"""Marker and flag."""
+
+
+def sweep(state: Onchain, ending: Ending, lot: Sequence[Matter], env: Env) -> Claim | None:
+    """The transaction that takes a lot for what is due now, or None if nothing would be left of it."""
+    weight = weight_of(_spends(state, lot), state.destination)
+    most = sum(matter.amount_sat for matter in lot) - dust_limit(state.destination)
+    if most < fee_at(floor_of(env), weight):
+        return None
+    return _built(state, ending, lot, weight, Sat(min(fee_due(stake_of(state, lot, env), weight, env), most)))
+
+
+def raised(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], env: Env) -> Claim | None:
+    """The transaction that replaces one that has waited, or None while no higher fee is due."""
+    weight = weight_of(_spends(state, lot), state.destination)
+    most = sum(matter.amount_sat for matter in lot) - dust_limit(state.destination)
+    fee = min(fee_due(stake_of(state, lot, env), weight, env), most)
+    # BIP 125, rules 3 and 4.
+    if fee < claim.fee_sat + fee_at(INCREMENTAL_PER_KW, weight):
+        return None
+    return _built(state, ending, lot, weight, Sat(fee))
+
+
+def is_worth_taking(state: Onchain, matter: Matter, env: Env) -> bool:
+    """Whether anything is left of an output when it pays for its transaction at the lowest feerate."""
+    weight = weight_of(_spends(state, (matter,)), state.destination)
+    return matter.amount_sat - fee_at(floor_of(env), weight) >= dust_limit(state.destination)
+
+
+def weight_of(spends: tuple[tuple[OutPoint, Spend], ...], destination: bytes) -> int:
+    """Of the transaction that takes outputs to our wallet, with the longest signatures."""
+    empty = sweep_tx(spends, (TxOut(Sat(0), destination),))
+    bare = all(spend.signer is Signer.NOBODY and not spend.rest for _, spend in spends)
+    return (
+        4 * len(empty.base) + (0 if bare else SEGWIT_WEIGHT) + sum(spend.weight - INPUT_WEIGHT for _, spend in spends)
+    )
+
+
+def name_of(lot: Sequence[Matter]) -> str:
+    """What a transaction is, for logs and lists."""
+    return " + ".join(dict.fromkeys(matter.purpose.value for matter in lot))
+
+
+def _spends(state: Onchain, lot: Sequence[Matter]) -> tuple[tuple[OutPoint, Spend], ...]:
+    spends = []
+    for matter in lot:
+        spend = matter.spend_with(state.preimage_for(matter))
+        assert spend is not None, "only what is due is taken"
+        spends.append((matter.outpoint, spend))
+    return tuple(spends)
+
+
+def _built(state: Onchain, ending: Ending, lot: Sequence[Matter], weight: int, fee_sat: Sat) -> Claim:
+    spends = _spends(state, lot)
+    amount = Sat(sum(matter.amount_sat for matter in lot) - fee_sat)
+    tx = sweep_tx(spends, (TxOut(amount, state.destination),))
+    sign = tuple(
+        [
+            SignSpend(
+                ending.close.params.key_index,
+                matter.per_commitment_point,
+                spend,
+                index,
+                None if matter.punished is None else matter.punished.per_commitment_secret,
+            )
+            for index, (matter, (_, spend)) in enumerate(zip(lot, spends, strict=True))
+        ]
+    )
+    outpoints = tuple([matter.outpoint for matter in lot])
+    rate = FeeratePerKw(fee_sat * 1000 // weight)
+    return Claim(ending.txid, outpoints, name_of(lot), tx.serialize(), sign, fee_sat, rate)
