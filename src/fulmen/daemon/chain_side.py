@@ -146,7 +146,7 @@ class ChainSide:
             return
         txid = parse_tx(raw).txid
         self._published[address, want] = txid
-        self._publisher.add(address, want.name, raw)
+        self._publisher.add(address, want.name, raw, want.parents)
         log.info("publishing", name=want.name, txid=txid[::-1].hex(), machine=str(address))
         self._fresh.append((address, txid))
         self._wake.set()

@@ -1,4 +1,8 @@
-"""Keep handing over what is to be mined: at once, and again with every block, until nobody wants it any more."""
+"""Keep handing over what is to be mined: at once, and again with every block, until nobody wants it any more.
+
+A child goes together with its unconfirmed parent, as a package where the source takes packages: a parent that pays too
+little to be taken alone comes in with it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,15 @@ from fulmen.core.base.outer import PublishFailed
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.node.watching import Addressed
 
+Key = tuple[Address, Txid]
+
 
 @dataclass(slots=True)
 class _Wanted:
     name: str
     raw: bytes
+    spends: tuple[Txid, ...]
+    parents: tuple[bytes, ...]
     refused: str = ""
     said: Published | None = None
     """The source's last answer."""
@@ -28,12 +36,17 @@ class Publisher:
 
     def __init__(self, source: ChainSource) -> None:
         self._source = source
-        self._wanted: dict[tuple[Address, Txid], _Wanted] = {}
+        self._wanted: dict[Key, _Wanted] = {}
         self._asked: dict[Txid, list[asyncio.Future[Published]]] = {}
 
-    def add(self, address: Address, name: str, raw: bytes) -> None:
-        """Publish this complete transaction from now on; `name` says in logs and refusals what it is."""
-        self._wanted[address, parse_tx(raw).txid] = _Wanted(name, raw)
+    def add(self, address: Address, name: str, raw: bytes, parents: tuple[bytes, ...] = ()) -> None:
+        """Publish this complete transaction from now on; `name` says in logs and refusals what it is.
+
+        `parents` are complete transactions that nobody else publishes and that it cannot be without.
+        """
+        tx = parse_tx(raw)
+        spends = tuple(dict.fromkeys(spent.outpoint.txid for spent in tx.inputs))
+        self._wanted[address, tx.txid] = _Wanted(name, raw, spends, parents)
 
     def drop(self, address: Address, txid: Txid) -> None:
         """No longer."""
@@ -54,18 +67,18 @@ class Publisher:
             if not asked:
                 self._asked.pop(txid, None)
 
-    async def publish(self, only: Iterable[tuple[Address, Txid]] | None = None) -> list[Addressed]:
+    async def publish(self, only: Iterable[Key] | None = None) -> list[Addressed]:
         """Hand over what is wanted; gives `PublishFailed` for what is refused, once for the same words.
 
         Raises:
             ChainSourceFault: the source could not be asked; try again.
         """
         events: list[Addressed] = []
-        for address, txid in list(self._wanted if only is None else only):
+        for address, txid in self._children_first(list(self._wanted if only is None else only)):
             wanted = self._wanted.get((address, txid))
             if wanted is None:
                 continue
-            outcome = wanted.said = await self._source.publish(wanted.raw)
+            outcome = wanted.said = await self._hand_over(wanted)
             for future in self._asked.get(txid, ()):
                 if not future.done():
                     future.set_result(outcome)
@@ -73,3 +86,16 @@ class Publisher:
                 events.append((address, PublishFailed(wanted.name, txid, outcome.reason)))
             wanted.refused = "" if outcome.accepted else outcome.reason
         return events
+
+    async def _hand_over(self, wanted: _Wanted) -> Published:
+        parents = [*wanted.parents, *(other.raw for (_, txid), other in self._wanted.items() if txid in wanted.spends)]
+        if parents:
+            together = await self._source.publish_package([*dict.fromkeys(parents), wanted.raw])
+            if together.accepted:
+                return together
+        return await self._source.publish(wanted.raw)
+
+    def _children_first(self, keys: list[Key]) -> list[Key]:
+        """A parent that needs its child is with it in a package, and then known already."""
+        spent = {txid for key in keys if key in self._wanted for txid in self._wanted[key].spends}
+        return sorted(keys, key=lambda key: key[1] in spent)

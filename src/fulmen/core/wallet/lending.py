@@ -18,7 +18,14 @@ from fulmen.core.wallet.balance import available, confirmed
 from fulmen.core.wallet.facts import FeeWithdrawn, SpendDecided, without_lent
 from fulmen.core.wallet.faults import InsufficientFunds
 from fulmen.core.wallet.scripts import next_path, path_of
-from fulmen.core.wallet.selection import MIN_CHANGE_SAT, P2TR_OUTPUT_WEIGHT, priced, select, shuffled
+from fulmen.core.wallet.selection import (
+    CHANGE_SPEND_WEIGHT,
+    MIN_CHANGE_SAT,
+    P2TR_OUTPUT_WEIGHT,
+    priced,
+    select,
+    shuffled,
+)
 from fulmen.core.wallet.spending import check_feerate
 from fulmen.core.wallet.state import Coin, Spend, Wallet, WalletTx
 
@@ -122,35 +129,30 @@ class _Bill:
         paid_in = sum(foreign.spends.amount_sat for foreign in event.inputs)
         self.fixed = _weight(event, outputs)
         self.missing = sum(out.amount_sat for out in outputs) - paid_in
-        self.replaced_sat, self.replaced_weight = 0, 0
-        if replaced is not None and replaced.own is not None:
-            own = replaced.own
-            self.replaced_sat = own.fee_sat
-            self.replaced_weight = self.fixed + sum(input_weight(i.path) for i in own.sign.inputs)
+        self.replaced_sat = 0 if replaced is None or replaced.own is None else replaced.own.fee_sat
 
-    def extra(self, rate: FeeratePerKw) -> int:
-        """What is to be paid on top of the transaction's own weight: for its parent, or to replace another."""
+    def lifting(self, rate: FeeratePerKw) -> int:
+        """What the parent lacks."""
         parent = self.event.parent
-        lifting = 0 if parent is None else fee_at(rate, parent.weight) - parent.fee_sat
-        replacing = 0
-        if self.replaced_sat:
-            # BIP 125, rules 3 and 4: more than what is replaced, by the relay of the new one.
-            relay = fee_at(INCREMENTAL_PER_KW, self.replaced_weight + P2TR_OUTPUT_WEIGHT)
-            replacing = self.replaced_sat + relay - fee_at(rate, self.replaced_weight)
-        return max(0, lifting, replacing)
+        return 0 if parent is None else max(0, fee_at(rate, parent.weight) - parent.fee_sat)
+
+    def replacing(self, weight: int) -> int:
+        """The least fee of a transaction of this weight: BIP 125, rules 3 and 4."""
+        return self.replaced_sat + fee_at(INCREMENTAL_PER_KW, weight) if self.replaced_sat else 0
 
     def target(self, rate: FeeratePerKw) -> Sat:
-        """What coins have to bring beyond the cost of their own inputs."""
+        """What coins have to bring beyond the cost of their own inputs, however few they are."""
         # Without an output of its own the transaction cannot do without change.
         least_change = 0 if self.event.outputs else MIN_CHANGE_SAT + fee_at(rate, P2TR_OUTPUT_WEIGHT)
-        return Sat(self.missing + fee_at(rate, self.fixed) + self.extra(rate) + least_change)
+        fee = fee_at(rate, self.fixed) + self.lifting(rate)
+        lightest = self.fixed + CHANGE_SPEND_WEIGHT
+        replacing = self.replacing(lightest + P2TR_OUTPUT_WEIGHT) - fee_at(rate, CHANGE_SPEND_WEIGHT)
+        return Sat(self.missing + max(fee, replacing) + least_change)
 
     def left(self, rate: FeeratePerKw, coins: list[Coin]) -> int:
         """What these coins leave behind when everything but change is paid."""
         weight = self.fixed + sum(input_weight(coin.path) for coin in coins)
-        fee = fee_at(rate, weight) + self.extra(rate)
-        if self.replaced_sat:
-            fee = max(fee, self.replaced_sat + fee_at(INCREMENTAL_PER_KW, weight + P2TR_OUTPUT_WEIGHT))
+        fee = max(fee_at(rate, weight) + self.lifting(rate), self.replacing(weight + P2TR_OUTPUT_WEIGHT))
         return sum(coin.amount_sat for coin in coins) - self.missing - fee
 
     def most_affordable(self, coins: tuple[Coin, ...], least: FeeratePerKw, most: FeeratePerKw) -> FeeratePerKw:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.builders.chain_source import an_embedded_chain
 from tests.builders.regtest import Wallet, output_of
 
 from fulmen.adapters.chain import Publisher
+from fulmen.adapters.chain.dialects import EMBEDDED
 from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import PublishFailed
 
 WALLET = Address("wallet")
+CHANNEL = Address("channel", b"\x01" * 32)
 
 
 def test_a_refusal_is_told_once_and_again_when_its_words_change():
@@ -80,5 +83,68 @@ def test_who_asks_for_a_transaction_hears_what_the_source_says_now_or_later():
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
             await publisher.publish()
+
+    asyncio.run(play())
+
+
+def a_family(node, wallet, *, parent_fee):
+    """A parent and the child that pays for it."""
+    [first] = node.mine(1, wallet.script)
+    node.mine(100)
+    coin = output_of(node.chain.block(first).txs[0])
+    parent = wallet.pay(coin, fee=parent_fee)
+    return parent, wallet.pay(output_of(parent), fee=5_000)
+
+
+@pytest.mark.parametrize("said_by_the_child", [False, True])
+def test_a_parent_without_a_fee_comes_in_with_its_child(said_by_the_child):
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            parent, child = a_family(node, wallet, parent_fee=0)
+            if said_by_the_child:
+                publisher.add(WALLET, "child", child.serialize(), (parent.serialize(),))
+            else:
+                publisher.add(CHANNEL, "commitment", parent.serialize())
+                [(address, failed)] = await publisher.publish()
+                assert address == CHANNEL and failed.txid == parent.txid
+                publisher.add(WALLET, "child", child.serialize())
+            # As with every block, and as when only the child is new.
+            for only in (None, [(WALLET, child.txid)]):
+                assert await publisher.publish(only) == []
+                assert node.pool.get(parent.txid) is not None and node.pool.get(child.txid) is not None
+                node.pool.remove_with_descendants(node.pool.get(parent.txid))
+            await publisher.publish()
+            node.mine(1)
+            publisher.drop(CHANNEL, parent.txid)
+            assert await publisher.publish() == []
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("dialect", [EMBEDDED, EMBEDDED.but(packages=False)])
+def test_without_packages_parent_and_child_go_one_by_one(dialect):
+    async def play():
+        async with an_embedded_chain(dialect=dialect) as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            parent, child = a_family(node, wallet, parent_fee=1_000)
+            publisher.add(WALLET, "child", child.serialize())
+            publisher.add(CHANNEL, "commitment", parent.serialize())
+            assert await publisher.publish() == []
+            assert node.pool.get(parent.txid) is not None and node.pool.get(child.txid) is not None
+
+    asyncio.run(play())
+
+
+def test_a_child_that_is_refused_takes_its_parent_with_it_no_more_than_it_must():
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            parent, child = a_family(node, wallet, parent_fee=1_000)
+            broken = child.but(inputs=tuple(i.but(witness=()) for i in child.inputs))
+            publisher.add(CHANNEL, "commitment", parent.serialize())
+            publisher.add(WALLET, "child", broken.serialize())
+            [(address, _)] = await publisher.publish()
+            assert address == WALLET and node.pool.get(parent.txid) is not None
 
     asyncio.run(play())
