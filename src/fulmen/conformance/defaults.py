@@ -21,6 +21,7 @@ from fulmen.core.base.ids import (
     ShortChannelId,
     Signature,
     Txid,
+    scid,
 )
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat, Timestamp
@@ -105,6 +106,8 @@ CLOSING_FEE_SAT = Sat(2_000)
 FAILURE_REASON = bytes(292)
 INVALID_ONION_HMAC = 0xC005
 MUST_BE_ONE = 1
+NO_BLOCK = 16_000_000
+"""The first of the blocks that will not be found for centuries: where aliases lie."""
 PAYMENTS = 100
 """The numbers of payments that a script may use."""
 NO_ONION = bytes(1366)
@@ -322,7 +325,11 @@ def _funding_signed(peer: FakePeer) -> FundingSigned:
 
 def _channel_ready(peer: FakePeer) -> ChannelReady:
     channel = _channel(peer)
-    return ChannelReady(channel.channel_id, channel.point(1))
+    alias = None
+    # "if `option_scid_alias` was negotiated: MUST set `short_channel_id` `alias`." (BOLT 2, `channel_ready`)
+    if peer.node_features.supports(OPTION_SCID_ALIAS):
+        alias = scid(NO_BLOCK, *divmod(int.from_bytes(peer.derived("alias")[:4], "big"), 1 << 16))
+    return ChannelReady(channel.channel_id, channel.point(1), alias=alias)
 
 
 # -- updates -----------------------------------------------------------------------------------------------------------

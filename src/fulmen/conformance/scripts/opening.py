@@ -205,13 +205,13 @@ ANSWERS = (
         ),
         steps=(
             *HELLO,
-            Send("open_channel", {"dust_limit_satoshis": 1_500, "channel_reserve_satoshis": RESERVE_SAT}),
+            Send("open_channel", {"dust_limit_satoshis": 1_000, "channel_reserve_satoshis": RESERVE_SAT}),
             Expect(
                 "accept_channel",
                 {
                     "temporary_channel_id": Ours("open_channel", "temporary_channel_id"),
                     "channel_type": Ours("open_channel", "channel_type"),
-                    "channel_reserve_satoshis": AtLeast(1_500),
+                    "channel_reserve_satoshis": AtLeast(1_000),
                     "dust_limit_satoshis": AtMost(RESERVE_SAT),
                     "max_accepted_htlcs": AtMost(483),
                 },
@@ -344,7 +344,8 @@ FUNDING = (
         ),
         steps=(
             *HELLO,
-            Send("open_channel"),
+            # As much as everybody takes: the more it is, the longer some nodes wait.
+            Send("open_channel", {"funding_satoshis": 16_000_000}),
             Expect("accept_channel", {"minimum_depth": AtLeast(2)}),
             Send("funding_created"),
             Expect("funding_signed"),
