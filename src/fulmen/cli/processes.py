@@ -18,6 +18,7 @@ from fulmen.cli.settings import Settings
 from fulmen.core.base.faults import Fault
 from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
 from fulmen.core.bitcoin.networks import network_named
+from fulmen.daemon import risks
 from fulmen.daemon import settings as daemon_settings
 from fulmen.daemon.daemon import Daemon
 from fulmen.daemon.directory import DataDirectory
@@ -25,6 +26,8 @@ from fulmen.daemon.run import EMBEDDED_CHAIN, run
 from fulmen.regtest.__main__ import run as run_chain
 from fulmen.regtest.rpc.server import ChainOptions
 
+OWNER_ONLY = 0o077
+"""Whatever a process of ours writes is for its owner alone."""
 ENTROPY_BYTES = 32
 """24 words."""
 REGTEST_PASSWORD = "regtest"
@@ -33,14 +36,20 @@ REGTEST_PASSWORD = "regtest"
 
 @click.command()
 @click.option("--restore", is_flag=True, help="Read the words of an existing seed from standard input.")
+@click.option("--password-file", type=click.Path(dir_okay=False, path_type=Path), help="Holds the seed's password.")
 @click.pass_obj
-def init(settings: Settings, restore: bool) -> None:
+def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
     """Make this node's seed, show its 24 words once, and lock it with a password."""
+    os.umask(OWNER_ONLY)
+    try:
+        risks.refuse_mainnet(network_named(settings.network))
+    except Fault as fault:
+        raise _refusal(sentence_of(fault)) from fault
     directory = _directory(settings)
     if directory.seed.exists():
         raise _refusal(f"There is a seed already: {directory.seed}. Nothing was changed.")
     entropy = _restored() if restore else os.urandom(ENTROPY_BYTES)
-    password = _password_to_set(settings)
+    password = _password_to_set(settings, password_file)
     try:
         create_seed(directory.seed, entropy, password)
     except Fault as fault:
@@ -67,6 +76,7 @@ def start(
     password_file: Path | None,
 ) -> None:
     """Run the node until it is told to stop."""
+    os.umask(OWNER_ONLY)
     try:
         directory = _directory(settings)
         flags: dict[str, Any] = {"data_dir": str(settings.home), "network": settings.network}
@@ -76,6 +86,7 @@ def start(
         # `--dir` and `--network` were read by the command line already.
         environ = {name: value for name, value in os.environ.items() if name not in ("FULMEN_DIR", "FULMEN_NETWORK")}
         wanted = daemon_settings.load(flags, environ, file if file.exists() else None)
+        risks.check(network_named(wanted.network), wanted.accept_the_risks)
         seed = _unlocked(settings, directory, password_file)
         asyncio.run(run(wanted, seed, ready=_say_ready))
     except Fault as fault:
@@ -92,6 +103,7 @@ def start(
 @click.pass_obj
 def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rpcuser: str, rpcpassword: str) -> None:
     """Run the embedded regtest chain: a bitcoind of one's own that needs nothing installed."""
+    os.umask(OWNER_ONLY)
     directory = None if forget else settings.home / EMBEDDED_CHAIN
     if directory is not None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,6 +138,8 @@ def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path 
         click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
     if password is None and _plain(settings) and not sys.stdin.isatty():
         password = REGTEST_PASSWORD
+    if password is None and directory.seed.exists() and not sys.stdin.isatty():
+        raise NoPassword("give the password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal")
     if password is None and directory.seed.exists():
         password = click.prompt("Password", hide_input=True, default=REGTEST_PASSWORD if _plain(settings) else None)
     return seed_of(mnemonic_of(open_seed(directory.seed, password or "")))
@@ -135,14 +149,19 @@ def _plain(settings: Settings) -> bool:
     return network_named(settings.network).is_regtest
 
 
-def _password_to_set(settings: Settings) -> str:
-    password = password_given(os.environ)
+def _password_to_set(settings: Settings, password_file: Path | None) -> str:
+    try:
+        password = password_given(os.environ, password_file)
+    except Fault as fault:
+        raise _refusal(sentence_of(fault)) from fault
     if password is not None:
         return password
     if not sys.stdin.isatty():
         if _plain(settings):
             return REGTEST_PASSWORD
-        raise _refusal(sentence_of(NoPassword("give a password: FULMEN_PASSWORD_FILE, or ask on a terminal")))
+        raise _refusal(
+            sentence_of(NoPassword("give a password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal"))
+        )
     chosen: str = click.prompt("Password for the seed", hide_input=True, confirmation_prompt=True)
     return chosen
 

@@ -16,11 +16,21 @@ Start with accept_the_risks = true when you have read this, and use only what yo
 
 
 class MainnetNotYet(Refused):
-    """Penalties and fee bumping by deadline are not built yet: on the main network this version would lose money."""
+    """What defends coins against cheats, crashes and fee spikes is not proven yet: this version could lose money."""
 
 
 class RisksNotAccepted(Refused):
     """The coins of this network are real, and nobody has said that the risks are known."""
+
+
+def refuse_mainnet(network: Network) -> None:
+    """Not yet, whatever is accepted.
+
+    Raises:
+        MainnetNotYet.
+    """
+    if network.is_real and network.name == "bitcoin":
+        raise MainnetNotYet(MainnetNotYet.__doc__ or "")
 
 
 def check(network: Network, accept_the_risks: bool) -> None:
@@ -29,7 +39,6 @@ def check(network: Network, accept_the_risks: bool) -> None:
     Raises:
         MainnetNotYet, RisksNotAccepted
     """
-    if network.is_real and network.name == "bitcoin":
-        raise MainnetNotYet(MainnetNotYet.__doc__ or "")
+    refuse_mainnet(network)
     if network.is_real and not accept_the_risks:
         raise RisksNotAccepted(RISKS, network=network.name)

@@ -107,6 +107,8 @@ def chain_endpoint(settings: Settings) -> Endpoint:
     if chain.url:
         cookie = Path(chain.cookie_file).expanduser() if chain.cookie_file else None
         return Endpoint.from_url(_with_credentials(chain), cookie)
+    if network_named(settings.network) != REGTEST:
+        raise NoChain("no chain: say where a bitcoind is with `chain.url`", network=settings.network)
     # A second node with a directory of its own is on the same embedded chain as the first.
     homes = dict.fromkeys(Path(home).expanduser() for home in (settings.data_dir, Settings().data_dir))
     for directory in (home / EMBEDDED_CHAIN for home in homes):

@@ -1,5 +1,7 @@
 """What a process that cannot start says: one sentence, a code, no traceback, and nothing is changed."""
 
+import os
+
 import pytest
 from click.testing import CliRunner
 
@@ -29,7 +31,10 @@ def fulmen(tmp_path, monkeypatch):
         (["start", "--set", "spoon=1"], "no setting"),
         (["start", "--set", "chain.poll_s=often"], "chain.poll_s"),
         (["start", "--set", "spoon"], "NAME=VALUE"),
-        (["--network", "mainnet", "start"], "seed"),
+        (["--network", "mainnet", "start"], "lose money"),
+        (["--network", "mainnet", "init"], "lose money"),
+        (["--network", "signet", "start"], "no seed here"),
+        (["init", "--password-file", "/nowhere/at/all"], "password file"),
         (["start", "--password-file", "/nowhere/at/all"], "password file"),
         (["chain", "--judge", "solomon"], "solomon"),
         (["start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999"], "99999999"),
@@ -46,10 +51,33 @@ def test_a_process_that_cannot_start_says_why_in_a_sentence(fulmen, words, says)
 
 
 def test_mainnet_is_refused_whatever_is_accepted(fulmen):
-    assert fulmen("--network", "mainnet", "init").exit_code == Exit.DONE
     ran = fulmen("--network", "mainnet", "start", "--set", "accept_the_risks=true")
     assert ran.exit_code == Exit.REFUSED
     assert "lose money" in ran.stderr
+
+
+def test_elsewhere_than_on_regtest_no_embedded_chain_is_offered(fulmen):
+    assert fulmen("--network", "signet", "init").exit_code == Exit.DONE
+    ran = fulmen("--network", "signet", "start")
+    assert ran.exit_code == Exit.REFUSED
+    assert "chain.url" in ran.stderr
+    assert "fulmen chain" not in ran.stderr
+
+
+def test_without_a_terminal_a_password_has_to_be_given(fulmen, monkeypatch):
+    fulmen("--network", "signet", "init")
+    monkeypatch.delenv("FULMEN_PASSWORD")
+    ran = fulmen("--network", "signet", "start", "--chain", "http://127.0.0.1:1")
+    assert ran.exit_code == Exit.REFUSED
+    assert "--password-file" in ran.stderr
+
+
+def test_what_is_written_is_for_its_owner_alone(fulmen, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", asked := [].append)
+    fulmen("init")
+    fulmen("start")
+    fulmen("chain", "--judge", "solomon")
+    assert asked.__self__ == [0o077] * 3
 
 
 def test_a_seed_is_never_overwritten(fulmen, tmp_path):

@@ -71,11 +71,11 @@ def on_pay(payment: Payment, event: Pay, env: Env) -> Step[Payment]:
 def _check(terms: PaymentTerms, env: Env) -> None:
     if terms.destination == env.node_id:
         raise SelfPayment("the payee is this node")
+    if terms.prefix and terms.prefix != network_of_chain(env.chain_hash).bolt11_prefix:
+        raise WrongChain("the invoice is for another chain", prefix=terms.prefix)
     # BOLT 11: "after the `timestamp` plus `expiry` has passed: SHOULD NOT attempt a payment."
     if terms.expires_at is not None and env.wall >= terms.expires_at:
         raise InvoiceExpired("the invoice has expired", expired_at=terms.expires_at)
-    if terms.prefix and terms.prefix != network_of_chain(env.chain_hash).bolt11_prefix:
-        raise WrongChain("the invoice is for another chain", prefix=terms.prefix)
 
 
 def _join(step: Step[Payment], command_id: CommandId) -> Step[Payment]:
