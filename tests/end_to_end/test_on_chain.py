@@ -42,12 +42,27 @@ def test_a_preimage_that_comes_after_the_close_is_claimed_on_chain_and_is_the_pa
     carol.program.thaw()
     for node in (alice, carol):
         node.caught_up(stage.chain.height)
+    # What the chain decides now is an HTLC of the channel no more, but an output that somebody will take.
+    shown = alice.channel(answer["channel_id"])
+    assert (shown["htlcs"], shown["closing"]["kind"]) == ([], "our commitment")
+    assert {(one["what"], one["state"]) for one in shown["closing"]["outputs"]} == {
+        ("to_local", "waiting"),
+        ("HTLC-timeout", "waiting"),
+    }
+    [theirs] = [one for one in carol.channel(answer["channel_id"])["closing"]["outputs"] if "HTLC" in one["what"]]
+    assert (theirs["what"], theirs["state"]) == ("received HTLC", "needs preimage")
     dave.program.thaw()
     htlc = close.outputs_sat.index(sent_sat)
     until(lambda: stage.chain.is_spent(close.txid, htlc), "Carol shows the preimage to the chain")
     stage.mine()
     payer.join(60)
     assert status_of(alice, made) == "complete"
+    states = {
+        node.name: {one["what"]: one["state"] for one in node.channel(answer["channel_id"])["closing"]["outputs"]}
+        for node in (alice, carol)
+    }
+    assert states["alice"] == {"to_local": "waiting", "HTLC-timeout": "the peer's"}
+    assert states["carol"]["received HTLC"] == "ours"
     assert dave.call("listinvoices", payment_hash=made["payment_hash"])["invoices"][0]["status"] == "paid"
 
     stage.mine(TO_SELF_DELAY - 2)

@@ -28,6 +28,7 @@ COLUMNS = {
     ("help", "help"): ("command", "description"),
 }
 """What a table shows of each row, where rows have more than a terminal is wide; JSON shows all."""
+CLOSING_COLUMNS = ("what", "amount_msat", "state", "ripe_height", "taken_by")
 MAX_COLUMNS = 8
 _TIMES = ("_at", "_time", "_timestamp", "last_update")
 _AMOUNTS = ("_msat",)
@@ -41,6 +42,9 @@ def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
         rows = answer[name]
         if rows:
             console.print(_table(name, rows, COLUMNS.get((command, name))))
+            for row in rows:
+                if (closing := row.get("closing")) is not None:
+                    _show_closing(console, row, closing)
         else:
             console.print(f"no {name}")
     for line in _pairs(plain):
@@ -99,6 +103,15 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]], chosen: tuple[str, ...]
     if len(columns) < len(present):
         table.caption = "--json shows more of each"
     return table
+
+
+def _show_closing(console: Console, row: Mapping[str, Any], closing: Mapping[str, Any]) -> None:
+    """What is left of one channel: a line, and a table of the outputs that are waited for."""
+    name = row.get("short_channel_id") or cell("channel_id", row["channel_id"])
+    said = f"{name}: {closing['kind']} in block {closing['blockheight']}, transaction {closing['txid']}"
+    console.print(Text(said, overflow="fold"))
+    if closing["outputs"]:
+        console.print(_table("its outputs", closing["outputs"], CLOSING_COLUMNS))
 
 
 def _heading(name: str) -> str:

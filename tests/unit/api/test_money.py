@@ -254,7 +254,8 @@ def test_a_channel_that_is_spent_names_the_spend_and_counts_no_more():
     funding = OutPoint(Txid(bytes.fromhex(before["funding_txid"])[::-1]), before["funding_outnum"])
     node.tell(CHANNEL, OutputSpent(funding, bytes.fromhex(closed["tx"]), node.tip))
     (after,) = ask(node, "listpeerchannels")["channels"]
-    assert (after["state"], after["close_txid"]) == ("ONCHAIN", closed["txid"])
+    assert (after["state"], after["close_txid"], after["htlcs"]) == ("ONCHAIN", closed["txid"], ())
+    assert after["closing"] == {"kind": "resolved", "txid": closed["txid"], "blockheight": 101, "outputs": ()}
     assert ask(node, "listfunds")["balances"]["channels_msat"] == 0
 
 

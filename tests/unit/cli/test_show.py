@@ -79,6 +79,17 @@ def test_a_qr_code_is_square_half_blocks():
     assert len(qr_of("X").splitlines()) > 5
 
 
+def test_what_is_left_of_a_closed_channel_is_a_table_of_its_own():
+    output = {"what": "to_local", "amount_msat": 5_000_000, "state": "waiting", "ripe_height": 274, "txid": "00"}
+    closing = {"kind": "our commitment", "txid": "ab" * 32, "blockheight": 130, "outputs": [output]}
+    row = {"peer_id": "02" * 33, "channel_id": "cc" * 32, "short_channel_id": "1x2x3", "state": "ONCHAIN"}
+    said = shown("listpeerchannels", {"channels": [{**row, "closing": closing}]})
+    assert "1x2x3: our commitment in block 130" in said
+    assert [word in said for word in ("to_local", "5,000 sat", "waiting", "274")] == [True] * 4
+    mutual = {**closing, "kind": "mutual close", "outputs": []}
+    assert "its outputs" not in shown("listpeerchannels", {"channels": [{**row, "closing": mutual}]})
+
+
 def test_a_payment_that_waits_says_for_what_until_it_goes_on():
     attempts = Attempts("aa")
     attempts.hear("payment waits", {"payment_hash": "bb", "for": "nothing of ours"})

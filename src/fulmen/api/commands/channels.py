@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fulmen.api.commands.ending import ChannelEnding, ending_of
 from fulmen.api.commands.shown import (
     channel_called,
     channels_of,
@@ -146,10 +147,13 @@ class PeerChannel(Record, kw_only=True, omit_defaults=True):
     fee_base_msat: int
     fee_proportional_millionths: int
     htlcs: tuple[ChannelHtlc, ...]
+    """None once the chain decides them: then they stand in `closing`."""
     short_channel_id: str | None = None
     alias_local: str | None = None
     alias_remote: str | None = None
     close_txid: str | None = None
+    closing: ChannelEnding | None = None
+    """What the chain has made of it, from the block that spends its funding."""
     failed_because: str | None = None
     frozen: str | None = None
     """Why this channel holds still, if it does."""
@@ -200,11 +204,12 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         feerate_perkw=channel.local.feerate_per_kw,
         fee_base_msat=forward.fee_base_msat,
         fee_proportional_millionths=forward.fee_proportional_millionths,
-        htlcs=tuple(_htlcs(channel)),
+        htlcs=() if channel.phase is Phase.SPENT else tuple(_htlcs(channel)),
         short_channel_id=shown_scid(channel.scid),
         alias_local=shown_scid(view.local_alias) if view is not None else None,
         alias_remote=shown_scid(channel.remote_alias),
         close_txid=shown_hash(parse_tx(channel.spent_by).txid) if channel.spent_by else None,
+        closing=ending_of(node, channel),
         failed_because=channel.fail_reason or None,
         frozen=node.frozen(Address("channel", channel.channel_id)),
     )
