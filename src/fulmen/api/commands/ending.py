@@ -21,8 +21,8 @@ class ClosingOutput(Record, kw_only=True, omit_defaults=True):
     """to_local, to_remote, HTLC-timeout …"""
     amount_msat: int
     state: str
-    """waiting (for `ripe_height`), needs preimage, due, claimed (our transaction is out), ours, the peer's (who took it), given
-    up (it costs more than it brings)."""
+    """waiting (for `ripe_height`), needs preimage, due, claimed (our transaction is out), ours, the peer's (who took
+    it), given up (it costs more than it brings)."""
     txid: str
     output: int
     ripe_height: int | None = None
