@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 from rich.panel import Panel
 
-from fulmen.adapters.keys.seedfile import NoPassword, create_seed, open_seed, password_given
+from fulmen.adapters.keys.seedfile import NoPassword, WrongPassword, create_seed, open_seed, password_given
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
 from fulmen.cli.settings import Settings
@@ -136,13 +137,19 @@ def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path 
     if not directory.seed.exists() and not directory.journal.exists() and _plain(settings):
         create_seed(directory.seed, os.urandom(ENTROPY_BYTES), password or REGTEST_PASSWORD)
         click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
-    if password is None and _plain(settings) and not sys.stdin.isatty():
-        password = REGTEST_PASSWORD
-    if password is None and directory.seed.exists() and not sys.stdin.isatty():
-        raise NoPassword("give the password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal")
     if password is None and directory.seed.exists():
-        password = click.prompt("Password", hide_input=True, default=REGTEST_PASSWORD if _plain(settings) else None)
+        return seed_of(mnemonic_of(_opened(settings, directory)))
     return seed_of(mnemonic_of(open_seed(directory.seed, password or "")))
+
+
+def _opened(settings: Settings, directory: DataDirectory) -> bytes:
+    """A seed to which no password was given: nobody is asked for one that nobody chose."""
+    if _plain(settings):
+        with contextlib.suppress(WrongPassword):
+            return open_seed(directory.seed, REGTEST_PASSWORD)
+    if not sys.stdin.isatty():
+        raise NoPassword("give the password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal")
+    return open_seed(directory.seed, click.prompt("Password of the seed", hide_input=True))
 
 
 def _plain(settings: Settings) -> bool:
