@@ -176,12 +176,13 @@ def check_open(msg: OpenChannel, env: Env, peer: PeerView) -> None:
         raise OpeningRefused(why="unknown chain", chain_hash=msg.chain_hash)
     if msg.push_msat > to_msat(msg.funding_satoshis):
         raise OpeningRefused(why="push_msat above funding_satoshis", push_msat=msg.push_msat)
+    # Terms in proportion to a channel that is too small anyway would hide that from its opener.
+    _check_size(msg, ours, theirs, policy)
     _check_common(terms_of(msg), msg.funding_satoshis, policy)
     _check_feerate(msg, env)
     # "`dust_limit_satoshis` is greater than `channel_reserve_satoshis`."
     if msg.dust_limit_satoshis > msg.channel_reserve_satoshis:
         raise OpeningRefused(why="dust_limit_satoshis above channel_reserve_satoshis")
-    _check_size(msg, ours, theirs, policy)
     _check_first_commitment(msg, format_of(msg.channel_type), our_terms(env, msg.funding_satoshis, 0))
     _check_type(msg, ours, theirs, policy, peer)
 

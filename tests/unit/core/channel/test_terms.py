@@ -117,6 +117,7 @@ def test_good_terms_are_taken() -> None:
         ({"htlc_minimum_msat": Msat(10_000_001)}, "htlc_minimum_msat"),
         ({"max_htlc_value_in_flight_msat": Msat(9_999_999)}, "max_htlc_value_in_flight_msat"),
         ({"funding_satoshis": Sat(19_999), "channel_reserve_satoshis": Sat(354)}, "funding_satoshis out of range"),
+        ({"funding_satoshis": Sat(19_999)}, "funding_satoshis out of range"),
         ({"funding_satoshis": Sat(1_000_000_001), "max_htlc_value_in_flight_msat": Msat(10**12)}, "out of range"),
         ({"push_msat": Msat(999_000_000)}, "cannot pay the first commitment's fee"),
         (POOR, "more than the reserve"),
