@@ -141,10 +141,12 @@ class Gossip:
         )
         self._peers[peer] = state
         self._announcer.connected(peer)
-        if hears:
-            self._send(peer, state.sync.passive())
-            state.outgoing.extend(self._relay.own_frames())
         self._ask_somebody(now)
+        if hears:
+            # LDK looks at the first filter of a connection alone: nobody whom we ask is told first to say nothing.
+            if state.sync.phase is Phase.PASSIVE:
+                self._send(peer, state.sync.passive())
+            state.outgoing.extend(self._relay.own_frames())
         self._speak_with(peer, now)
 
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
@@ -375,7 +377,10 @@ class Gossip:
 
     def _start(self, state: Peer, now: Timestamp) -> None:
         state.synced_at = now
-        since = max(0, now - 2 * self._policy.flush_interval_s)
+        # From where our knowledge ends. LDK answers no query_short_channel_ids: who asks for more than the last six
+        # hours gets everything, and anybody else nothing of the past.
+        known = min(now, self.graph.newest(self._node_id))
+        since = max(0, known - 2 * self._policy.flush_interval_s)
         for message in state.sync.start(now, since):
             self._send(state.node_id, message)
 
@@ -398,7 +403,7 @@ class Gossip:
                 return
         # Nothing more is asked for while much of what came is still being looked at.
         if self._intake.pending_of(state.node_id) < self._policy.scids_per_query:
-            query = sync.next_query(now)
+            query = sync.next_query(now, self.graph)
             if query is not None:
                 self._send(state.node_id, query)
 

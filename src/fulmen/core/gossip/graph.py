@@ -232,6 +232,11 @@ class Graph:
         row = self._row.get(scid)
         return Timestamp(0 if row is None else self._stamp[2 * row + direction])
 
+    def newest(self, apart_from: NodeId) -> Timestamp:
+        """When the latest channel_update of all was made, channels of one node left out; 0 when there is none."""
+        left_out = {self._row[scid] for scid in self.channels_of(apart_from)}
+        return Timestamp(max((at for half, at in enumerate(self._stamp) if half >> 1 not in left_out), default=0))
+
     def checksum(self, scid: ShortChannelId, direction: int) -> int:
         """The checksum of the latest channel_update, its signature and timestamp left out; 0 when there is none."""
         row = self._row.get(scid)

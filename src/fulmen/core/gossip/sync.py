@@ -138,16 +138,20 @@ class Sync:
             self.phase = Phase.CHANNELS
         return True
 
-    def next_query(self, now: Timestamp) -> QueryShortChannelIds | None:
+    def next_query(self, now: Timestamp, graph: Graph) -> QueryShortChannelIds | None:
         """The next channels to ask for; None while a query is in flight or when nothing is wanted."""
         if self.phase is not Phase.CHANNELS or self.asked_at is not None:
             return None
-        upto = min(self._at + self._policy.scids_per_query, len(self._scids))
-        if upto == self._at:
-            self._end(Phase.LIVE)
-            return None
-        wanted = sorted(dict(zip(self._scids[self._at : upto], self._flags[self._at : upto], strict=True)).items())
-        self._at = upto
+        wanted: list[tuple[int, int]] = []
+        while not wanted:
+            upto = min(self._at + self._policy.scids_per_query, len(self._scids))
+            if upto == self._at:
+                self._end(Phase.LIVE)
+                return None
+            asked = dict(zip(self._scids[self._at : upto], self._flags[self._at : upto], strict=True))
+            # What was new when the list came may be here meanwhile, by the same peer's live gossip.
+            wanted = sorted((scid, flags) for scid, flags in asked.items() if flags != WANT_ALL or scid not in graph)
+            self._at = upto
         self.asked_at = now
         flags = encode_flags([flag for _, flag in wanted]) if self._extended else None
         return QueryShortChannelIds(self._chain_hash, encode_scids([scid for scid, _ in wanted]), flags)

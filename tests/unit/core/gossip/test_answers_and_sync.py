@@ -87,7 +87,7 @@ def test_a_list_is_put_together_from_any_chunking(places: list[int], limit: int,
         assert sync.phase is Phase.RANGE
         sync.on_reply_channel_range(reply, ours, NOW, 0)
     assert sync.phase is Phase.CHANNELS
-    asked = sync.next_query(NOW)
+    asked = sync.next_query(NOW, Graph())
     assert (decode_scids(asked.encoded_short_ids) if asked else ()) == tuple(sorted(places))
 
 
@@ -200,7 +200,7 @@ def test_only_news_is_asked_for() -> None:
     _, query = sync.start(NOW, NOW)
     for reply in replies(theirs, query, 100):
         sync.on_reply_channel_range(reply, ours, NOW, OLD)
-    asked = sync.next_query(NOW)
+    asked = sync.next_query(NOW, Graph())
     assert decode_scids(asked.encoded_short_ids) == (scid(101, 1, 0), scid(104, 1, 0))
     assert decode_flags(asked.query_flags, 2) == (2 | 8, 31)
 
@@ -208,23 +208,31 @@ def test_only_news_is_asked_for() -> None:
 def test_one_query_is_in_flight_at_a_time_and_the_last_answer_ends_it() -> None:
     sync = a_sync(scids_per_query=2)
     sync.on_reply_channel_range(a_reply(0, LAST, [1, 2, 3], 1), Graph(), NOW, 0)
-    assert len(decode_scids(sync.next_query(NOW).encoded_short_ids)) == 2
-    assert sync.next_query(NOW) is None
+    assert len(decode_scids(sync.next_query(NOW, Graph()).encoded_short_ids)) == 2
+    assert sync.next_query(NOW, Graph()) is None
     sync.on_reply_short_channel_ids_end(ReplyShortChannelIdsEnd(CHAIN, 1))
-    assert decode_scids(sync.next_query(NOW).encoded_short_ids) == (3,)
+    assert decode_scids(sync.next_query(NOW, Graph()).encoded_short_ids) == (3,)
     assert sync.phase is Phase.CHANNELS
     sync.on_reply_short_channel_ids_end(ReplyShortChannelIdsEnd(CHAIN, 1))
-    assert sync.next_query(NOW) is None
+    assert sync.next_query(NOW, Graph()) is None
     assert sync.phase is Phase.LIVE
+
+
+def test_what_came_by_itself_meanwhile_is_not_asked_for() -> None:
+    sync = a_sync(scids_per_query=2)
+    scids = [scid(101, 1, 0), scid(102, 1, 0), scid(103, 1, 0)]
+    sync.on_reply_channel_range(a_reply(0, LAST, scids, 1), Graph(), NOW, 0)
+    graph = put(Graph(), a_channel(1), a_channel(2))
+    assert decode_scids(sync.next_query(NOW, graph).encoded_short_ids) == (scid(103, 1, 0),)
 
 
 def test_a_channel_heard_of_later_is_asked_for() -> None:
     sync = a_sync()
     sync.on_reply_channel_range(a_reply(0, LAST, [], 1), Graph(), NOW, 0)
-    sync.next_query(NOW)
+    sync.next_query(NOW, Graph())
     assert sync.phase is Phase.LIVE
     assert sync.want(77)
-    assert decode_scids(sync.next_query(NOW).encoded_short_ids) == (77,)
+    assert decode_scids(sync.next_query(NOW, Graph()).encoded_short_ids) == (77,)
 
 
 def test_a_peer_that_does_not_answer_is_given_up_with_what_it_said() -> None:
@@ -232,7 +240,7 @@ def test_a_peer_that_does_not_answer_is_given_up_with_what_it_said() -> None:
     sync.on_reply_channel_range(a_reply(0, 10, [7]), Graph(), NOW, 0)
     assert not sync.timed_out(NOW + 119)
     assert sync.timed_out(NOW + 120)
-    assert decode_scids(sync.next_query(NOW).encoded_short_ids) == (7,)
+    assert decode_scids(sync.next_query(NOW, Graph()).encoded_short_ids) == (7,)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,40 @@ def test_a_peer_without_extended_queries_is_asked_plainly() -> None:
     assert queries and all(query.query_flags is None for query in queries)
 
 
+def test_the_first_filter_to_who_is_asked_reaches_back_to_where_our_knowledge_ends() -> None:
+    """LDK sends its graph to who asks for it with the first filter of a connection, and answers nothing later."""
+    world = World(flush_interval_s=10)
+    desk = world.desk(20)
+    world.connect(20, 31)
+    assert firsts(world, 31) == [0]
+    ours = [a_channel(4, 5, 20), an_update(4, 20, 1, channel_flags=1, timestamp=NOW)]
+    feed(world, 20, [a_channel(3, 1, 2), an_update(3, 1, timestamp=NOW - 40_000), *ours])
+    assert desk.graph.timestamp(scid(104, 1, 0), 1) == NOW
+    world.connect(20, 33)
+    assert firsts(world, 33) == [NOW - 40_000 - 20]
+
+
+def test_who_is_not_asked_is_told_to_say_nothing_first() -> None:
+    world = World(sync_peers=0)
+    world.desk(20)
+    world.connect(20, 31)
+    assert firsts(world, 31) == [0xFFFFFFFF]
+
+
+def test_a_peer_that_tells_all_unasked_and_answers_no_query_is_enough() -> None:
+    world = World()
+    new = world.desk(20)
+    feed(world, 20, FRAMES)
+    assert len(new.graph) == 30
+    assert not any(isinstance(message, QueryShortChannelIds) for message in world.frames(20, STRANGER))
+
+
+def firsts(world: World, place: int) -> list[int]:
+    """What the filters that a peer got from 20 ask for."""
+    world.settle()
+    return [m.first_timestamp for m in world.frames(20, place) if isinstance(m, GossipTimestampFilter)]
+
+
 def test_a_peer_that_does_not_offer_queries_is_asked_nothing() -> None:
     world = World()
     world.desk(20)
