@@ -28,8 +28,9 @@ from fulmen.core.wire.messages.gossip import ChannelAnnouncement
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
 from fulmen.daemon.pathfinder import process as process_module
 from fulmen.daemon.pathfinder.face import PathfinderStopped
-from fulmen.daemon.pathfinder.frames import PipeBroken, Reader, Writer
+from fulmen.daemon.pathfinder.frames import PipeBroken, Reader, Start, Writer
 from fulmen.daemon.pathfinder.graph_file import read_graph, write_graph
+from fulmen.daemon.pathfinder.worker import Worker
 
 US, PEER = NODES[30], NODES[0]
 FEATURES = optional(GOSSIP_QUERIES).to_bytes()
@@ -361,6 +362,16 @@ def test_gossip_that_comes_faster_than_it_is_taken_is_dropped(monkeypatch: pytes
         await pathfinding.stop()
 
     live(test)
+
+
+def test_a_worker_whose_daemon_was_killed_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    (incoming, ours), (theirs, outgoing) = os.pipe(), os.pipe()
+    os.write(ours, Writer().pack(HowMuch(0)))
+    os.close(theirs)
+    Worker(Start(settings(), compile=False), incoming, outgoing).run()
+    assert capfd.readouterr().err == ""
+    for end in (incoming, ours, outgoing):
+        os.close(end)
 
 
 def test_the_compiled_search_takes_over_while_questions_are_answered() -> None:

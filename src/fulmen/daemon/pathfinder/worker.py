@@ -65,10 +65,13 @@ class Worker:
         self._save()
 
     def _pipes(self, timeout: float) -> bool:
-        """Write what can be written, hear what came; False at the end of the input."""
+        """Write what can be written, hear what came; False at the end of the input, and when nobody listens any more."""
         readable, writable, _ = select.select([self._in], [self._out] if self._unsent else [], [], timeout)
         if writable:
-            del self._unsent[: os.write(self._out, self._unsent[: 1 << 20])]
+            try:
+                del self._unsent[: os.write(self._out, self._unsent[: 1 << 20])]
+            except BrokenPipeError:
+                return False
         if readable:
             data = os.read(self._in, 1 << 20)
             if not data:
