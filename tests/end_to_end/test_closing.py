@@ -37,3 +37,35 @@ def test_a_close_waits_for_an_absent_peer_and_pays_where_it_was_told(line: Line)
     assert paid["address"] == home
     line.await_usable()
     line.all_agree()
+
+
+def test_two_who_close_at_once_are_both_answered_though_the_peer_dies_meanwhile(line: Line) -> None:
+    stage, alice, carol = line.stage, line["alice"], line["carol"]
+    answer = stage.fund("alice", "carol", 200_000, announce=False)
+    channel_id = answer["channel_id"]
+    line.ledger.opened(channel_id, "alice", "carol", 200_000, stage.chain.transaction(answer["txid"]))
+    stage.lock_in([(channel_id, "alice", "carol")])
+    carol.program.freeze()
+    closed: list[dict[str, str]] = []
+
+    def close() -> None:
+        with alice.caller() as caller:
+            closed.append(caller.call("close", {"id": channel_id}))
+
+    callers = [threading.Thread(target=close, daemon=True) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    until(lambda: alice.channel(channel_id)["state"] == "CHANNELD_SHUTTING_DOWN", "Alice has said shutdown")
+    carol.kill()
+    carol.start()
+    for caller in callers:
+        caller.join(60)
+    assert [one["type"] for one in closed] == ["mutual", "mutual"]
+    assert closed[0] == closed[1]
+    stage.mine()
+    channel = line.ledger.between("alice", "carol")
+    line.ledger.closed_together(channel, stage.chain.transaction(closed[0]["txid"]))
+    for node in (alice, carol):
+        node.await_coins(line.ledger.coins_sat[node.name])
+    line.await_usable()
+    line.all_agree()

@@ -10,14 +10,15 @@ from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
 from fulmen.core.base.machine import Step, Tell, Topic, to_peer
 from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSpent
 from fulmen.core.base.peers import ChannelDetached
-from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
+from fulmen.core.channel.ending import closed_by, is_mutual_close
 from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
 from fulmen.core.channel.failing import disconnect, fail, next_deadline, onchain, tell_published
+from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.funding import on_depth
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.updates import received_key
-from fulmen.core.commitments.building import channel_factor
 from fulmen.core.commitments.close import (
     EARNINGS,
     ChannelAtClose,
@@ -33,7 +34,6 @@ from fulmen.core.commitments.close import (
 )
 from fulmen.core.commitments.htlcs import FulfillHtlc
 from fulmen.core.commitments.revoked import forget_revoked
-from fulmen.core.transactions.numbers import commitment_number_of
 
 watching = Topic()
 blocks = Topic()
@@ -70,7 +70,8 @@ def _never_funded(channel: Channel, env: Env) -> bool:
 
 def forget_unfunded(channel: Channel) -> Step[Channel]:
     """Forget a channel whose opener never funded it: none of our money is in it."""
-    step = disconnect(channel).fact(Closed("the funding never confirmed"))
+    why = "the funding never confirmed"
+    step = disconnect(channel, ChannelNotUsable(why)).fact(Closed(why))
     return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))
 
 
@@ -90,24 +91,13 @@ def on_output_spent(channel: Channel, event: OutputSpent, env: Env) -> Step[Chan
             step.act(Tell(onchain(channel), CommitmentSeen(at_close(channel, env), event.tx)))
         return step
     # What we have not proposed in a signed commitment goes back to its owners before the chain takes over.
-    step = disconnect(channel).fact(FundingSpent(event.tx, event.block))
+    step = disconnect(channel, closed_by(channel, tx)).fact(FundingSpent(event.tx, event.block))
     step.act(Notify("funding_spent", {"channel_id": name, "height": event.block.height, "txid": tx.txid[::-1].hex()}))
     if not is_mutual_close(channel, tx):
         step.act(Tell(onchain(channel), ChannelSpent(at_close(channel, env), event.tx, event.block)))
     else:
         step.act(Tell(onchain(channel), CommitmentWithdrawn()))
     return step
-
-
-def is_mutual_close(channel: Channel, tx: Tx) -> bool:
-    """Whether a spend of the funding is a closing transaction: it has no commitment number, and pays agreed scripts.
-
-    A commitment transaction bears 0x20 in its locktime and 0x80 in its sequence (BOLT 3).
-    """
-    if commitment_number_of(tx, channel_factor(channel.terms)) is not None:
-        return False
-    agreed = {channel.shutdown_sent, channel.shutdown_received}
-    return all(output.script_pubkey in agreed for output in tx.outputs)
 
 
 def at_close(channel: Channel, env: Env) -> ChannelAtClose:

@@ -7,15 +7,17 @@ BOLT 2, "Closing Initiation: `shutdown`" and "Legacy Closing Negotiation: `closi
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Refused
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.machine import Lull, Step, Topic
 from fulmen.core.base.mount import Check, CheckFailed
-from fulmen.core.base.outer import Answer, Notify, Send
+from fulmen.core.base.outer import Notify, Send
 from fulmen.core.base.units import FeeratePerKw, Sat, fee_for_weight, sat_floor
 from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
-from fulmen.core.channel.commands import ChannelClosing, CloseChannel
-from fulmen.core.channel.dance import UNSIGNED, local_view, on_lull, owes_commitment
+from fulmen.core.channel.commands import CloseChannel
+from fulmen.core.channel.dance import UNSIGNED, on_lull, owes_commitment
+from fulmen.core.channel.ending import closed, tell_closers, wait_for_close
 from fulmen.core.channel.facts import (
     CloseAgreed,
     Negotiated,
@@ -39,7 +41,6 @@ from fulmen.core.channel.faults import (
 )
 from fulmen.core.channel.scripts import dust_limit_of, is_shutdown_script
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
-from fulmen.core.commitments.building import build
 from fulmen.core.signer.checks import CheckClosing
 from fulmen.core.signer.requests import SignClosing
 from fulmen.core.transactions.closing import ClosesToNothing, FeeAboveBalance, closing_weight, legacy_closing_tx
@@ -67,26 +68,36 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
         return force_close(channel, event, env)
     if channel.link is not Link.READY:
         raise PeerAway("the peer is not connected: wait for it, or force the close")
-    settled = channel.shutdown_sent or channel.terms.local.upfront_shutdown_script
+    said = channel.shutdown_sent or channel.shutdown_wanted
+    settled = said or channel.terms.local.upfront_shutdown_script
     if settled and event.script not in (b"", settled):
         raise ClosesElsewhere(script=settled)
-    script, path = settled or event.script, channel.shutdown_path if channel.shutdown_sent else None
+    script, path = settled or event.script, channel.shutdown_path if said else None
     if not script:
         script, path = _default_script(env)
     # "MUST set `scriptpubkey` in one of the following forms"
     if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
-    step = Step(channel).fact(ShutdownWanted(script, event.feerate_per_kw, event.command_id, path))
+    step = wait_for_close(channel, event.command_id)
+    feerate = event.feerate_per_kw or channel.closing_feerate_per_kw
+    if channel.shutdown_sent is None:
+        step.fact(ShutdownWanted(script, feerate, path))
+    elif feerate != channel.closing_feerate_per_kw:
+        step.fact(ShutdownSent(script, feerate, path))
     return step.then(lambda state: perhaps_shutdown(state, env))
 
 
 def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
-    """Publish our commitment. The answer names it; what follows is onchain's."""
-    if channel.outdated:
-        raise ChannelNotUsable("we have lost state of this channel and must not publish it: the peer has to close")
-    tx = build(local_view(channel, channel.local, env)).tx
-    step = fail(channel, env, "closed by its owner", "closed by its owner")
-    return step.act(Answer(event.command_id, ChannelClosing("unilateral", tx.txid, tx.serialize())))
+    """Publish our commitment. The answer names it; what follows is onchain's.
+
+    Raises:
+        ChannelNotUsable: we have lost state.
+    """
+    outcome = closed(channel, env)
+    if isinstance(outcome, Refused):
+        raise outcome
+    step = wait_for_close(channel, event.command_id)
+    return step.then(lambda state: fail(state, env, "closed by its owner", "closed by its owner"))
 
 
 def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:
@@ -384,9 +395,7 @@ def _agree(channel: Channel, msg: ClosingSigned, env: Env, *, say_so: bool = Fal
     step.act(
         Notify("channel_close_agreed", {"channel_id": channel.terms.channel_id.hex(), "fee_sat": msg.fee_satoshis})
     )
-    if channel.closing_command is not None:
-        step.act(Answer(channel.closing_command, ChannelClosing("mutual", tx.txid, tx.serialize())))
-    return step
+    return step.then(lambda state: tell_closers(state, closed(state, env)))
 
 
 @late.on(ClosingSigned, Shutdown)

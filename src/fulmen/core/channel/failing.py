@@ -12,14 +12,14 @@ from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight
-from fulmen.core.channel.commands import CloseChannel
+from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.ending import closed, our_commitment, tell_closers
 from fulmen.core.channel.facts import ChannelFailed, LinkChanged
 from fulmen.core.channel.faults import ChannelNotUsable, PeerAway
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import OfferForgotten
-from fulmen.core.commitments.view import view_of
 from fulmen.core.wire.messages.setup import ErrorMessage, WarningMessage
 
 LIVE = (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN)
@@ -34,7 +34,7 @@ def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
     Source: BOLT 5, "Failing a Channel".
     """
     point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
-    step = disconnect(channel).fact(ChannelFailed(reason, error, point))
+    step = disconnect(channel, closed(channel, env)).fact(ChannelFailed(reason, error, point))
     if channel.link is not Link.OFFLINE and error:
         step.act(send_error(channel, error))
     step.act(*tell_published(step.state, env))
@@ -47,11 +47,8 @@ def tell_published(channel: Channel, env: Env) -> tuple[Tell, ...]:
     """Tell onchain that our commitment is being published, so that it can raise its fee; nothing when it is not."""
     if channel.outdated:
         return ()
-    terms, logs = channel.terms, (channel.local_log, channel.remote_log)
-    point = env.per_commitment_point(terms.key_index, channel.local.number)
-    commitment = view_of(channel.local, terms, channel.funding, point, *logs)
-    claimable = tuple([HtlcKey(terms.channel_id, RECEIVED, held.id) for held in channel.held_preimages])
-    return (Tell(onchain(channel), CommitmentPublished(commitment, claimable)),)
+    claimable = tuple([HtlcKey(channel.terms.channel_id, RECEIVED, held.id) for held in channel.held_preimages])
+    return (Tell(onchain(channel), CommitmentPublished(our_commitment(channel, env), claimable)),)
 
 
 def onchain(channel: Channel) -> Address:
@@ -67,22 +64,20 @@ def send_error(channel: Channel, text: str) -> Send:
 @leaving.on(Disconnected)
 def on_disconnected(channel: Channel, _event: Disconnected, _env: Env) -> Step[Channel]:
     """What was in no signed commitment is forgotten; owners of forgotten offers hear of it (law 2d)."""
-    return disconnect(channel)
+    # What was said stays said; whoever asked for a close may ask again when the peer is back.
+    return disconnect(channel, PeerAway("the peer left before the close was agreed on"))
 
 
-def disconnect(channel: Channel) -> Step[Channel]:
-    """Reverse all uncommitted updates of both sides, and tell the owners of ours."""
-    step = Step(channel)
+def disconnect(channel: Channel, outcome: ChannelClosing | Refused) -> Step[Channel]:
+    """Reverse all uncommitted updates of both sides, and tell the owners of ours; and who waits for a close its end."""
     if channel.params is None:
-        return step
+        return Step(channel)
+    step = tell_closers(channel, outcome)
     forgotten = channel.local_log.between(channel.last_signed.local_upto, channel.local_log.next_index).adds
     step.fact(LinkChanged(Link.OFFLINE))
     for add in forgotten:
         if add.owner is not None:
             step.act(Tell(add.owner, OfferForgotten(add.ref, channel.terms.channel_id)))
-    if channel.closing_command is not None and channel.phase in LIVE:
-        # What was said stays said; whoever asked may ask again when the peer is back.
-        step.act(Answer(channel.closing_command, refused=PeerAway("the peer left before the close was agreed on")))
     return step
 
 
@@ -139,8 +134,8 @@ def _refuse_caller(channel: Channel, event: Event, fault: Fault) -> Step[Channel
 
 @errors.on(CloseChannel)
 def on_close_channel_refused(channel: Channel, event: CloseChannel, _env: Env) -> Step[Channel]:
-    """In a state that cannot be closed any more."""
-    refused = ChannelNotUsable("the channel is closing or closed already", phase=channel.phase.name.lower())
+    """Before there is a channel, and after its end."""
+    refused = ChannelNotUsable("there is nothing to close", phase=channel.phase.name.lower())
     return Step(channel).act(Answer(event.command_id, refused=refused))
 
 

@@ -132,8 +132,8 @@ class Channel(Record, kw_only=True):
     """Those of this connection. Passing."""
     created: Record | None = None
     """What we proposed in `funding_created`. Passing."""
-    closing_command: CommandId | None = None
-    """Who waits for the close to be agreed on. Passing."""
+    closers: tuple[CommandId, ...] = ()
+    """Who waits to hear how the channel closes. Passing."""
     shutdown_wanted: bytes | None = None
     """The script a caller wants the close to pay to, until our `shutdown` can be sent."""
     shutdown_sent: bytes | None = None

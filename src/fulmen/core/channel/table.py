@@ -25,7 +25,7 @@ from fulmen.core.base.outer import (
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
-from fulmen.core.channel import chain, closing, dance, failing, funding, reestablish, updates
+from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, updates
 from fulmen.core.channel.announcing import announced_at
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
@@ -100,6 +100,7 @@ def ignoring(*types: type) -> Topic:
 # -- the states -------------------------------------------------------------------------------------------------------
 
 _ALWAYS = failing.errors | nothing | settings
+_OVER = _ALWAYS.but(ending.over)
 _WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(closing.lulls)
 _CHAIN = funding.funding | chain.blocks | chain.watching
 _WITH_PEER = closing.closing | patience
@@ -121,7 +122,7 @@ TABLE: dict[Phase, Topic] = {
     Phase.NORMAL: _LIVE,
     Phase.SHUTDOWN: _LIVE.but(closing.negotiation).but(bad_signatures),
     Phase.CLOSING: (
-        _ALWAYS
+        _OVER
         | _CHAIN
         | failing.leaving
         | reestablish.reconnecting
@@ -129,9 +130,9 @@ TABLE: dict[Phase, Topic] = {
         | offers_refused
         | ignoring(Lull, FailHtlc, FailMalformedHtlc, FulfillHtlc, updates.FeeratesChanged)
     ),
-    Phase.FAILED: (_ALWAYS | _CHAIN | reestablish.dead | offers_refused | chain.claims_before_spend | _QUIET),
+    Phase.FAILED: (_OVER | _CHAIN | reestablish.dead | offers_refused | chain.claims_before_spend | _QUIET),
     Phase.SPENT: (
-        _ALWAYS
+        _OVER
         | chain.spent
         | chain.blocks_after_spend
         | reestablish.dead

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
+from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard, signed_by
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
-from fulmen.core.base.ids import CommandId, PaymentHash, Signature
+from fulmen.core.base.ids import CommandId, PaymentHash
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
 from fulmen.core.base.outer import Answer, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
 from fulmen.core.channel import faults
-from fulmen.core.channel.closing import closing_tx, drained, fee_limits, sign_closing, variants
+from fulmen.core.channel.closing import closing_tx, fee_limits, sign_closing, variants
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
-from fulmen.core.channel.facts import ShutdownExchanged, ShutdownReceived, ShutdownSeen, ShutdownSent
+from fulmen.core.channel.facts import ShutdownExchanged, ShutdownSent
 from fulmen.core.channel.scripts import is_shutdown_script
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.table import checks, decide, wants
@@ -25,28 +26,6 @@ from fulmen.core.crypto.hashes import sha256
 from fulmen.core.signer import signing
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
 from fulmen.core.wire.messages.updates import UpdateAddHtlc
-
-OURS, THEIRS = b"\x00\x14" + b"\x01" * 20, b"\x00\x14" + b"\x02" * 20
-
-
-def drained_channel(name: str = "alice") -> Channel:
-    """One end, with both `shutdown`s said and nothing left."""
-    facts = (ShutdownSent(OURS), ShutdownExchanged(), ShutdownReceived(THEIRS), ShutdownSeen())
-    channel = fold(a_normal_channel(name), facts)
-    assert drained(channel)
-    return channel
-
-
-def signed_by(name: str, channel: Channel, fee: int, *, which: int = 0) -> Signature:
-    """The other end's signature on one of the variants at a fee."""
-    request = sign_closing(channel, variants(channel, Sat(fee))[which])
-    return signing.sign_closing(request, keys_of(name)._of(7))
-
-
-def heard(channel: Channel, message: Any, env: Any = ALICE) -> Step[Channel]:
-    event = MessageReceived(message)
-    assert all(check.holds() for check in checks(channel, event, env))
-    return decide(channel, event, env)
 
 
 def offers(step: Step[Channel]) -> list[ClosingSigned]:

@@ -69,6 +69,14 @@ class Closed(Fact):
     why: str
 
 
+class ClosersChanged(Fact):
+    """Who waits to hear how the channel closes."""
+
+    passing: ClassVar[bool] = True
+
+    closers: tuple[CommandId, ...]
+
+
 class ShutdownWanted(Fact):
     """A caller asked for a mutual close; our `shutdown` waits until it may be sent."""
 
@@ -76,7 +84,6 @@ class ShutdownWanted(Fact):
 
     script: bytes
     feerate_per_kw: FeeratePerKw | None
-    command_id: CommandId | None
     path: KeyPath | None = None
 
 
@@ -148,13 +155,17 @@ def _closed(channel: Channel, fact: Closed) -> Channel:
     return channel.but(phase=Phase.CLOSED, fail_reason=channel.fail_reason or fact.why)
 
 
+@evolves(ClosersChanged)
+def _closers_changed(channel: Channel, fact: ClosersChanged) -> Channel:
+    return channel.but(closers=fact.closers)
+
+
 @evolves(ShutdownWanted)
 def _shutdown_wanted(channel: Channel, fact: ShutdownWanted) -> Channel:
     return channel.but(
         shutdown_wanted=fact.script,
         shutdown_path=fact.path,
         closing_feerate_per_kw=fact.feerate_per_kw,
-        closing_command=fact.command_id or channel.closing_command,
     )
 
 

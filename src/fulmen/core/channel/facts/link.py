@@ -47,7 +47,7 @@ def forget(channel: Channel) -> Channel:
         link=Link.OFFLINE,
         local_features=b"",
         remote_features=b"",
-        closing_command=None,
+        closers=(),
         created=None,
         local_log=local_log,
         remote_log=remote_log,
