@@ -192,7 +192,7 @@ class Court:
         other = self.other(name)
         number = 3 if self.plan.outdated and name == "alice" else 5
         remote_next = None
-        if name == "alice" and self.plan.bob_has_next:
+        if name == "alice" and (self.plan.bob_has_next or self.plan.next_is_lost):
             remote_next = self._commitment("alice", "bob_next", 6)
         return ChannelAtClose(
             self.params(name),

@@ -111,6 +111,8 @@ class Plan:
     feerates: Feerates = FEERATES
     bob_has_next: bool = False
     """Whether alice has signed a next commitment of bob, and bob got it."""
+    next_is_lost: bool = False
+    """Alice has signed a next commitment of bob, and bob never got it."""
     known: tuple[tuple[str, int], ...] = ()
     """(end, HTLC id): who knows which preimage from the beginning."""
     coin_sat: Sat = COIN_SAT
