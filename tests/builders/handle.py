@@ -15,14 +15,14 @@ from tests.builders.channels import env_of, keys_of
 from tests.builders.env import FEERATES
 from tests.builders.wallets import ACCOUNTS
 
-from fulmen.api.handle import NotPublished, Page, Q
+from fulmen.api.handle import NotPublished, Page, Q, Rescanned
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import BlockHash, ChannelId, CommandId, NodeId, Txid
 from fulmen.core.base.machine import Action, Address, Event, Lull
 from fulmen.core.base.outer import Answer, Block
 from fulmen.core.base.peers import Connected, MessageReceived
 from fulmen.core.base.policy import Policy
-from fulmen.core.base.units import BlockHeight
+from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
@@ -41,6 +41,7 @@ from fulmen.core.routing.requests import FindRoute, RouteAnswered
 from fulmen.core.routing.words import Find, Found, Question, RemoteTerms, Settings, Terms
 from fulmen.core.switch import circuits, earnings
 from fulmen.core.wallet import machine as wallet
+from fulmen.core.wallet.lost import TakenHome
 from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.setup import Init
 
@@ -110,6 +111,7 @@ class RunningNode:
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
         self.payouts: list[bytes] = []
+        self.rescanned: list[int] = []
         self._refusal: Fault | None = None
         self.mempool_says = ""
         """Why nothing is published, if so."""
@@ -219,6 +221,10 @@ class RunningNode:
 
     async def sign_message(self, digest: bytes) -> bytes:
         return sign_recoverable(SECRET, digest)
+
+    async def rescan(self, first: BlockHeight) -> Rescanned:
+        self.rescanned.append(first)
+        return Rescanned(101, 3, TakenHome((Txid(bytes(range(32))),), 2, Sat(1234)))
 
     def allow_payout(self, script_pubkey: bytes) -> None:
         self.payouts.append(script_pubkey)

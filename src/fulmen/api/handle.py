@@ -16,11 +16,13 @@ from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.networks import Network
 from fulmen.core.gossip.addresses import NodeAddress
 from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.routing.words import Question, Reply
+from fulmen.core.wallet.lost import TakenHome
 
 Q = TypeVar("Q", bound=Reply)
 
@@ -35,6 +37,16 @@ class Page(Record):
 
 class NotPublished(Refused):
     """The chain source has not taken a transaction of ours; its own words say why."""
+
+
+class Rescanned(Record):
+    """What a rescan has found."""
+
+    stop_height: int
+    transactions: int
+    """Of the wallet."""
+    taken: TakenHome
+    """What lost channels paid."""
 
 
 class NodeHandle(Protocol):
@@ -139,6 +151,13 @@ class NodeHandle(Protocol):
 
     async def sign_invoice(self, request: SignInvoice) -> str:
         """The text of an invoice of ours; signing is deterministic, so it is the same text each time."""
+
+    async def rescan(self, first: BlockHeight) -> Rescanned:
+        """Look through old blocks for all that our seed can spend.
+
+        Raises:
+            Refused: not now.
+        """
 
     def allow_payout(self, script_pubkey: bytes) -> None:
         """The operator names a script to which a mutual close may pay our share; the key holder knows our own."""

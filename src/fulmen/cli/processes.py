@@ -56,7 +56,7 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
     except Fault as fault:
         raise _refusal(sentence_of(fault)) from fault
     if restore:
-        click.echo(f"The seed is back, in {directory.seed}.")
+        click.echo(f"The seed is back, in {directory.seed}. Once the node runs, `fulmen rescan` finds its coins again.")
         return
     _show_words(settings, mnemonic_of(entropy))
 

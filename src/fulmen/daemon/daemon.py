@@ -20,16 +20,17 @@ import fulmen
 from fulmen.adapters.chain.source import ChainSource
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
-from fulmen.api.handle import ChainControl, NotPublished, Page
+from fulmen.api.handle import ChainControl, NotPublished, Page, Rescanned
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault, Refused
-from fulmen.core.base.ids import ChannelId, CommandId, NodeId, Secret, Txid
+from fulmen.core.base.ids import ChannelId, CommandId, NodeId, OutPoint, Secret, Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
 from fulmen.core.base.peers import GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
+from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.networks import Network as ChainParameters
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
@@ -49,6 +50,9 @@ from fulmen.core.peer.features import offered
 from fulmen.core.routing.requests import FindRoute, Learn
 from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs, Question, Reply
 from fulmen.core.routing.words import Settings as PathfinderSettings
+from fulmen.core.wallet.lost import ScanEnded, TakenHome
+from fulmen.core.wallet.machine import ADDRESS as WALLET
+from fulmen.core.wallet.state import Wallet
 from fulmen.core.wire.features import NODE
 from fulmen.daemon.chain_side import ChainSide
 from fulmen.daemon.clock import Clock
@@ -60,6 +64,7 @@ from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
 from fulmen.daemon.peer_terms import PeerTerms
+from fulmen.daemon.rescanning import Rescanner, RescanNotPossible
 
 log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
@@ -132,6 +137,10 @@ class Daemon:
         await self._open_pathfinder()
         self._listen_to_driver()
         self._driver.start()
+        self._rescanner = Rescanner(self._source, self._keys, self._driver.post, self._fundings)
+        wallet = self._node.state(WALLET)
+        if isinstance(wallet, Wallet) and wallet.lookout:
+            await self._rescanner.look_out()
         self._chain = ChainSide(
             self._source,
             self._blocks_read(),
@@ -246,6 +255,9 @@ class Daemon:
             if isinstance(state, Channel):
                 yield state
 
+    def _fundings(self) -> frozenset[OutPoint]:
+        return frozenset([one.outpoint for channel in self._channels() for one in channel.fundings])
+
     def post(self, address: Address, event: Event) -> None:
         """Give an event to a machine (the clock is made before the driver)."""
         self._driver.post(address, event)
@@ -284,6 +296,7 @@ class Daemon:
     def _joined(self, block: ChainBlock) -> None:
         spent = tuple(spend.outpoint for found in block.txs if found.tx is not None for spend in found.tx.inputs)
         self.pathfinder.tell(BlockConnected(block.block.height, spent))
+        self._rescanner.joined(block)
 
     def _priced(self, feerates: Feerates) -> None:
         if feerates == self._outlook.feerates:
@@ -445,6 +458,17 @@ class Daemon:
     async def sign_message(self, digest: bytes) -> bytes:
         """A recoverable signature by the node's key."""
         return self._keys.sign_message(digest)
+
+    async def rescan(self, first: BlockHeight) -> Rescanned:
+        """Look through old blocks for all that our seed can spend."""
+        if self._outlook.behind:
+            raise RescanNotPossible("the chain is still being read")
+        tip, wallet = self._outlook.tip, self._node.state(WALLET)
+        assert isinstance(wallet, Wallet)
+        transactions, lost = await self._rescanner.scan(first, tip, wallet)
+        taken = await self.submit(WALLET, lambda command_id: ScanEnded(command_id, lost))
+        assert isinstance(taken, TakenHome)
+        return Rescanned(tip.height, transactions, taken)
 
     def allow_payout(self, script_pubkey: bytes) -> None:
         """The operator names a script to which a mutual close may pay our share."""

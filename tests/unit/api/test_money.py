@@ -85,6 +85,28 @@ def test_withdraw_sends_what_it_says():
     assert left["spendable_msat"] == 60_000_000 - sent["fee_msat"]
 
 
+def test_a_rescan_says_what_it_found():
+    node = RunningNode()
+    assert ask(node, "rescan", [7]) == {
+        "start_height": 7,
+        "stop_height": 101,
+        "transactions": 3,
+        "lost_outputs": 2,
+        "lost_amount_msat": 1_234_000,
+        "txids": (bytes(reversed(range(32))).hex(),),
+    }
+    ask(node, "rescan")
+    assert node.rescanned == [7, 0]
+    with pytest.raises(RpcError):
+        ask(node, "rescan", [-1])
+
+
+def test_the_operators_word_about_where_a_close_pays_reaches_the_key_holder():
+    node = a_node_with_a_channel()
+    ask(node, "close", {"id": CHANNEL_ID.hex(), "destination": ELSEWHERE_ADDRESS, "force": True})
+    assert node.payouts == [script_of(ELSEWHERE_ADDRESS, REGTEST)]
+
+
 def test_withdraw_all_leaves_nothing():
     node = a_node_with(100_000)
     sent = ask(node, "withdraw", [ELSEWHERE_ADDRESS, "all"])

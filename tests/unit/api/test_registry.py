@@ -10,7 +10,7 @@ from fulmen.api.schema import schema_of_all
 
 VERBS = {
     *("getinfo", "feerates", "counters", "help", "stop"),
-    *("newaddr", "listfunds", "withdraw"),
+    *("newaddr", "listfunds", "withdraw", "rescan"),
     *("connect", "disconnect", "listpeers"),
     *("fundchannel", "close", "setchannel", "listpeerchannels"),
     *("invoice", "pay", "listpays", "listinvoices", "waitinvoice", "listforwards"),

@@ -1,6 +1,7 @@
 """From one seed to all keys of a node but the wallet's (those are BIP 84 and 86 accounts).
 
-Each channel's keys come from its key index, so that nothing but the seed and the index is needed to have them again.
+Each channel's keys come from its key index, so that nothing but the seed and the index is needed to have them again;
+and the one that its balance on the peer's commitments is paid to is one of a few, so that the seed alone finds it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from fulmen.core.crypto.hashes import hkdf_sha256
 from fulmen.core.crypto.secp256k1 import is_secret, point_of
 from fulmen.core.signer.signing import ChannelSecrets
 
+PAYMENT_KEYS = 1 << 14
+"""How many payment keys there are; channels with equal key indexes modulo this have the same one."""
 _SALT = b"fulmen keys v1"
 
 
@@ -25,8 +28,17 @@ def derive(seed: bytes, purpose: str) -> Secret:
 
 def channel_secrets(seed: bytes, key_index: int) -> ChannelSecrets:
     """The secrets of one channel."""
-    names = ("funding", "revocation", "payment", "delayed", "htlc", "per_commitment_seed")
-    return ChannelSecrets(*(derive(seed, f"channel/{key_index}/{name}") for name in names))
+    funding, revocation, delayed, htlc, per_commitment_seed = (
+        derive(seed, f"channel/{key_index}/{name}")
+        for name in ("funding", "revocation", "delayed", "htlc", "per_commitment_seed")
+    )
+    payment = payment_secret(seed, key_index)
+    return ChannelSecrets(funding, revocation, payment, delayed, htlc, per_commitment_seed)
+
+
+def payment_secret(seed: bytes, key_index: int) -> Secret:
+    """What our balance on the peer's commitments of this channel is paid to (BOLT 3, "`remotepubkey` Derivation")."""
+    return derive(seed, f"payment/{key_index % PAYMENT_KEYS}")
 
 
 def basepoints_of(secrets: ChannelSecrets) -> Basepoints:

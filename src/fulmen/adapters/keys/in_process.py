@@ -5,10 +5,11 @@ It answers requests one by one from what stands in them, if its guard (`core.sig
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import lru_cache, partial
 from typing import Any
 
-from fulmen.adapters.keys.derivation import basepoints_of, channel_secrets, derive
+from fulmen.adapters.keys.derivation import PAYMENT_KEYS, basepoints_of, channel_secrets, derive, payment_secret
 from fulmen.core.base.env import Basepoints
 from fulmen.core.base.ids import NodeId, Point, Secret, Signature
 from fulmen.core.base.machine import Action
@@ -59,6 +60,7 @@ class InProcessKeys:
         self.accounts = public_accounts(self._accounts)
         self._node_secret = derive(seed, "node")
         self.node_id = NodeId(point_of(self._node_secret))
+        self._payment_secret = partial(payment_secret, seed)
         self._secrets = lru_cache(maxsize=4096)(lambda key_index: channel_secrets(seed, key_index))
         self._trees = lru_cache(maxsize=4096)(lambda key_index: SecretTree(self._of(key_index).per_commitment_seed))
         self.basepoints = lru_cache(maxsize=4096)(self._basepoints)
@@ -73,6 +75,11 @@ class InProcessKeys:
     def ecdh(self, point: Point) -> bytes:
         """SHA-256 of the compressed product of the node key and a point."""
         return ecdh(self._node_secret, point)
+
+    def payment_points(self) -> Iterator[Point]:
+        """The public halves of all payment keys, by key index: whatever peers paid to channels of this seed."""
+        for key_index in range(PAYMENT_KEYS):
+            yield point_of(self._payment_secret(key_index))
 
     def _basepoints(self, key_index: int) -> Basepoints:
         return basepoints_of(self._secrets(key_index))

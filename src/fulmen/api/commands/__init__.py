@@ -11,6 +11,7 @@ from fulmen.api.commands import (
     payments,
     peers,
     regtest,
+    restoring,
     signing,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "payments",
     "peers",
     "regtest",
+    "restoring",
     "signing",
 ]

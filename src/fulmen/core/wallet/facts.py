@@ -22,6 +22,12 @@ class AddressIssued(Fact):
     path: KeyPath
 
 
+class BranchesFound(Fact):
+    """The seed was looked for in blocks that passed: so many addresses of each branch are in use."""
+
+    issued: tuple[int, int, int, int]
+
+
 class SpendDecided(Fact):
     """A transaction of ours will be published until it confirms."""
 
@@ -102,6 +108,11 @@ def forget(wallet: Wallet) -> Wallet:
 def _address_issued(wallet: Wallet, fact: AddressIssued) -> Wallet:
     answered = (*wallet.answered, (fact.command_id, fact.path))[-REMEMBERED_COMMANDS:]
     return wallet.but(answered=answered, issued=_raised(wallet.issued, fact.path))
+
+
+@evolves(BranchesFound)
+def _branches_found(wallet: Wallet, fact: BranchesFound) -> Wallet:
+    return wallet.but(issued=fact.issued, lookout=True)
 
 
 @evolves(SpendDecided)

@@ -13,13 +13,14 @@ from fulmen.core.wallet.chain import chain
 from fulmen.core.wallet.commands import commands
 from fulmen.core.wallet.facts import forget
 from fulmen.core.wallet.lending import lending
+from fulmen.core.wallet.lost import lost
 from fulmen.core.wallet.scripts import next_path, watches
 from fulmen.core.wallet.state import Wallet
 
 KIND = "wallet"
 ADDRESS = Address(KIND)
 
-WALLET: Topic = commands | lending | chain
+WALLET: Topic = commands | lending | chain | lost
 
 
 class NotForTheWallet(Refused):
@@ -63,7 +64,7 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
     A spend of a taproot coin does not show whose it was, so whoever watches scripts alone may miss it.
     """
     published = [
-        WantPublished(tx.own.name, tx.own.tx, (tx.own.sign,))
+        WantPublished(tx.own.name, tx.own.tx, (tx.own.sign, *tx.own.others))
         for tx in wallet.alive
         if tx.block is None and tx.own is not None and not tx.own.lent
     ]

@@ -14,6 +14,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
 from fulmen.core.bitcoin.accounts import Accounts, KeyPath, SignWalletInputs
+from fulmen.core.signer.requests import SignSpend
 
 SETTLED_DEPTH = 100
 """A block with this many on top is never undone; a coinbase is mature then (consensus: COINBASE_MATURITY)."""
@@ -49,6 +50,8 @@ class Spend(Record):
     """It is somebody else's transaction for which we only pay the fee; that one publishes it."""
     feerate_per_kw: FeeratePerKw = FeeratePerKw(0)
     """Of one that is lent: what was asked for, or as much of it as the coins reached for."""
+    others: tuple[SignSpend, ...] = ()
+    """Who signs the inputs that are no coins of the wallet: what lost channels paid."""
 
 
 class WalletTx(Record):
@@ -91,6 +94,8 @@ class Wallet(Record, dict=True):
     """The last commands that asked for an address, and which they got."""
     done: tuple[tuple[bytes, Txid], ...] = ()
     """The last of our own transactions that are settled: what they answered, and their names."""
+    lookout: bool = False
+    """The seed may have had channels that we do not know: every block is searched for what they pay."""
 
     @cached_property
     def by_txid(self) -> dict[Txid, WalletTx]:
