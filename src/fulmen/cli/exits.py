@@ -3,11 +3,11 @@
 | code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | the node refused, or the thing asked for failed; nothing was changed |
+| 1 | the node refused, or what was asked for failed; nothing was changed |
 | 2 | the command was written wrongly |
 | 3 | no node answers |
-| 4 | the payment failed for good; no money left |
-| 5 | nobody knows yet: it may still happen. Ask the node before asking for it again |
+| 4 | `pay`: the payment failed for good, and every msat is still here |
+| 5 | nobody knows yet, and it may still happen: look before asking for it again |
 | 6 | this version cannot do it yet |
 | 7 | what was named does not exist |
 | 130 | interrupted |
@@ -41,6 +41,8 @@ _BY_CODE = {
     errors.INVALID_REQUEST: Exit.USAGE,
     errors.METHOD_NOT_FOUND: Exit.USAGE,
     errors.INVALID_PARAMS: Exit.USAGE,
+    errors.INTERNAL_ERROR: Exit.REFUSED,
+    errors.REFUSED: Exit.REFUSED,
     errors.PAY_IN_PROGRESS: Exit.UNKNOWN_OUTCOME,
     errors.PAY_RHASH_ALREADY_USED: Exit.PAYMENT_FAILED,
     errors.PAY_DESTINATION_PERM_FAIL: Exit.PAYMENT_FAILED,
@@ -51,12 +53,25 @@ _BY_CODE = {
     errors.PAY_NO_SUCH_PAYMENT: Exit.NOT_FOUND,
     errors.PAY_UNSPECIFIED_ERROR: Exit.PAYMENT_FAILED,
     errors.PAY_STOPPED_RETRYING: Exit.PAYMENT_FAILED,
+    errors.FUND_MAX_EXCEEDED: Exit.REFUSED,
+    errors.FUND_CANNOT_AFFORD: Exit.REFUSED,
+    errors.FUND_OUTPUT_IS_DUST: Exit.REFUSED,
     errors.FUNDING_BROADCAST_FAIL: Exit.UNKNOWN_OUTCOME,
+    errors.FUNDING_STILL_SYNCING: Exit.REFUSED,
+    errors.FUNDING_PEER_NOT_CONNECTED: Exit.REFUSED,
     errors.FUNDING_UNKNOWN_PEER: Exit.NOT_FOUND,
-    errors.INVOICE_NOT_FOUND: Exit.NOT_FOUND,
+    errors.CONNECT_NO_KNOWN_ADDRESS: Exit.REFUSED,
+    errors.CONNECT_ALL_ADDRESSES_FAILED: Exit.REFUSED,
+    errors.INVOICE_LABEL_ALREADY_EXISTS: Exit.REFUSED,
+    errors.INVOICE_PREIMAGE_ALREADY_EXISTS: Exit.REFUSED,
+    errors.INVOICE_EXPIRED_DURING_WAIT: Exit.REFUSED,
     errors.INVOICE_WAIT_TIMED_OUT: Exit.UNKNOWN_OUTCOME,
+    errors.INVOICE_NOT_FOUND: Exit.NOT_FOUND,
     errors.NOT_BUILT_YET: Exit.NOT_BUILT_YET,
+    errors.NOT_PERMITTED: Exit.REFUSED,
+    errors.TOO_BUSY: Exit.REFUSED,
 }
+"""Every code has its place here."""
 
 _BY_NAME = {"ChannelUnknown": Exit.NOT_FOUND, "NotConnected": Exit.NOT_FOUND}
 """What the caller named is not there, though Core Lightning's code (-1) does not say so."""
@@ -80,19 +95,26 @@ _ADVICE = {
 }
 
 
-def exit_of(fault: Fault) -> Exit:
-    """How the process ends after a fault."""
+def exit_of(fault: Fault, command: str = "") -> Exit:
+    """How the process ends after a fault that answers a command."""
     if isinstance(fault, ConnectionLost):
         return Exit.UNKNOWN_OUTCOME
     if isinstance(fault, NodeUnreachable):
         return Exit.UNREACHABLE
-    return _BY_NAME.get(fault.name) or _BY_CODE.get(errors.code_of(fault), Exit.REFUSED)
+    found = _BY_NAME.get(fault.name) or _BY_CODE.get(errors.code_of(fault), Exit.REFUSED)
+    # Who only looks for a way pays nothing, so no payment has failed.
+    return Exit.REFUSED if found is Exit.PAYMENT_FAILED and command != "pay" else found
 
 
-def advice_of(fault: Fault) -> str | None:
+def advice_of(fault: Fault, command: str = "") -> str | None:
     """What to do about a fault, where there is something to do."""
     if isinstance(fault, ConnectionLost):
         return "Ask the node what happened, with `fulmen listpays` or `fulmen listpeerchannels`, before asking again."
     if isinstance(fault, NodeUnreachable):
         return "Start a node with `fulmen start`, or say where it is with --dir and --network."
-    return _ADVICE.get(errors.code_of(fault))
+    code = errors.code_of(fault)
+    return None if code in _OF_PAY and command != "pay" else _ADVICE.get(code)
+
+
+_OF_PAY = (errors.PAY_ROUTE_NOT_FOUND, errors.PAY_ROUTE_TOO_EXPENSIVE)
+"""What `getroutes` says as well, which needs other advice."""

@@ -32,7 +32,7 @@ def commands_of(registry: Registry) -> Iterator[click.Command]:
         yield _click_command(command)
 
 
-def fail(fault: Fault, settings: Settings) -> None:
+def fail(fault: Fault, settings: Settings, command: str = "") -> None:
     """Say what is wrong, in the form that was asked for, and end.
 
     Raises:
@@ -42,9 +42,9 @@ def fail(fault: Fault, settings: Settings) -> None:
         click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
     else:
         click.echo(f"Error: {sentence_of(fault)}", err=True)
-        if (advice := advice_of(fault)) is not None:
+        if (advice := advice_of(fault, command)) is not None:
             click.echo(advice, err=True)
-    sys.exit(exit_of(fault))
+    sys.exit(exit_of(fault, command))
 
 
 def as_json(answer: Any) -> str:
@@ -104,7 +104,7 @@ def _callback(command: Command) -> Callable[..., None]:
                 sys.exit(_run_many(command, settings, list(words), said))
             _run_one(command, settings, list(words), said)
         except Fault as fault:
-            fail(fault, settings)
+            fail(fault, settings, command.name)
 
     return run
 
@@ -154,7 +154,7 @@ def _run_many(command: Command, settings: Settings, words: list[str], options: d
                 answer = node.call(command.name, params)
             except Fault as fault:
                 answer = {"error": error_object(fault)}
-                worst = worst or exit_of(fault)
+                worst = worst or exit_of(fault, command.name)
                 if exit_of(fault) in (Exit.UNREACHABLE, Exit.UNKNOWN_OUTCOME) and node is not None:
                     node.close()
                     node = None

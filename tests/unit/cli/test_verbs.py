@@ -166,7 +166,7 @@ def test_the_network_is_part_of_the_path(tmp_path):
 def test_codes_of_the_node_become_exit_codes():
     from fulmen.cli.exits import exit_of
 
-    assert exit_of(RpcError("", code=205)) is Exit.PAYMENT_FAILED
+    assert exit_of(RpcError("", code=205), "pay") is Exit.PAYMENT_FAILED
     assert exit_of(RpcError("", code=200)) is Exit.UNKNOWN_OUTCOME
     assert exit_of(RpcError("")) is Exit.REFUSED
 
