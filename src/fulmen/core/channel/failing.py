@@ -14,7 +14,7 @@ from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
 from fulmen.core.channel.ending import closed, our_commitment, tell_closers
-from fulmen.core.channel.facts import ChannelFailed, LinkChanged
+from fulmen.core.channel.facts import ChannelFailed, DeadlineSet, LinkChanged
 from fulmen.core.channel.faults import ChannelNotUsable, PeerAway
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
@@ -62,10 +62,18 @@ def send_error(channel: Channel, text: str) -> Send:
 
 
 @leaving.on(Disconnected)
-def on_disconnected(channel: Channel, _event: Disconnected, _env: Env) -> Step[Channel]:
+def on_disconnected(channel: Channel, _event: Disconnected, env: Env) -> Step[Channel]:
     """What was in no signed commitment is forgotten; owners of forgotten offers hear of it (law 2d)."""
     # What was said stays said; whoever asked for a close may ask again when the peer is back.
-    return disconnect(channel, PeerAway("the peer left before the close was agreed on"))
+    step = disconnect(channel, PeerAway("the peer left before the close was agreed on"))
+    return step.then(lambda state: keep_deadline(state, env))
+
+
+def keep_deadline(channel: Channel, env: Env) -> Step[Channel]:
+    """Take over how early the operator wants claims to be gone: at birth, and at each start (law 11)."""
+    step = Step(channel)
+    wanted = env.policy.deadlines.fulfilled_deadline
+    return step if wanted == channel.fulfilled_deadline else step.fact(DeadlineSet(wanted))
 
 
 def disconnect(channel: Channel, outcome: ChannelClosing | Refused) -> Step[Channel]:

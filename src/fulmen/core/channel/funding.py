@@ -25,7 +25,7 @@ from fulmen.core.channel.facts import (
     ReadySent,
     ScidAssigned,
 )
-from fulmen.core.channel.failing import fail, printable, send_error
+from fulmen.core.channel.failing import fail, keep_deadline, printable, send_error
 from fulmen.core.channel.faults import BadFundingSignature, FundingMismatch, OpeningNotPossible, TooManyAliases
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.signer.requests import SignCommitment
@@ -93,6 +93,7 @@ def on_channel_born(channel: Channel, event: ChannelBorn, env: Env) -> Step[Chan
             (SignCommitment(view, with_htlcs=False),),
         ),
     )
+    step.then(lambda now: keep_deadline(now, env))
     return step.then(lambda now: perhaps_ready(now, env))
 
 
@@ -110,6 +111,7 @@ def on_funding_signed(channel: Channel, msg: FundingSigned, env: Env) -> Step[Ch
     if proposed.command_id is not None:
         answer = ChannelOpening(channel.terms.channel_id, outpoint.txid, outpoint.vout)
         step.act(Answer(proposed.command_id, answer))
+    step.then(lambda state: keep_deadline(state, env))
     return step.then(lambda state: perhaps_ready(state, env))
 
 

@@ -6,9 +6,9 @@ import enum
 
 from fulmen.core.base.ids import ChannelId, CommandId, Point, Preimage, ShortChannelId, Signature
 from fulmen.core.base.outer import Block
-from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.policy import DeadlinePolicy, ForwardPolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, Timestamp
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat, Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Commitment, Totals
 from fulmen.core.commitments.params import ChannelParams, Funding
@@ -161,6 +161,8 @@ class Channel(Record, kw_only=True):
 
     awaited: int | None = None
     """The peer's commitment that was signed, and not acknowledged when the peer last answered a ping. Passing."""
+    fulfilled_deadline: CltvDelta = DeadlinePolicy().fulfilled_deadline
+    """How long before its expiry an HTLC that we claim has to be gone, so that we are woken in time."""
 
     @property
     def terms(self) -> ChannelParams:

@@ -23,7 +23,6 @@ from fulmen.core.base.outer import (
     WantTxWatch,
 )
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
-from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
 from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, updates
 from fulmen.core.channel.announcing import announced_at
@@ -207,8 +206,6 @@ def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
 
 # -- wants and view ---------------------------------------------------------------------------------------------------
 
-_EARLIEST = DeadlinePolicy()
-
 
 def wants(channel: Channel) -> tuple[Want, ...]:
     """What has to be in place for a channel in this state (derivable, so nothing of it is stored)."""
@@ -235,7 +232,7 @@ def _next_height(channel: Channel) -> BlockHeight | None:
         assert channel.spent_in is not None
         return BlockHeight(channel.spent_in.height + 1)
     heights: list[int] = []
-    deadline = failing.next_deadline(channel, 0, _EARLIEST.fulfilled_deadline)
+    deadline = failing.next_deadline(channel, 0, channel.fulfilled_deadline)
     if deadline is not None:
         heights.append(deadline)
     if channel.funding.confirmed is None:

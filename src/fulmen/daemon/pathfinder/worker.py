@@ -65,7 +65,7 @@ class Worker:
         self._save()
 
     def _pipes(self, timeout: float) -> bool:
-        """Write what can be written, hear what came; False at the end of the input, and when nobody listens any more."""
+        """Write what can be written, hear what came; False when the daemon is gone."""
         readable, writable, _ = select.select([self._in], [self._out] if self._unsent else [], [], timeout)
         if writable:
             try:

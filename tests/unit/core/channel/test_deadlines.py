@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 from tests.builders.channels import CHANNEL_ID, env_of, preimage_of
-from tests.builders.normal_channels import ALICE, a_normal_channel
+from tests.builders.normal_channels import ALICE, a_normal_channel, birth
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import RECEIVED, BlockHash, HtlcKey, PaymentHash
-from fulmen.core.base.machine import Address, Lull, evolve
+from fulmen.core.base.ids import RECEIVED, BlockHash, HtlcKey, PaymentHash, scid
+from fulmen.core.base.machine import Address, Disconnected, Lull, evolve
 from fulmen.core.base.outer import Block, ChainRewound, HeightReached, WantHeight
 from fulmen.core.base.peers import MessageReceived
-from fulmen.core.base.units import BlockHeight, Msat
-from fulmen.core.channel.facts import FundingSpent
+from fulmen.core.base.policy import DeadlinePolicy, Policy
+from fulmen.core.base.units import BlockHeight, CltvDelta, Msat
+from fulmen.core.channel.facts import FundingSpent, forget
 from fulmen.core.channel.state import Channel, Link, Phase
-from fulmen.core.channel.table import decide, wants
+from fulmen.core.channel.table import decide, initial, wants
 from fulmen.core.commitments.htlcs import FulfillHtlc, OfferHtlc
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.messages.updates import UpdateAddHtlc
@@ -64,9 +65,40 @@ def test_deadlines_hold_while_the_peer_is_away() -> None:
     assert decide(away, *at(502)).state.phase is Phase.FAILED
 
 
-def test_a_channel_asks_to_be_woken_before_its_first_deadline() -> None:
-    (wake,) = [want for want in wants(with_a_claimed_htlc()) if isinstance(want, WantHeight)]
-    assert wake.height <= 482
+def woken_at(channel: Channel) -> int:
+    """When it wants to be woken next, once its funding is deep enough to ask for nothing itself."""
+    confirmed = channel.funding.but(confirmed=Block(BlockHeight(101), BlockHash(bytes(32))))
+    (wake,) = [w for w in wants(channel.but(fundings=(confirmed,), scid=scid(101, 1, 1))) if isinstance(w, WantHeight)]
+    return wake.height
+
+
+def test_a_channel_asks_to_be_woken_at_its_first_deadline() -> None:
+    assert woken_at(with_a_claimed_htlc()) == 482
+    assert woken_at(with_an_offered_htlc()) == 500
+
+
+PATIENT = Policy(deadlines=DeadlinePolicy(fulfilled_deadline=CltvDelta(40)))
+
+
+def claims_at_birth_under(policy: Policy) -> Channel:
+    """A channel that is born under this policy, with a received HTLC that we claim."""
+    env = env_of("alice", policy=policy)
+    newborn = decide(initial(CHANNEL_ID), birth("alice", "bob"), env).state
+    return with_a_claimed_htlc().but(fulfilled_deadline=newborn.fulfilled_deadline)
+
+
+def test_the_operator_says_how_long_before_the_expiry_it_is_woken() -> None:
+    for channel in (claims_at_birth_under(PATIENT), restarted(with_a_claimed_htlc(), PATIENT)):
+        assert woken_at(channel) == 460
+    assert woken_at(restarted(claims_at_birth_under(PATIENT), Policy())) == 482
+
+
+def restarted(channel: Channel, policy: Policy) -> Channel:
+    """What a start under another policy makes of it; the setting outlives what a disconnect forgets."""
+    step = decide(forget(channel), Disconnected(), env_of("alice", policy=policy))
+    again = decide(step.state, Disconnected(), env_of("alice", policy=policy))
+    assert not [fact for fact in again.facts if not fact.passing]
+    return forget(step.state)
 
 
 def test_an_htlc_that_nobody_waits_for_fails_no_channel() -> None:

@@ -23,6 +23,7 @@ from fulmen.core.channel.facts.ending import (
 from fulmen.core.channel.facts.link import LinkChanged, forget
 from fulmen.core.channel.facts.opening import (
     Created,
+    DeadlineSet,
     FundingConfirmed,
     FundingUnconfirmed,
     Opened,
@@ -42,6 +43,7 @@ __all__ = [
     "CommitmentReceived",
     "CommitmentSent",
     "Created",
+    "DeadlineSet",
     "FundingConfirmed",
     "FundingSpent",
     "FundingUnconfirmed",

@@ -8,7 +8,7 @@ from fulmen.core.base.ids import CommandId, Point, ShortChannelId
 from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Timestamp
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Timestamp
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.commitments.commitment import (
     LOCAL,
@@ -80,6 +80,12 @@ class PolicySet(Fact):
     previous_until: Timestamp = Timestamp(0)
 
 
+class DeadlineSet(Fact):
+    """How long before its expiry an HTLC that we claim has to be gone, where it is not what it was."""
+
+    fulfilled_deadline: CltvDelta
+
+
 @evolves(Opened)
 def _opened(channel: Channel, fact: Opened) -> Channel:
     local = first_commitment(LOCAL, fact.feerate_per_kw, fact.local_msat, fact.remote_msat)
@@ -147,3 +153,8 @@ def _scid_assigned(channel: Channel, fact: ScidAssigned) -> Channel:
 @evolves(PolicySet)
 def _policy_set(channel: Channel, fact: PolicySet) -> Channel:
     return channel.but(forward=fact.forward, previous_forward=fact.previous, previous_forward_until=fact.previous_until)
+
+
+@evolves(DeadlineSet)
+def _deadline_set(channel: Channel, fact: DeadlineSet) -> Channel:
+    return channel.but(fulfilled_deadline=fact.fulfilled_deadline)
