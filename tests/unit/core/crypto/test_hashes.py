@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders.vectors import wycheproof
+from tests.builders.vectors import vector_json, wycheproof
 
 from fulmen.core.crypto import hashes, ripemd
 
@@ -15,7 +15,16 @@ def test_hmac_agrees_with_wycheproof():
     assert tried == 174
 
 
-def test_hkdf_agrees_with_rfc_5869_and_wycheproof():
+def test_hkdf_agrees_with_rfc_5869():
+    cases = vector_json("rfc5869/hkdf_sha256.json")
+    assert [case["case"] for case in cases] == ["A.1", "A.2", "A.3"]
+    for case in cases:
+        salt, ikm, info = (bytes.fromhex(case[name]) for name in ("salt", "ikm", "info"))
+        assert hashes.hmac_sha256(salt, ikm).hex() == case["prk"]
+        assert hashes.hkdf_sha256(salt, ikm, info, case["length"]).hex() == case["okm"]
+
+
+def test_hkdf_agrees_with_wycheproof():
     tried = 0
     for _, test in wycheproof("hkdf_sha256"):
         salt, ikm, info = (bytes.fromhex(test[name]) for name in ("salt", "ikm", "info"))
