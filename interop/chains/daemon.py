@@ -183,6 +183,13 @@ class ChainDaemon(ABC):
         self._coins.appendleft(_Coin(OutPoint(tx.txid, len(outputs) - 1), coin.sat - needed, 0))
         return tx.txid[::-1].hex()
 
+    def take(self, sat: int) -> tuple[OutPoint, Sat]:
+        """A coin of at least this much, in a block, for whoever shows `ANYONE`; it is not given away again."""
+        coin = self._coin(sat)
+        if self.call("gettxout", coin.outpoint.txid[::-1].hex(), coin.outpoint.vout, False) is None:
+            self.mine()
+        return coin.outpoint, Sat(coin.sat)
+
     def _coin(self, needed: int) -> _Coin:
         """A coin of blocks that is ripe, or what was left of one, no longer ours."""
         height = self.height
