@@ -36,6 +36,8 @@ class Stake(Record):
     """What has been bid for any of its outputs before."""
     hurries: bool = False
     """From the first block on, whatever the deadline is."""
+    at_risk_sat: Sat | None = None
+    """What the fee may rise to for the sake of the deadline, where that is less than the whole budget."""
 
 
 def last_block_of(matter: Matter, env: Env) -> BlockHeight | None:
@@ -118,12 +120,13 @@ def rising(stake: Stake, env: Env) -> Sat:
         return Sat(0)
     # The tip under which the last block is made.
     last_tip = stake.last_block - 1
+    most = stake.budget_sat if stake.at_risk_sat is None else min(stake.at_risk_sat, stake.budget_sat)
     if env.height >= last_tip:
-        return stake.budget_sat
+        return most
     start = stake.since if stake.hurries else max(stake.since, last_tip - env.policy.sweep.rises_over)
     window = max(1, last_tip - start)
     gone = max(0, min(window, env.height - start))
-    return Sat(stake.budget_sat * gone * gone // (window * window))
+    return Sat(most * gone * gone // (window * window))
 
 
 def market_per_kw(stake: Stake, env: Env) -> FeeratePerKw:

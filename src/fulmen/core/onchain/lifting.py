@@ -121,9 +121,12 @@ def _child(state: Onchain, liftable: Liftable, env: Env) -> Tell | None:
     parent = Parent(liftable.weight, commitment.fee_sat)
     spend = spend_anchor(anchor)
     weight = parent.weight + 4 * 10 + SEGWIT_WEIGHT + spend.weight + FEE_INPUT_AND_CHANGE_WEIGHT
-    budget = Sat(share_of(_at_stake(liftable), env) + parent.fee_sat)
+    # The market's price may cost a share of all that we have in it; what a missed deadline costs is the HTLCs alone.
+    budget = Sat(share_of(_balance(liftable) + _in_htlcs(liftable), env) + parent.fee_sat)
+    at_risk = Sat(share_of(_in_htlcs(liftable), env) + parent.fee_sat)
     bid = FeeratePerKw(0) if claim is None else claim.feerate_per_kw
-    fee = min(fee_due(Stake(budget, liftable.since, last_block, bid), weight, env), budget)
+    stake = Stake(budget, liftable.since, last_block, bid, at_risk_sat=at_risk)
+    fee = min(fee_due(stake, weight, env), budget)
     rate = clamped(FeeratePerKw(fee * 1000 // weight), env)
     least = FeeratePerKw(parent.fee_sat * 1000 // parent.weight + 1 if claim is None else bid + INCREMENTAL_PER_KW)
     if rate < least:
@@ -152,26 +155,29 @@ def _is_ours_to_lift(liftable: Liftable, last_block: BlockHeight | None, env: En
 
 def _last_block(liftable: Liftable, env: Env) -> BlockHeight | None:
     """The last block for the commitment: half way to the first deadline of its HTLCs."""
-    lasts = []
-    for output in liftable.commitment.htlcs:
-        assert output.key is not None
-        if output.key.direction is OFFERED:
-            lasts.append(back_by(output.cltv_expiry, env))
-        elif output.key in liftable.claimable:
-            lasts.append(output.cltv_expiry)
+    lasts = [
+        back_by(output.cltv_expiry, env) if output.key.direction is OFFERED else output.cltv_expiry
+        for output in _may_be_ours(liftable)
+        if output.key is not None
+    ]
     if not lasts:
         return None
     return BlockHeight(liftable.since + max(1, (min(lasts) - liftable.since) // 2))
 
 
-def _at_stake(liftable: Liftable) -> Sat:
-    """What is ours in it, or may become so: our balance, what we offered, what we can claim."""
-    ours = Role.TO_LOCAL if liftable.view.side is LOCAL else Role.TO_REMOTE
-    total = 0
-    for output in liftable.commitment.outputs:
-        if output.key is None:
-            mine = output.role is ours
-        else:
-            mine = output.key.direction is OFFERED or output.key in liftable.claimable
-        total += output.amount_sat if mine else 0
-    return Sat(total)
+def _may_be_ours(liftable: Liftable) -> list[CommitmentOutput]:
+    """HTLCs that we offered, and those we received and can claim."""
+    return [
+        output
+        for output in liftable.commitment.htlcs
+        if output.key is not None and (output.key.direction is OFFERED or output.key in liftable.claimable)
+    ]
+
+
+def _in_htlcs(liftable: Liftable) -> Sat:
+    return Sat(sum(output.amount_sat for output in _may_be_ours(liftable)))
+
+
+def _balance(liftable: Liftable) -> Sat:
+    ours = liftable.commitment.output(Role.TO_LOCAL if liftable.view.side is LOCAL else Role.TO_REMOTE)
+    return Sat(0) if ours is None else ours.amount_sat

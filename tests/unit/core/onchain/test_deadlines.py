@@ -128,8 +128,8 @@ def test_our_childs_fee_rises_to_half_way_before_the_first_deadline(restarts: bo
     assert not [failure for failure in court.alice.failures if failure.name == CHILD]
     assert sorted(c.fee_sat for c in seen) == [c.fee_sat for c in seen] and len({c.tx for c in seen}) > 6
     assert len({c.wallet_ref for c in seen}) == 1
-    stake = 600_000 + 50_000
-    assert seen[-1].fee_sat == pytest.approx(stake / 2, rel=0.03)
+    # A missed deadline costs the HTLC, not our balance: half of the one, and nothing of the other.
+    assert seen[-1].fee_sat == pytest.approx(50_000 / 2, rel=0.03)
     court.mine_until_resolved()
     assert court.bob.fate_of(offer) == ["fulfilled"]
     check_money(court, "alice", {0: "alice"})
@@ -148,7 +148,9 @@ def test_the_peers_commitment_is_lifted_by_our_anchor_when_our_deadline_asks_for
     court.publish()
     assert 6 <= len(seen) < 11, "it is bob's affair first"
     assert not [failure for failure in court.alice.failures if failure.name == CHILD]
-    assert sorted(c.fee_sat for c in seen) == [c.fee_sat for c in seen] and seen[-1].fee_sat > 100_000
+    assert sorted(c.fee_sat for c in seen) == [c.fee_sat for c in seen] and seen[-1].fee_sat == pytest.approx(
+        50_000 / 2, rel=0.03
+    )
     court.mine_until_resolved()
     assert court.regtest.txs.get(seen[-1].txid) is not None
     assert court.bob.fate_of(offer) == ["fulfilled"]
