@@ -1,81 +1,69 @@
-"""`python -m interop.twin`: run, replay, shrink, record."""
+"""`python -m interop.twin`: put thousands of cases to Bitcoin Core and to the embedded chain, and compare."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
-from interop.twin.blocks import CASES_PER_CHAPTER, START
 from interop.twin.families import FAMILIES
-from interop.twin.plan import make_case
-from interop.twin.play import COINS_CALL, Difference, Stage, begin, play
-from interop.twin.sides import SideFailed, start_core, start_ours
-from interop.twin.steps import told
+from interop.twin.plan import first_of_chapter
+from interop.twin.record import KEPT, record
+from interop.twin.run import Outcome, Plan, run
+from interop.twin.sides import SideFailed
 
 
 def main() -> int:
+    """0 when both say the same of everything."""
     options = _options()
-    core = Path(options.core)
-    families = tuple(options.family)
-    numbers = [options.case] if options.case is not None else range(options.first, options.first + options.cases)
-    seen: Counter[str] = Counter()
-    failed = 0
+    plan = Plan(options.core, options.seed, tuple(options.judges.split(",")), tuple(options.family), not options.whole)
     began = time.monotonic()
-    stage: Stage | None = None
     try:
-        for number in numbers:
-            if stage is None or number % CASES_PER_CHAPTER == 0:
-                if stage is not None:
-                    _stop(stage)
-                stage = Stage([start_core(core), *[start_ours(judge) for judge in options.judges.split(",")]])
-                if found := begin(stage, START):
-                    print("the common chain:", *found, sep="\n")
-                    return 1
-            case = make_case(options.seed, number, stage.world(), families)
-            if options.verbose:
-                print(number, case.family, flush=True)
-            seen[case.family] += 1
-            try:
-                found = play(stage, case)
-            except SideFailed as why:
-                found = [Difference(("", []), "", "", why)]
-            if not found and number % 20 == 19:
-                found = [*stage.both([COINS_CALL])]
-            if found:
-                failed += 1
-                print(f"--seed {options.seed} --case {number} ({case.family})", *map(told, case.steps), sep="\n  ")
-                print("  differs:", *found[:3], sep="\n  ", flush=True)
-                _stop(stage)
-                stage = None
-                if failed >= options.most:
-                    break
-    finally:
-        if stage is not None:
-            _stop(stage)
-    print(f"{sum(seen.values())} cases in {time.monotonic() - began:.0f} s, {failed} differ")
-    print(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
-    return 1 if failed else 0
+        if options.record:
+            record(plan, options.cases, KEPT)
+            print(f"{options.cases} cases with Core's answers in {KEPT}")
+            return 0
+        if options.case is None:
+            numbers = range(options.first, options.first + options.cases)
+        else:
+            first = first_of_chapter(options.case) if options.before else options.case
+            numbers = range(first, options.case + 1)
+        outcome = run(plan, numbers, options.lanes)
+    except SideFailed as why:
+        print(why, file=sys.stderr)
+        return 1
+    print(told(outcome, time.monotonic() - began, options.seed))
+    return 1 if outcome.failures else 0
 
 
-def _stop(stage: Stage) -> None:
-    for side in stage.sides:
-        side.stop()
+def told(outcome: Outcome, seconds: float, seed: int) -> str:
+    """A run in words."""
+    lines = [*outcome.failures]
+    lines.append("families: " + ", ".join(f"{name} {count}" for name, count in sorted(outcome.families.items())))
+    lines.append("Core said:")
+    lines += [f"  {count:6} {reason}" for reason, count in outcome.reasons.most_common()]
+    cases = sum(outcome.families.values())
+    lines.append(
+        f"{cases} cases of seed {seed}, {outcome.asked} calls to each side in {seconds:.0f} s: "
+        f"{len(outcome.failures)} differ"
+    )
+    return "\n".join(lines)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m interop.twin", description=__doc__)
-    parser.add_argument("--core", default="bitcoind", help="the bitcoind to ask")
+    parser.add_argument("--core", type=Path, default=Path("bitcoind"), help="the bitcoind to ask")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=5000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--case", type=int, help="this one alone")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case")
+    parser.add_argument("--case", type=int, help="this one alone ...")
+    parser.add_argument("--before", action="store_true", help="... or after those of its chapter")
     parser.add_argument("--family", action="append", default=[], choices=list(FAMILIES))
-    parser.add_argument("--judges", default="kernel,btclib")
-    parser.add_argument("--most", type=int, default=10, help="stop after so many that differ")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--judges", default="kernel,btclib", help="the judges of the embedded chains")
+    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--whole", action="store_true", help="do not cut differences down")
+    parser.add_argument("--record", action="store_true", help="keep the cases with Core's answers for the tests")
     return parser.parse_args()
 
 

@@ -18,6 +18,11 @@ def chapter_of(number: int) -> int:
     return number // CASES_PER_CHAPTER
 
 
+def first_of_chapter(number: int) -> int:
+    """The first case of the chapter that this one belongs to."""
+    return chapter_of(number) * CASES_PER_CHAPTER
+
+
 def make_case(seed: int, number: int, world: World, families: tuple[str, ...] = ()) -> Case:
     """The case of this number in the run of this seed, on a chain that stands there.
 

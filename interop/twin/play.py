@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ from interop.twin.steps import (
     Try,
     World,
 )
-from interop.twin.verdicts import normal
+from interop.twin.verdicts import normal, reasons_in
 
 PAYOUT = "raw(51)#8lvh9jxk"
 """Where mined blocks pay to."""
@@ -51,6 +52,8 @@ class Stage:
     sides: list[Side]
     asked: int = 0
     time: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """What Core said, each as often as it said it."""
     invalidated: list[str] = field(default_factory=list)
     tape: list[tuple[Call, Any]] | None = None
     """What was asked of all, and how Core answered, if that is to be kept."""
@@ -63,6 +66,7 @@ class Stage:
         self.asked += len(calls)
         for at, call in enumerate(calls):
             expected = normal(call[0], core[at])
+            self.reasons.update(reasons_in(call[0], expected))
             if self.tape is not None:
                 self.tape.append((call, expected))
             for side, answers in zip(self.sides[1:], others, strict=True):

@@ -6,13 +6,14 @@ broken is not compared: all failures of scripts are one class. What has no order
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 SCRIPT_FAILED = "script-verify-flag-failed"
 
 UNORDERED = {"getrawmempool", "getmempoolancestors", "getmempooldescendants"}
-FREE_KEYS = {"time", "unbroadcast", "usage", "size_on_disk", "desc"}
+FREE_KEYS = {"time", "unbroadcast", "usage", "size_on_disk", "disk_size", "desc"}
 """Not compared: the moment of a call, broadcasts (an embedded chain has no peers), memory, disk, descriptors."""
 
 
@@ -40,6 +41,21 @@ def reason(words: str) -> str:
     if SCRIPT_FAILED in words:
         return SCRIPT_FAILED
     return words.partition(" (")[0]
+
+
+def reasons_in(method: str, answer: Any) -> Iterator[str]:
+    """What an answer says of transactions or blocks, shortly; to count by."""
+    match answer:
+        case ["error", code, words]:
+            yield f"{code} {words.partition(',')[0].partition(':')[0]}"
+        case list() if method == "testmempoolaccept":
+            for shape in answer:
+                verdict = "allowed" if shape.get("allowed") else "not finished"
+                yield (shape.get("reject-reason") or shape.get("package-error") or verdict).partition(",")[0]
+        case dict() if method == "submitpackage":
+            yield f"package: {answer['package_msg'].partition(',')[0]}"
+        case str() | None if method == "submitblock":
+            yield f"block: {answer or 'taken'}"
 
 
 def _plain(value: Any, key: str = "") -> Any:

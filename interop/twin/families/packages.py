@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from fulmen.core.bitcoin.transaction import Tx
 from interop.twin.coins import KINDS, Coin, coins_of, out, padding, pay, spend
 from interop.twin.drafts import RATES, draft, sized
 from interop.twin.families.registry import family
@@ -86,6 +87,28 @@ def package(rng: Random, coins: list[Coin], world: World) -> list[Step]:
     if rng.random() < 0.2:
         grandchild = draft(coins_of(child), ["wsh"], rate=1000, version=version)
         steps += [Package((child, grandchild)), Send(grandchild)]
+    return steps
+
+
+@family(7)
+def package_replacement(rng: Random, coins: list[Coin], world: World) -> list[Step]:
+    """A package of two in place of what is there, with fees around what it must pay, of the parent or of both."""
+    version = rng.choice([2, 3, 3])
+    rivals = [draft([coin], ["wsh", "wsh"], rate=rng.choice([100, 500, 2000]), version=version) for coin in coins[:2]]
+    old = [*rivals[: rng.randint(1, 2)]]
+    if rng.random() < 0.5:
+        old.append(draft(coins_of(rivals[0])[:1], ["wsh"], rate=rng.choice([100, 3000]), version=version))
+    owed = sum(10_000_000 - _paid(tx) if tx in rivals else _paid(rivals[0]) // 2 - _paid(tx) for tx in old)
+    parent = draft([coins[0]], ["wsh"], fee=rng.choice([0, 0, 5, owed // 2, owed - 1, max(owed, 1)]), version=version)
+    spent = [*coins_of(parent), *rng.choice([[], [], [coins[1]], [coins[2]], coins_of(rivals[1])[:1]])]
+    extra = [padding(rng.choice([1, 100, 500, 800]))] if rng.random() < 0.4 else []
+    bare = draft(spent, ["wsh"], fee=0, extra=extra, version=version)
+    least = owed - (10_000_000 - _paid(parent)) + -(-(parent.vsize + bare.vsize) * 100 // 1000)
+    steps: list[Step] = [Send(tx) for tx in old]
+    for _ in range(rng.randint(1, 3)):
+        fee = rng.choice([least - 1, least, least + 1, least + 50, 2 * least, 20_000, 10, 0])
+        child = draft(spent, ["wsh"], fee=max(fee, 0), extra=extra, version=version)
+        steps.append(Package((parent, child)))
     return steps
 
 
@@ -196,3 +219,7 @@ def orphan(rng: Random, coins: list[Coin], world: World) -> list[Step]:
         ]
         steps.append(Send(draft([coins[0]], ["wsh"], rate=3000)))
     return steps
+
+
+def _paid(tx: Tx) -> int:
+    return sum(output.amount_sat for output in tx.outputs)

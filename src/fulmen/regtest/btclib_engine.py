@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from btclib import policy as btclib_policy
 from btclib.block.block import Block
@@ -88,9 +89,7 @@ def standard_scripts(tx: bytes, spent: Sequence[TxOut]) -> str:
 def standard_form(tx: bytes, dust_relay_sat_per_kvb: int) -> str:
     """Core's IsStandardTx: empty, or its reason ("version", "dust", "scriptpubkey" ...)."""
     try:
-        btclib_policy.assert_standard_tx(
-            BtclibTx.parse(tx, check_validity=False), dust_relay_fee=FeeRate(sats_per_kvbyte=dust_relay_sat_per_kvb)
-        )
+        btclib_policy.assert_standard_tx(_parsed(tx), dust_relay_fee=FeeRate(sats_per_kvbyte=dust_relay_sat_per_kvb))
     except BTClibException as refused:
         return str(refused)
     return ""
@@ -98,7 +97,7 @@ def standard_form(tx: bytes, dust_relay_sat_per_kvb: int) -> str:
 
 def standard_inputs(tx: bytes, spent: Sequence[TxOut]) -> tuple[str, str] | None:
     """Core's ValidateInputsStandardness and IsWitnessStandard: None, or the reason and what Core adds to it."""
-    parsed, outputs = BtclibTx.parse(tx, check_validity=False), _outputs(spent)
+    parsed, outputs = _parsed(tx), _outputs(spent)
     try:
         standard = btclib_policy.are_inputs_standard(outputs, parsed)
     except BTClibException:
@@ -143,14 +142,12 @@ def output_type(script_pubkey: bytes) -> str:
 
 def dust_outputs(tx: bytes, dust_relay_sat_per_kvb: int) -> list[int]:
     """The indexes of outputs that cost more to spend than they hold."""
-    return btclib_policy.dust_outputs(
-        BtclibTx.parse(tx, check_validity=False), dust_relay_fee=FeeRate(sats_per_kvbyte=dust_relay_sat_per_kvb)
-    )
+    return btclib_policy.dust_outputs(_parsed(tx), dust_relay_fee=FeeRate(sats_per_kvbyte=dust_relay_sat_per_kvb))
 
 
 def sigops_cost(tx: bytes, spent: Sequence[TxOut]) -> int:
     """The signature checks of a transaction in units of BIP 141; `spent` is empty for a coinbase."""
-    return sig_op_cost(_outputs(spent), BtclibTx.parse(tx, check_validity=False), ALL_FLAGS)
+    return sig_op_cost(_outputs(spent), _parsed(tx), ALL_FLAGS)
 
 
 def legacy_sigops(tx: Tx) -> int:
@@ -167,7 +164,7 @@ def basic_filter(block: bytes, spent: Sequence[bytes], previous_header: bytes) -
 
 def _scripts(tx: bytes, spent: Sequence[TxOut], flags: ScriptFlag) -> str:
     try:
-        parsed = BtclibTx.parse(tx, check_validity=False)
+        parsed = _parsed(tx)
         if len(parsed.vin) != len(spent):
             return "spent outputs do not match inputs"
         outputs = _outputs(spent)
@@ -179,6 +176,12 @@ def _scripts(tx: bytes, spent: Sequence[TxOut], flags: ScriptFlag) -> str:
     except BTClibException as refused:
         return str(refused)
     return ""
+
+
+@lru_cache(maxsize=128)
+def _parsed(tx: bytes) -> BtclibTx:
+    """Several rules ask for the same transaction one after another; none of them changes it."""
+    return BtclibTx.parse(tx, check_validity=False)
 
 
 def _outputs(spent: Sequence[TxOut]) -> list[BtclibTxOut]:

@@ -67,7 +67,7 @@ def check_own_ancestors(case: Case, pool: Mempool) -> None:
         Rejected: it would.
     """
     candidate = case.candidates[0]
-    for txid in pool.ancestors(candidate):
+    for txid in sorted(pool.ancestors(candidate)):
         if txid in case.conflicts:
             raise Rejected(
                 "bad-txns-spends-conflicting-tx",

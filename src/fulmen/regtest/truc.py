@@ -82,7 +82,7 @@ def unspent_dust(candidate: Pooled, parents: Sequence[Pooled], dust_of: Callable
 def _in_pool(pool: Mempool, candidate: Pooled) -> list[Pooled]:
     """The parents that are in the mempool, in the order of their txids."""
     found = [parent for parent in candidate.parents.values() if pool.get(parent.txid) is parent]
-    return sorted(found, key=lambda parent: parent.txid[::-1])
+    return sorted(found, key=lambda parent: parent.txid)
 
 
 def _mixed(candidate: Pooled, parents: Sequence[Pooled]) -> str:
