@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 WORKERS ?= auto
 
-.PHONY: help demo run test soak check lint types walls bench interop lock clean
+.PHONY: help demo run test soak check lint types walls bench interop twin lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -48,6 +48,10 @@ bench: ## first figures beside the measured floor of this machine
 interop: ## build what others wrote, once, and play the matrix of docs/interop.md with it
 	@scripts/setup dev
 	@$(PY) -m interop --write
+
+twin: ## put five thousand cases to Bitcoin Core and to the embedded chain: both must say the same
+	@scripts/setup dev
+	@$(PY) -m interop.twin
 
 profile: ## where the time of a payment goes, room by room
 	@scripts/setup dev

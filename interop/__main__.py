@@ -12,12 +12,9 @@ from collections import Counter
 
 from interop.columns import COLUMNS, Column
 from interop.play import LANES, play
-from interop.recipe import NotHere, Recipe, cache
+from interop.recipe import REQUIRED, NotHere, Recipe, cache
 from interop.report import PAGE, page
 from interop.results import Cell, Outcome, Outcomes, Verdict, cells_of
-
-REQUIRED = "FULMEN_INTEROP_REQUIRED"
-"""Set in the environment: what cannot be built or started is a failure."""
 
 
 def main(arguments: list[str]) -> int:

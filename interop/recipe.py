@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MANIFESTS = Path(__file__).parent / "recipes"
+REQUIRED = "FULMEN_INTEROP_REQUIRED"
+"""Set in the environment: what cannot be built or started is a failure."""
 BUILD_S = 3000
 LAST_LINES = 40
 MADE = "made"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
+from fulmen.regtest.judges import kernel_installed
+from interop.chains.core import CORE
+from interop.recipe import REQUIRED, NotHere
 from interop.twin.families import FAMILIES
 from interop.twin.plan import first_of_chapter
 from interop.twin.record import KEPT, record
@@ -17,7 +21,12 @@ from interop.twin.sides import SideFailed
 def main() -> int:
     """0 when both say the same of everything."""
     options = _options()
-    plan = Plan(options.core, options.seed, tuple(options.judges.split(",")), tuple(options.family), not options.whole)
+    try:
+        core = options.core or _built()
+    except NotHere as why:
+        print(f"not run: {why}", file=sys.stderr)
+        return 1 if os.environ.get(REQUIRED) else 0
+    plan = Plan(core, options.seed, tuple(options.judges.split(",")), tuple(options.family), not options.whole)
     began = time.monotonic()
     try:
         if options.record:
@@ -51,16 +60,26 @@ def told(outcome: Outcome, seconds: float, seed: int) -> str:
     return "\n".join(lines)
 
 
+def _built() -> Path:
+    """The lab's bitcoind, built now if it was not before."""
+    CORE.ensure()
+    return CORE.program("bitcoind")
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m interop.twin", description=__doc__)
-    parser.add_argument("--core", type=Path, default=Path("bitcoind"), help="the bitcoind to ask")
+    parser.add_argument("--core", type=Path, help="the bitcoind to ask (default: the lab's own)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     parser.add_argument("--case", type=int, help="this one alone ...")
     parser.add_argument("--before", action="store_true", help="... or after those of its chapter")
     parser.add_argument("--family", action="append", default=[], choices=list(FAMILIES))
-    parser.add_argument("--judges", default="kernel,btclib", help="the judges of the embedded chains")
+    parser.add_argument(
+        "--judges",
+        default="kernel,btclib" if kernel_installed() else "btclib",
+        help="the judges of the embedded chains",
+    )
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--whole", action="store_true", help="do not cut differences down")
     parser.add_argument("--record", action="store_true", help="keep the cases with Core's answers for the tests")

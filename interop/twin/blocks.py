@@ -117,6 +117,12 @@ def base_blocks() -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=1)
+def base_block_hashes() -> tuple[str, ...]:
+    """Their hashes, as explorers print them."""
+    return tuple([parse_block(raw).header.hash[::-1].hex() for raw in base_blocks()])
+
+
+@lru_cache(maxsize=1)
 def base_coins() -> tuple[Coin, ...]:
     """The small coins, in the order of `_ORDER` over and over."""
     return tuple([coin for raw in base_blocks()[:SPLIT] for coin in coins_of(parse_block(raw).txs[0])])

@@ -42,7 +42,8 @@ class Difference:
 
     def __str__(self) -> str:
         method, params = self.call
-        return f"{method} {_named(params)}\n    core   {_short(self.core)}\n    {self.side:6} {_short(self.ours)}"
+        path, core, ours = _where(self.core, self.ours)
+        return f"{method} {_named(params)}{path}\n    core   {_short(core)}\n    {self.side:6} {_short(ours)}"
 
 
 @dataclass(slots=True)
@@ -126,7 +127,12 @@ def play(stage: Stage, case: Case) -> list[Difference]:
                 stage.time += seconds
                 waiting.append(("setmocktime", [stage.time]))
             case Ask(method, params):
-                waiting.append((method, params if isinstance(params, dict) else list(params)))
+                if "@tip" in params:
+                    if found := [*stage.both(waiting)]:
+                        return found
+                    waiting, tip = [], stage.sides[0].ask("getbestblockhash")
+                    params = tuple(tip if given == "@tip" else given for given in params)
+                waiting.append((method, list(params)))
             case Mine(by, count):
                 if found := [*stage.both([*waiting, *CLOSING_CALLS])] or [*stage.mine(by, count)]:
                     return found
@@ -178,6 +184,21 @@ def _named(params: Any) -> str:
         case list():
             return f"[{', '.join(_named(each) for each in params)}]"
     return str(params)
+
+
+def _where(core: Any, ours: Any) -> tuple[str, Any, Any]:
+    """The first place at which two answers part, and what stands there."""
+    if isinstance(core, dict) and isinstance(ours, dict):
+        for key in [*core, *[key for key in ours if key not in core]]:
+            if core.get(key, "(nothing)") != ours.get(key, "(nothing)"):
+                path, one, other = _where(core.get(key, "(nothing)"), ours.get(key, "(nothing)"))
+                return f" .{key}{path}", one, other
+    if isinstance(core, list) and isinstance(ours, list) and len(core) == len(ours):
+        for at, both in enumerate(zip(core, ours, strict=True)):
+            if both[0] != both[1]:
+                path, one, other = _where(*both)
+                return f" [{at}]{path}", one, other
+    return "", core, ours
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +87,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Any other call."""
+    """Any other call; "@tip" stands for the hash of the tip."""
 
     method: str
-    params: tuple[Any, ...] | Mapping[str, Any] = ()
+    params: tuple[Any, ...] = ()
 
 
 Step = Send | Try | Package | Prioritise | Mine | Block | Invalidate | Reconsider | Clock | Ask

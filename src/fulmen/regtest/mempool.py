@@ -35,6 +35,8 @@ class Pooled:
     """As they were reckoned when it came, its unconfirmed parents taken for part of the next block ..."""
     locks_from: Entry | None = None
     """... with its confirmed ones at or below this block: while that is active, the locks are not reckoned again."""
+    unbroadcast: bool = False
+    """A caller sent it, and no peer has asked for it: there are none."""
     fee_delta: int = 0
     parents: dict[Txid, Pooled] = field(default_factory=dict)
     children: dict[Txid, Pooled] = field(default_factory=dict)
@@ -162,6 +164,10 @@ class Mempool:
             del self.deltas[txid]
         if (pooled := self._pool.get(txid)) is not None:
             pooled.fee_delta += delta_sat
+
+    def sent_from_here(self, txid: Txid) -> None:
+        """A caller sent it."""
+        self._pool[txid].unbroadcast = True
 
     def block_connected(self, _entry: Entry, block: WholeBlock, _undo: Undo) -> None:
         """What is confirmed leaves, and so does what it conflicts with."""

@@ -49,7 +49,8 @@ def test_what_lnd_asks_at_start_is_answered():
     assert ask(node, "getblock", GENESIS, 0).startswith("01000000")
     assert ask(node, "getinfo")[0] == -32601
     assert ask(node, "uptime") == 0
-    assert ask(node, "getdeploymentinfo")["deployments"]["taproot"]["active"] is True
+    assert ask(node, "getdeploymentinfo")["deployments"]["segwit"]["active"] is True
+    assert "TAPROOT" in ask(node, "getdeploymentinfo")["script_flags"]
     assert ask(node, "getindexinfo")["txindex"] == {"synced": True, "best_block_height": 0}
     assert ask(node, "getindexinfo", "nothing") == {}
 

@@ -28,10 +28,20 @@ from fulmen.core.bitcoin.opcodes import (
     OP_PUSHDATA4,
     OP_RETURN,
 )
+from fulmen.core.crypto.secp256k1 import signature_from_der
 
 P2A = OP_1 + b"\x02\x4e\x73"
 """Pay to anchor: anyone may spend it with an empty witness."""
 MAX_SCRIPT_BYTES = 10_000
+_LONGEST_NUMBER = 4
+_SIGHASH_NAMES = {
+    0x01: "ALL",
+    0x02: "NONE",
+    0x03: "SINGLE",
+    0x81: "ALL|ANYONECANPAY",
+    0x82: "NONE|ANYONECANPAY",
+    0x83: "SINGLE|ANYONECANPAY",
+}
 DUST_RELAY_FEERATE_PER_KVB = 3000
 """Bitcoin Core's -dustrelayfee."""
 
@@ -205,18 +215,42 @@ def parts_of(script: bytes) -> Iterator[tuple[int, bytes | None]]:
         at += length
 
 
-def asm(script: bytes) -> str:
-    """The script in words, as Bitcoin Core shows it; a broken one ends with `[error]`."""
+def asm(script: bytes, *, signatures: bool = False) -> str:
+    """The script in words, as Bitcoin Core shows it; a broken one ends with `[error]`.
+
+    Args:
+        signatures: what looks like an ECDSA signature is shown with the name of its sighash type.
+    """
     words = []
     try:
         for opcode, pushed in parts_of(script):
             if pushed is None:
                 words.append(_opcode_word(opcode))
+            elif len(pushed) <= _LONGEST_NUMBER:
+                words.append(str(_number_in(pushed)))
             else:
-                words.append(pushed.hex() or "0")
+                words.append(_signature_word(pushed) if signatures else pushed.hex())
     except PushTruncated:
         words.append("[error]")
     return " ".join(words)
+
+
+def _number_in(pushed: bytes) -> int:
+    """A script number, in however many bytes."""
+    magnitude = int.from_bytes(pushed, "little")
+    sign = 0x80 << 8 * (len(pushed) - 1) if pushed else 0
+    return sign - magnitude if magnitude & sign else magnitude
+
+
+def _signature_word(pushed: bytes) -> str:
+    name = _SIGHASH_NAMES.get(pushed[-1])
+    if name is None:
+        return pushed.hex()
+    try:
+        signature_from_der(pushed[:-1])
+    except Malformed:
+        return pushed.hex()
+    return f"{pushed[:-1].hex()}[{name}]"
 
 
 def _opcode_word(opcode: int) -> str:

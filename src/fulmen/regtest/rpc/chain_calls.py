@@ -12,16 +12,19 @@ from fulmen.core.bitcoin.script import witness_program
 from fulmen.regtest import coinset
 from fulmen.regtest.btclib_engine import output_type
 from fulmen.regtest.node import RegtestNode
+from fulmen.regtest.rpc.descriptors import describe
 from fulmen.regtest.rpc.lookups import block_of, script_of_descriptor
-from fulmen.regtest.rpc.registry import Arguments, Code, JsonValue, RpcRefused, call
-from fulmen.regtest.rpc.shapes import block_shape, btc, coin_shape, difficulty, header_shape, script_shape, shown
+from fulmen.regtest.rpc.registry import Arguments, Code, JsonValue, RpcRefused, call, hash_of
+from fulmen.regtest.rpc.shapes import block_shape, btc, coin_shape, difficulty, header_shape, shown
 
 CORE_VERSION = 310000
 """The version of Bitcoin Core whose answers these are: callers choose their dialect by it."""
 PROTOCOL_VERSION = 70016
 MAX_SCANNED = 1000
-_BURIED = ("bip34", "bip66", "bip65", "csv", "segwit", "taproot")
-_FROM_GENESIS = ("segwit", "taproot")
+_BURIED = {"bip34": 1, "bip66": 1, "bip65": 1, "csv": 1, "segwit": 0}
+"""Soft forks and the heights from which they hold on regtest. Taproot always does and is not listed."""
+_SCRIPT_TYPES = ("scripthash", "witness_v0_scripthash", "witness_v1_taproot", "anchor")
+_SCRIPT_FLAGS = ("CHECKLOCKTIMEVERIFY", "CHECKSEQUENCEVERIFY", "DERSIG", "NULLDUMMY", "P2SH", "TAPROOT", "WITNESS")
 
 
 @call("getblockchaininfo")
@@ -83,7 +86,7 @@ def getbestblockhash(node: RegtestNode, _: Arguments) -> JsonValue:
     return shown(node.chain.tip.hash)
 
 
-@call("getblockhash", "height")
+@call("getblockhash", "height: number")
 def getblockhash(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """The hash of the active block at a height."""
     entry = node.chain.at(arguments.whole(0))
@@ -92,19 +95,25 @@ def getblockhash(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return shown(entry.hash)
 
 
-@call("getblock", "blockhash", "verbosity", required=1)
+@call("getblock", "blockhash: string", "verbosity", required=1)
 def getblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """A block: 0 in hex, 1 with txids, 2 with transactions, 3 with what they spent."""
-    entry = block_of(node, arguments.hash(0))
-    verbosity = arguments.verbosity(1, 1)
-    return entry.raw.hex() if verbosity == 0 else block_shape(node.chain, entry, verbosity)
+    block_hash, verbosity = arguments.hash(0), arguments.verbosity(1, 1)
+    entry = block_of(node, block_hash)
+    return entry.raw.hex() if verbosity <= 0 else block_shape(node.chain, entry, verbosity)
 
 
-@call("getblockheader", "blockhash", "verbose", required=1)
+@call("getblockheader", "blockhash: string", "verbose: bool", required=1)
 def getblockheader(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """A header, as an object or in hex."""
-    entry = block_of(node, arguments.hash(0))
+    entry = block_of(node, hash_of(arguments.text(0), "hash"))
     return header_shape(node.chain, entry) if arguments.flag(1, True) else entry.header.hex()
+
+
+@call("getdifficulty")
+def getdifficulty(_: RegtestNode, __: Arguments) -> JsonValue:
+    """The difficulty of every block: regtest's."""
+    return difficulty(REGTEST.pow_limit_bits)
 
 
 @call("getchaintips")
@@ -129,20 +138,22 @@ def getchaintips(node: RegtestNode, _: Arguments) -> JsonValue:
     return answer
 
 
-@call("getdeploymentinfo", "blockhash", required=0)
+@call("getdeploymentinfo", "blockhash: string", required=0)
 def getdeploymentinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Which soft forks are active: all of them."""
     entry = node.chain.tip if arguments.raw(0) is None else block_of(node, arguments.hash(0))
+    deployments: dict[str, Any] = {
+        name: {"type": "buried", "active": True, "height": height} for name, height in _BURIED.items()
+    }
     return {
         "hash": shown(entry.hash),
         "height": entry.height,
-        "deployments": {
-            name: {"type": "buried", "active": True, "height": 0 if name in _FROM_GENESIS else 1} for name in _BURIED
-        },
+        "script_flags": list(_SCRIPT_FLAGS),
+        "deployments": deployments,
     }
 
 
-@call("getindexinfo", "index_name", required=0)
+@call("getindexinfo", "index_name: string", required=0)
 def getindexinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Which indexes there are; all follow the tip."""
     wanted = arguments.text(0)
@@ -153,27 +164,28 @@ def getindexinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
     }
 
 
-@call("getblockfilter", "blockhash", "filtertype", required=1)
+@call("getblockfilter", "blockhash: string", "filtertype: string", required=1)
 def getblockfilter(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """The BIP 158 basic filter of an active block."""
+    block_hash = arguments.hash(0)
     if arguments.text(1, "basic") != "basic":
         raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, "Unknown filtertype")
-    entry = block_of(node, arguments.hash(0))
+    entry = block_of(node, block_hash)
     if not node.chain.is_active(entry):
         raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, "Block was not connected to active chain.")
     content, header = node.filters.get(entry)
     return {"filter": content.hex(), "header": header.hex()}
 
 
-@call("gettxout", "txid", "n", "include_mempool", required=2)
+@call("gettxout", "txid: string", "n: number", "include_mempool: bool", required=2)
 def gettxout(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """An unspent output, or null."""
-    outpoint = OutPoint(Txid(arguments.hash(0)), arguments.whole(1))
+    outpoint = OutPoint(Txid(arguments.hash(0)), arguments.unsigned(1))
     coin = node.chain.coins.get(outpoint)
     tip = node.chain.tip
     if not arguments.flag(2, True):
         return None if coin is None else coin_shape(coin, tip, unconfirmed=False)
-    if outpoint.vout < 0 or node.pool.spender(outpoint) is not None:
+    if node.pool.spender(outpoint) is not None:
         return None
     if coin is not None:
         return coin_shape(coin, tip, unconfirmed=False)
@@ -181,7 +193,7 @@ def gettxout(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return None if unconfirmed is None else coin_shape(unconfirmed, tip, unconfirmed=True)
 
 
-@call("gettxoutsetinfo", "hash_type", "hash_or_height", "use_index", required=0)
+@call("gettxoutsetinfo", "hash_type: string", "hash_or_height", "use_index: bool", required=0)
 def gettxoutsetinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """The set of unspent outputs: how many, how much, and a hash to compare two nodes by."""
     if arguments.raw(1) is not None:
@@ -210,7 +222,7 @@ def gettxoutsetinfo(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return answer
 
 
-@call("scantxoutset", "action", "scanobjects", required=1)
+@call("scantxoutset", "action: string", "scanobjects: array", required=1)
 def scantxoutset(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """The unspent outputs of some scripts (`addr(...)` and `raw(...)`)."""
     match arguments.text(0):
@@ -222,38 +234,39 @@ def scantxoutset(node: RegtestNode, arguments: Arguments) -> JsonValue:
             pass
         case other:
             raise RpcRefused(Code.INVALID_PARAMETER, f"Invalid action '{other[:80]}'")
+    if arguments.raw(1) is None:
+        raise RpcRefused(Code.MISC_ERROR, "scanobjects argument is required for the start action")
+    scripts = dict.fromkeys(script_of_descriptor(each) for each in arguments.items(1, MAX_SCANNED))
+    coins = {outpoint: coin for script in scripts for outpoint, coin in node.scripts.unspent(script).items()}
     found: list[dict[str, Any]] = []
-    total = 0
-    for descriptor in arguments.items(1, MAX_SCANNED):
-        script = script_of_descriptor(descriptor)
-        for outpoint, coin in node.scripts.unspent(script).items():
-            entry = node.chain.at(coin.height)
-            assert entry is not None
-            total += coin.output.amount_sat
-            found.append(
-                {
-                    "txid": shown(outpoint.txid),
-                    "vout": outpoint.vout,
-                    "scriptPubKey": script.hex(),
-                    "desc": script_shape(script)["desc"],
-                    "amount": btc(coin.output.amount_sat),
-                    "coinbase": coin.coinbase,
-                    "height": coin.height,
-                    "blockhash": shown(entry.hash),
-                    "confirmations": node.chain.height - coin.height + 1,
-                }
-            )
+    for outpoint, coin in sorted(coins.items()):
+        entry = node.chain.at(coin.height)
+        assert entry is not None
+        script = coin.output.script_pubkey
+        found.append(
+            {
+                "txid": shown(outpoint.txid),
+                "vout": outpoint.vout,
+                "scriptPubKey": script.hex(),
+                "desc": describe(script),
+                "amount": btc(coin.output.amount_sat),
+                "coinbase": coin.coinbase,
+                "height": coin.height,
+                "blockhash": shown(entry.hash),
+                "confirmations": node.chain.height - coin.height + 1,
+            }
+        )
     return {
         "success": True,
         "txouts": len(node.chain.coins),
         "height": node.chain.height,
         "bestblock": shown(node.chain.tip.hash),
         "unspents": found,
-        "total_amount": btc(total),
+        "total_amount": btc(sum(coin.output.amount_sat for coin in coins.values())),
     }
 
 
-@call("validateaddress", "address")
+@call("validateaddress", "address: string")
 def validateaddress(_: RegtestNode, arguments: Arguments) -> JsonValue:
     """Whether a text is an address of this chain, and what it stands for."""
     address = arguments.text(0)
@@ -265,7 +278,7 @@ def validateaddress(_: RegtestNode, arguments: Arguments) -> JsonValue:
         "isvalid": True,
         "address": address,
         "scriptPubKey": script.hex(),
-        "isscript": output_type(script) in ("scripthash", "witness_v0_scripthash"),
+        "isscript": output_type(script) in _SCRIPT_TYPES,
         "iswitness": False,
     }
     if (program := witness_program(script)) is not None:

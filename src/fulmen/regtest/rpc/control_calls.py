@@ -20,19 +20,19 @@ MAX_TXS_IN_A_BLOCK = 10_000
 MAX_TIME = 2**32 - 1
 
 
-@call("generatetoaddress", "nblocks", "address", "maxtries", required=2)
+@call("generatetoaddress", "nblocks: number", "address: string", "maxtries: number", required=2)
 def generatetoaddress(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Mine blocks that pay an address."""
     return _mine(node, arguments.whole(0, low=0, high=MAX_MINED_AT_ONCE), script_for(arguments.text(1)))
 
 
-@call("generatetodescriptor", "num_blocks", "descriptor", "maxtries", required=2)
+@call("generatetodescriptor", "num_blocks: number", "descriptor: string", "maxtries: number", required=2)
 def generatetodescriptor(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Mine blocks that pay a descriptor: `addr(...)` or `raw(...)`."""
     return _mine(node, arguments.whole(0, low=0, high=MAX_MINED_AT_ONCE), script_of_descriptor(arguments.text(1)))
 
 
-@call("generateblock", "output", "transactions", "submit", required=2)
+@call("generateblock", "output: string", "transactions: array", "submit: bool", required=2)
 def generateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Mine a block with exactly these transactions, each in hex or named as one of the mempool."""
     output = arguments.text(0)
@@ -46,13 +46,13 @@ def generateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
         raise RpcRefused(Code.VERIFY_ERROR, f"TestBlockValidity failed: {why}") from None
 
 
-@call("mine", "nblocks", required=0)
+@call("mine", "nblocks: number", required=0)
 def mine(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Mine blocks that pay the faucet. (Not a call of Bitcoin Core.)"""
     return [shown(entry.hash) for entry in node.mine(arguments.whole(0, 1, 0, MAX_MINED_AT_ONCE))]
 
 
-@call("faucet", "address", "amount")
+@call("faucet", "address: string", "amount")
 def faucet(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Pay bitcoins of the faucet to an address; gives the txid, unconfirmed. (Not a call of Bitcoin Core.)"""
     script, amount_sat = script_for(arguments.text(0)), arguments.amount(1, Sat(0))
@@ -64,7 +64,7 @@ def faucet(node: RegtestNode, arguments: Arguments) -> JsonValue:
         raise RpcRefused(Code.VERIFY_REJECTED, str(why)) from None
 
 
-@call("submitblock", "hexdata", "dummy", required=1)
+@call("submitblock", "hexdata: string", "dummy: string", required=1)
 def submitblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Take a block from outside: null, or why not."""
     try:
@@ -78,7 +78,7 @@ def submitblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return None if entry.connected else "inconclusive"
 
 
-@call("invalidateblock", "blockhash")
+@call("invalidateblock", "blockhash: string")
 def invalidateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Rule a block out with all that stand on it: a reorg on command."""
     try:
@@ -90,7 +90,7 @@ def invalidateblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return None
 
 
-@call("reconsiderblock", "blockhash")
+@call("reconsiderblock", "blockhash: string")
 def reconsiderblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Take an `invalidateblock` back."""
     try:
@@ -100,7 +100,7 @@ def reconsiderblock(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return None
 
 
-@call("setmocktime", "timestamp")
+@call("setmocktime", "timestamp: number")
 def setmocktime(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Stop the clock at a time; 0 lets it go on."""
     node.set_mocktime(arguments.whole(0, low=0, high=MAX_TIME))
@@ -113,7 +113,7 @@ def uptime(node: RegtestNode, _: Arguments) -> JsonValue:
     return node.uptime()
 
 
-@call("stop", "wait", required=0)
+@call("stop", "wait: number", required=0)
 def stop(node: RegtestNode, _: Arguments) -> JsonValue:
     """Ask the server to stop."""
     node.on_stop()
@@ -138,7 +138,7 @@ def getzmqnotifications(_: RegtestNode, __: Arguments) -> JsonValue:
     return []
 
 
-@call("help", "command", required=0)
+@call("help", "command: string", required=0)
 def help_(_: RegtestNode, arguments: Arguments) -> JsonValue:
     """The calls, or one of them."""
     name = arguments.text(0)

@@ -54,8 +54,6 @@ def run(node: RegtestNode, method: str, params: JsonValue) -> JsonValue:
     if declared is None:
         raise RpcRefused(Code.METHOD_NOT_FOUND, "Method not found")
     values = _in_order(declared.parameters, params)
-    while values and values[-1] is None:
-        values.pop()
     if not declared.required <= len(values) <= len(declared.parameters):
         raise RpcRefused(Code.MISC_ERROR, f"{declared.usage}\n\n{declared.help}")
     try:
@@ -98,6 +96,8 @@ def _in_order(parameters: tuple[str, ...], params: JsonValue) -> list[JsonValue]
     values: list[JsonValue] = list(named.pop("args", []) or [])
     for name in parameters[len(values) :]:
         values.append(named.pop(name, None))
+    while values and values[-1] is None:
+        values.pop()
     if named:
         raise RpcRefused(Code.INVALID_PARAMETER, f"Unknown named parameter {next(iter(named))[:80]}")
     return values

@@ -13,7 +13,7 @@ from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.btclib_engine import MAX_ELEMENT_BYTES
 from fulmen.regtest.coins import Coin, is_unspendable
 from fulmen.regtest.node import RegtestNode
-from fulmen.regtest.rpc.registry import Code, JsonValue, RpcRefused, hex_of
+from fulmen.regtest.rpc.registry import Code, JsonValue, RpcRefused, hex_of, kind_of
 
 MAX_TX_HEX = 8_000_000
 MAX_OPCODE = OP_NOP10[0]
@@ -30,7 +30,7 @@ def block_of(node: RegtestNode, block_hash: bytes) -> Entry:
 def tx_of(text: JsonValue, shown: str = "TX decode failed. Make sure the tx has at least one input.") -> Tx:
     """A transaction from hex, lawful or not."""
     if not isinstance(text, str):
-        raise RpcRefused(Code.TYPE_ERROR, "JSON value is not of expected type string")
+        raise RpcRefused(Code.TYPE_ERROR, f"JSON value of type {kind_of(text)} is not of expected type string")
     if len(text) > MAX_TX_HEX:
         raise RpcRefused(Code.DESERIALIZATION_ERROR, shown)
     try:
@@ -58,7 +58,7 @@ def script_of_descriptor(descriptor: JsonValue) -> bytes:
         return script_for(body[5:-1])
     if body.startswith("raw(") and body.endswith(")"):
         return hex_of(body[4:-1], "raw")
-    raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, f"'{body[:80]}' is not a valid descriptor function here: addr or raw")
+    raise RpcRefused(Code.INVALID_ADDRESS_OR_KEY, f"'{body[:80]}' is not a valid descriptor function")
 
 
 def find_tx(node: RegtestNode, txid: Txid) -> tuple[Tx, Entry | None, tuple[Coin, ...]] | None:
@@ -70,6 +70,15 @@ def find_tx(node: RegtestNode, txid: Txid) -> tuple[Tx, Entry | None, tuple[Coin
     entry, index = place
     undo = node.chain.undo_of(entry)
     return node.chain.block(entry).txs[index], entry, undo[index - 1] if index else ()
+
+
+def find_in_block(node: RegtestNode, entry: Entry, txid: Txid) -> tuple[Tx, Entry, tuple[Coin, ...]] | None:
+    """A transaction of one block, active or not."""
+    undo = node.chain.undo_of(entry)
+    for index, tx in enumerate(node.chain.block(entry).txs):
+        if tx.txid == txid:
+            return tx, entry, undo[index - 1] if index and undo else ()
+    return None
 
 
 def burned(tx: Tx) -> int:

@@ -12,11 +12,12 @@ from fulmen.regtest.miner import RESERVED_WEIGHT
 from fulmen.regtest.node import RegtestNode
 from fulmen.regtest.relaypolicy import MAX_DATACARRIER_BYTES
 from fulmen.regtest.rpc.lookups import find_tx
-from fulmen.regtest.rpc.registry import Arguments, Code, JsonValue, RpcRefused, call, hash_of, kind_of
+from fulmen.regtest.rpc.registry import Arguments, Code, JsonValue, RpcRefused, call, check_fields, hash_of
 from fulmen.regtest.rpc.shapes import btc, per_kvb, shown
 
 MAX_QUERIED = 10_000
 MAX_TARGET_BLOCKS = 1008
+ESTIMATE_MODES = ("unset", "economical", "conservative")
 LEAST_ESTIMATE = 1000
 """Satoshis per 1000 virtual bytes: what Lightning nodes take for the least, whatever is relayed."""
 
@@ -34,7 +35,7 @@ def getmempoolinfo(node: RegtestNode, _: Arguments) -> JsonValue:
         "mempoolminfee": btc(node.policy.min_relay_sat_per_kvb),
         "minrelaytxfee": btc(node.policy.min_relay_sat_per_kvb),
         "incrementalrelayfee": btc(node.policy.incremental_sat_per_kvb),
-        "unbroadcastcount": 0,
+        "unbroadcastcount": sum(pooled.unbroadcast for pooled in node.pool),
         "permitbaremultisig": True,
         "maxdatacarriersize": MAX_DATACARRIER_BYTES,
         "limitclustercount": node.policy.max_cluster_count,
@@ -43,7 +44,7 @@ def getmempoolinfo(node: RegtestNode, _: Arguments) -> JsonValue:
     }
 
 
-@call("getrawmempool", "verbose", "mempool_sequence", required=0)
+@call("getrawmempool", "verbose: bool", "mempool_sequence: bool", required=0)
 def getrawmempool(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """All txids, or all entries."""
     if arguments.flag(0, False):
@@ -54,44 +55,52 @@ def getrawmempool(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return {"txids": txids, "mempool_sequence": node.pool.sequence} if arguments.flag(1, False) else txids
 
 
-@call("getmempoolentry", "txid")
+@call("getmempoolentry", "txid: string")
 def getmempoolentry(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """One transaction of the mempool and its relatives."""
     return _entry_shape(node, _pooled(node, arguments.hash(0)))
 
 
-@call("getmempoolancestors", "txid", "verbose", required=1)
+@call("getmempoolancestors", "txid: string", "verbose: bool", required=1)
 def getmempoolancestors(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """What a transaction of the mempool depends on."""
     start = _pooled(node, arguments.hash(0))
     return _family(node, start, node.pool.ancestors(start), arguments.flag(1, False))
 
 
-@call("getmempooldescendants", "txid", "verbose", required=1)
+@call("getmempooldescendants", "txid: string", "verbose: bool", required=1)
 def getmempooldescendants(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """What depends on a transaction of the mempool."""
     start = _pooled(node, arguments.hash(0))
     return _family(node, start, node.pool.descendants(start), arguments.flag(1, False))
 
 
-@call("gettxspendingprevout", "outputs", "options", required=1)
+@call("gettxspendingprevout", "outputs: array", "options: object", required=1)
 def gettxspendingprevout(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Who spends these outputs, in the mempool or in a block."""
     outputs = arguments.items(0, MAX_QUERIED)
     if not outputs:
         raise RpcRefused(Code.INVALID_PARAMETER, "Invalid parameter, outputs are missing")
-    options = arguments.raw(1) or {}
-    if not isinstance(options, dict):
-        raise RpcRefused(Code.TYPE_ERROR, "JSON value of options is not of expected type object")
-    return [_spender_shape(node, output, options) for output in outputs]
+    fields = {"mempool_only": "bool", "return_spending_tx": "bool"}
+    options = check_fields(arguments.raw(1) or {}, fields, all_of_them=False)
+    wanted = [_outpoint(output) for output in outputs]
+    # Core looks through the mempool first, for all of them.
+    answers = [
+        (place, _spender_shape(node, *each, options)) for place, each in enumerate(zip(outputs, wanted, strict=True))
+    ]
+    unconfirmed_first = sorted(answers, key=lambda item: (_asks_the_index(node, wanted[item[0]], options), item[0]))
+    return [shape for _, shape in unconfirmed_first]
 
 
-@call("estimatesmartfee", "conf_target", "estimate_mode", required=1)
+@call("estimatesmartfee", "conf_target: number", "estimate_mode: string", required=1)
 def estimatesmartfee(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """What it takes to get into the next blocks: the floor, unless the mempool is full of better payers."""
     target = arguments.whole(0)
     if not 1 <= target <= MAX_TARGET_BLOCKS:
         raise RpcRefused(Code.INVALID_PARAMETER, f"Invalid conf_target, must be between 1 and {MAX_TARGET_BLOCKS}")
+    if arguments.text(1, "unset").lower() not in ESTIMATE_MODES:
+        modes = '", "'.join(ESTIMATE_MODES)
+        raise RpcRefused(Code.INVALID_PARAMETER, f'Invalid estimate_mode parameter, must be one of: "{modes}"')
     room = target * (MAX_BLOCK_WEIGHT - RESERVED_WEIGHT)
     feerate = btc(max(node.policy.min_relay_sat_per_kvb, LEAST_ESTIMATE))
     if node.pool.total_vsize * 4 > room:
@@ -107,15 +116,16 @@ def estimatesmartfee(node: RegtestNode, arguments: Arguments) -> JsonValue:
     return {"feerate": feerate, "blocks": max(target, 2)}
 
 
-@call("prioritisetransaction", "txid", "dummy", "fee_delta")
+@call("prioritisetransaction", "txid: string", "dummy: number", "fee_delta: number")
 def prioritisetransaction(node: RegtestNode, arguments: Arguments) -> JsonValue:
     """Let mining and replacement see a higher or lower fee."""
+    txid = Txid(arguments.hash(0))
     if arguments.raw(1):
         raise RpcRefused(
             Code.INVALID_PARAMETER,
-            "Priority is no longer supported, dummy argument must be 0.",
+            "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
         )
-    node.pool.prioritise(Txid(arguments.hash(0)), arguments.whole(2, low=-(10**15), high=10**15))
+    node.pool.prioritise(txid, arguments.whole(2, low=-(10**15), high=10**15))
     return True
 
 
@@ -170,20 +180,28 @@ def _entry_shape(node: RegtestNode, pooled: Pooled) -> dict[str, Any]:
         },
         "depends": [shown(txid) for txid in pooled.parents],
         "spentby": [shown(txid) for txid in pooled.children],
-        "unbroadcast": False,
+        "unbroadcast": pooled.unbroadcast,
     }
 
 
-def _spender_shape(node: RegtestNode, output: JsonValue, options: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(output, dict):
-        raise RpcRefused(Code.TYPE_ERROR, f"JSON value of type {kind_of(output)} is not of expected type object")
-    txid, vout = output.get("txid"), output.get("vout")
-    if not isinstance(txid, str) or isinstance(vout, bool) or not isinstance(vout, int):
-        raise RpcRefused(Code.TYPE_ERROR, "an output is a txid (string) and a vout (number)")
-    if not 0 <= vout < 1 << 32:
+def _outpoint(output: JsonValue) -> OutPoint:
+    fields = check_fields(output, {"txid": "string", "vout": "number"}, all_of_them=True)
+    txid, vout = hash_of(fields["txid"], "txid"), fields["vout"]
+    if not isinstance(vout, int) or not -(2**31) <= vout < 2**31:
+        raise RpcRefused(Code.MISC_ERROR, "JSON integer out of range")
+    if vout < 0:
         raise RpcRefused(Code.INVALID_PARAMETER, "Invalid parameter, vout cannot be negative")
-    outpoint = OutPoint(Txid(hash_of(txid, "txid")), vout)
-    shape: dict[str, Any] = {"txid": txid, "vout": vout}
+    return OutPoint(Txid(txid), vout)
+
+
+def _asks_the_index(node: RegtestNode, outpoint: OutPoint, options: dict[str, Any]) -> bool:
+    return options.get("mempool_only") is not True and node.pool.spender(outpoint) is None
+
+
+def _spender_shape(
+    node: RegtestNode, output: dict[str, Any], outpoint: OutPoint, options: dict[str, Any]
+) -> dict[str, Any]:
+    shape: dict[str, Any] = dict(output)
     pooled = node.pool.spender(outpoint)
     spender = pooled.txid if pooled is not None else None
     if spender is None and options.get("mempool_only") is not True:

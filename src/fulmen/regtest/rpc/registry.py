@@ -53,6 +53,8 @@ class Call:
 
     name: str
     parameters: tuple[str, ...]
+    types: tuple[str, ...]
+    """What each parameter must be ("string", "number", "bool", "array", "object"); "any" is looked at by the call."""
     required: int
     run: Callable[[RegtestNode, Arguments], JsonValue]
     help: str
@@ -70,11 +72,13 @@ _Run = Callable[[RegtestNode, "Arguments"], JsonValue]
 
 
 def call(name: str, *parameters: str, required: int | None = None) -> Callable[[_Run], _Run]:
-    """Declare a method. Without `required`, all its parameters are."""
+    """Declare a method, its parameters as "name: type" or "name". Without `required`, all of them are."""
+    split = [parameter.partition(": ") for parameter in parameters]
+    names, types = tuple([first for first, _, _ in split]), tuple([last or "any" for _, _, last in split])
 
     def declare(run: _Run) -> _Run:
         need = len(parameters) if required is None else required
-        CALLS[name] = Call(name, parameters, need, run, (run.__doc__ or "").strip())
+        CALLS[name] = Call(name, names, types, need, run, (run.__doc__ or "").strip())
         return run
 
     return declare
@@ -86,6 +90,14 @@ class Arguments:
     def __init__(self, declared: Call, values: Sequence[JsonValue]) -> None:
         self._names = declared.parameters
         self._values = list(values) + [None] * (len(declared.parameters) - len(values))
+        wrong = {
+            f"Position {at + 1} ({declared.parameters[at]})": _not_expected(value, declared.types[at])
+            for at, value in enumerate(self._values)
+            if not (value is None and at >= declared.required) and declared.types[at] not in ("any", kind_of(value))
+        }
+        if wrong:
+            lines = ",\n".join(f'    "{place}": "{why}"' for place, why in wrong.items())
+            raise RpcRefused(Code.TYPE_ERROR, f"Wrong type passed:\n{{\n{lines}\n}}")
 
     def raw(self, at: int) -> JsonValue:
         """The value as it came; None when it was left out."""
@@ -96,10 +108,20 @@ class Arguments:
         value = self._values[at]
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self._type_error(at, "number")
+        if kind_of(value) != "number":
+            raise RpcRefused(Code.TYPE_ERROR, _not_expected(value, "number"))
+        widest = 1 << (63 if high >= 1 << 31 else 31)
+        if not isinstance(value, int) or not -widest <= value < widest:
+            raise RpcRefused(Code.MISC_ERROR, "JSON integer out of range")
         if not low <= value <= high:
             raise RpcRefused(Code.INVALID_PARAMETER, f"{self._names[at]} is out of range")
+        return value
+
+    def unsigned(self, at: int) -> int:
+        """A number that fits 32 bits without a sign."""
+        value = self.whole(at, high=2**32 - 1)
+        if value < 0:
+            raise RpcRefused(Code.MISC_ERROR, "JSON integer out of range")
         return value
 
     def flag(self, at: int, default: bool) -> bool:
@@ -108,7 +130,7 @@ class Arguments:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self._type_error(at, "bool")
+            raise RpcRefused(Code.TYPE_ERROR, _not_expected(value, "bool"))
         return value
 
     def text(self, at: int, default: str = "") -> str:
@@ -117,13 +139,13 @@ class Arguments:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self._type_error(at, "string")
+            raise RpcRefused(Code.TYPE_ERROR, _not_expected(value, "string"))
         return value
 
     def verbosity(self, at: int, default: int) -> int:
         """A number, or the truth value that older versions took."""
         value = self._values[at]
-        return int(value) if isinstance(value, bool) else self.whole(at, default, 0, 10)
+        return int(value) if isinstance(value, bool) else self.whole(at, default)
 
     def hash(self, at: int) -> bytes:
         """A hash as explorers print it, given back in internal byte order."""
@@ -133,7 +155,7 @@ class Arguments:
         """An array of at most so many things."""
         value = self._values[at]
         if not isinstance(value, list):
-            raise self._type_error(at, "array")
+            raise RpcRefused(Code.TYPE_ERROR, _not_expected(value, "array"))
         if len(value) > most:
             raise RpcRefused(Code.INVALID_PARAMETER, f"{self._names[at]} has more than {most} entries")
         return value
@@ -150,13 +172,28 @@ class Arguments:
             raise RpcRefused(Code.INVALID_PARAMETER, "Fee rates larger than or equal to 1BTC/kvB are not accepted")
         return given
 
-    def _type_error(self, at: int, expected: str) -> RpcRefused:
-        found = kind_of(self._values[at])
-        return RpcRefused(
-            Code.TYPE_ERROR,
-            f"Wrong type passed: Position {at + 1} ({self._names[at]}): "
-            f"JSON value of type {found} is not of expected type {expected}",
-        )
+
+def check_fields(value: JsonValue, expected: dict[str, str], *, all_of_them: bool) -> dict[str, JsonValue]:
+    """An object with fields of these types, and no others.
+
+    Raises:
+        RpcRefused: it is none.
+    """
+    if not isinstance(value, dict):
+        raise RpcRefused(Code.TYPE_ERROR, _not_expected(value, "object"))
+    for name, kind in sorted(expected.items()):
+        given = value.get(name)
+        if given is None and all_of_them:
+            raise RpcRefused(Code.TYPE_ERROR, f"Missing {name}")
+        if given is not None and kind_of(given) != kind:
+            raise RpcRefused(
+                Code.TYPE_ERROR,
+                f"JSON value of type {kind_of(given)} for field {name} is not of expected type {kind}",
+            )
+    for name in value:
+        if name not in expected:
+            raise RpcRefused(Code.TYPE_ERROR, f"Unexpected key {name[:80]}")
+    return value
 
 
 def kind_of(value: JsonValue) -> str:
@@ -170,6 +207,10 @@ def kind_of(value: JsonValue) -> str:
     if isinstance(value, list):
         return "array"
     return "object" if isinstance(value, dict) else "number"
+
+
+def _not_expected(value: JsonValue, expected: str) -> str:
+    return f"JSON value of type {kind_of(value)} is not of expected type {expected}"
 
 
 def hash_of(text: str, name: str) -> bytes:

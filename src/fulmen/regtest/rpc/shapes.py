@@ -5,6 +5,7 @@ Source: Bitcoin Core, core_io.cpp (TxToUniv, ScriptToUniv) and rpc/blockchain.cp
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from fulmen.regtest.blocktree import Entry
 from fulmen.regtest.btclib_engine import output_type
 from fulmen.regtest.chainstate import ChainState
 from fulmen.regtest.coins import Coin
+from fulmen.regtest.rpc.descriptors import describe
 
 JsonObject = dict[str, Any]
 
@@ -41,12 +43,9 @@ def shown(hash_bytes: bytes) -> str:
 
 def script_shape(script: bytes) -> JsonObject:
     """A script_pubkey."""
-    shape: JsonObject = {"asm": asm(script), "desc": f"raw({script.hex()})", "hex": script.hex()}
-    try:
+    shape: JsonObject = {"asm": asm(script), "desc": describe(script), "hex": script.hex()}
+    with suppress(ScriptWithoutAddress):
         shape["address"] = address_of(script, REGTEST)
-        shape["desc"] = f"addr({shape['address']})"
-    except ScriptWithoutAddress:
-        pass
     shape["type"] = output_type(script)
     return shape
 
@@ -60,7 +59,7 @@ def tx_shape(tx: Tx, spent: tuple[Coin, ...] = (), *, prevouts: bool = False, wi
             entry["coinbase"] = each.script_sig.hex()
         else:
             entry |= {"txid": shown(each.outpoint.txid), "vout": each.outpoint.vout}
-            entry["scriptSig"] = {"asm": asm(each.script_sig), "hex": each.script_sig.hex()}
+            entry["scriptSig"] = {"asm": asm(each.script_sig, signatures=True), "hex": each.script_sig.hex()}
         if each.witness:
             entry["txinwitness"] = [item.hex() for item in each.witness]
         if spent and prevouts:
@@ -131,6 +130,7 @@ def block_shape(chain: ChainState, entry: Entry, verbosity: int) -> JsonObject:
         "strippedsize": len(entry.raw) - sum(len(tx.serialize()) - len(tx.base) for tx in block.txs),
         "size": len(entry.raw),
         "weight": block.weight,
+        "coinbase_tx": _coinbase_shape(block.txs[0]),
     }
     if verbosity == 1:
         shape["tx"] = [shown(tx.txid) for tx in block.txs]
@@ -139,6 +139,19 @@ def block_shape(chain: ChainState, entry: Entry, verbosity: int) -> JsonObject:
             tx_shape(tx, undo[index - 1] if index and undo else (), prevouts=verbosity > 2)
             for index, tx in enumerate(block.txs)
         ]
+    return shape
+
+
+def _coinbase_shape(coinbase: Tx) -> JsonObject:
+    [mint] = coinbase.inputs
+    shape: JsonObject = {
+        "version": coinbase.version,
+        "locktime": coinbase.locktime,
+        "sequence": mint.sequence,
+        "coinbase": mint.script_sig.hex(),
+    }
+    if mint.witness:
+        shape["witness"] = mint.witness[0].hex()
     return shape
 
 
@@ -154,5 +167,5 @@ def coin_shape(coin: Coin, tip: Entry, *, unconfirmed: bool) -> JsonObject:
 
 
 def difficulty(bits: int) -> float:
-    """How much harder than difficulty 1 a target is."""
-    return _MAX_TARGET_OF_DIFFICULTY_1 / target_of(bits)
+    """How much harder than difficulty 1 a target is, in sixteen digits."""
+    return float(f"{_MAX_TARGET_OF_DIFFICULTY_1 / target_of(bits):.16g}")

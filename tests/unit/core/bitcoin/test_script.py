@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fulmen.core.base.ids import Secret
 from fulmen.core.bitcoin import script as s
 from fulmen.core.bitcoin.opcodes import OP_CHECKSIG, OP_CLTV, OP_DROP
+from fulmen.core.crypto.secp256k1 import sign_ecdsa, signature_to_der
 
 
 @pytest.mark.parametrize(("length", "prefix"), [(0, "00"), (75, "4b"), (76, "4c4c"), (255, "4cff"), (256, "4d0001")])
@@ -71,4 +73,15 @@ def test_what_is_no_witness_program_is_not_taken_for_one(script: str) -> None:
 
 def test_asm_speaks_as_bitcoin_core_does() -> None:
     script = s.number(500_000) + OP_CLTV + OP_DROP + s.push(b"\x02" * 33) + OP_CHECKSIG
-    assert s.asm(script) == f"20a107 OP_CHECKLOCKTIMEVERIFY OP_DROP {'02' * 33} OP_CHECKSIG"
+    assert s.asm(script) == f"500000 OP_CHECKLOCKTIMEVERIFY OP_DROP {'02' * 33} OP_CHECKSIG"
+
+
+def test_words_of_a_script_show_short_pushes_as_numbers():
+    assert s.asm(s.push(b"hi") + s.push(b"\x81") + s.push(b"\x00\x80") + s.push(b"abcde")) == "26984 -1 0 6162636465"
+
+
+def test_words_of_a_signature_name_what_it_signs():
+    signature = signature_to_der(sign_ecdsa(Secret(bytes(31) + b"\x01"), bytes(32)))
+    assert s.asm(s.push(signature + b"\x83"), signatures=True) == f"{signature.hex()}[SINGLE|ANYONECANPAY]"
+    assert s.asm(s.push(signature + b"\x05"), signatures=True) == signature.hex() + "05"
+    assert s.asm(s.push(signature + b"\x01")) == signature.hex() + "01"
