@@ -64,7 +64,7 @@ from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
 from fulmen.daemon.peer_terms import PeerTerms
-from fulmen.daemon.rescanning import Rescanner, RescanNotPossible
+from fulmen.daemon.rescanning import Rescanner
 
 log = structlog.get_logger("daemon")
 Q = TypeVar("Q", bound=Reply)
@@ -107,6 +107,7 @@ class Daemon:
         self._addresses: list[tuple[str, int]] = []
         self._news = News()
         self._stopping = asyncio.Event()
+        self._chain_read = asyncio.Event()
         self._pressed = False
         self._chain: ChainSide | None = None
         self._early_wants: list[WantsChanged] = []
@@ -284,6 +285,10 @@ class Daemon:
         """Peers wait until the chain is read: what they say would be judged, and answered, at a height long gone."""
         log.info("reading the chain" if behind else "the chain is read", height=self._outlook.tip.height)
         self._outlook.behind = behind
+        if behind:
+            self._chain_read.clear()
+        else:
+            self._chain_read.set()
         self._hold()
 
     def _is_pressed(self, on: bool) -> None:
@@ -461,8 +466,7 @@ class Daemon:
 
     async def rescan(self, first: BlockHeight) -> Rescanned:
         """Look through old blocks for all that our seed can spend."""
-        if self._outlook.behind:
-            raise RescanNotPossible("the chain is still being read")
+        await self._chain_read.wait()
         tip, wallet = self._outlook.tip, self._node.state(WALLET)
         assert isinstance(wallet, Wallet)
         transactions, lost = await self._rescanner.scan(first, tip, wallet)

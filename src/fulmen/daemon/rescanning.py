@@ -30,7 +30,7 @@ TOLD_EVERY = 10_000
 
 
 class RescanNotPossible(Refused):
-    """Blocks cannot be looked through now: somebody does it already, the chain is not read yet, or it turned."""
+    """Blocks cannot be looked through now: somebody does it already, or the chain turned."""
 
 
 class Rescanner:
