@@ -17,11 +17,19 @@ from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
 from fulmen.core.channel import faults
 from fulmen.core.channel.closing import closing_tx, fee_limits, sign_closing, variants
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
-from fulmen.core.channel.facts import ShutdownExchanged, ShutdownSent
+from fulmen.core.channel.dance import UNSIGNED
+from fulmen.core.channel.facts import (
+    CommitmentReceived,
+    CommitmentSent,
+    RevocationReceived,
+    ShutdownExchanged,
+    ShutdownSent,
+)
 from fulmen.core.channel.scripts import is_shutdown_script
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.table import checks, decide, wants
 from fulmen.core.commitments.htlcs import OfferHtlc, OfferRefused
+from fulmen.core.commitments.updates import Updates
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.signer import signing
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
@@ -59,6 +67,20 @@ def test_a_shutdown_waits_until_our_updates_are_committed() -> None:
     assert step.state.shutdown_wanted == OURS and step.state.shutdown_sent is None
     signed = decide(step.state, Lull(), ALICE)
     assert signed.state.shutdown_sent is None, "not before the peer's revocation, either"
+
+
+def test_a_shutdown_waits_for_the_peers_revocation_though_nothing_of_ours_is_pending() -> None:
+    """ "if there are updates pending on the receiving node's commitment transaction: MUST NOT send a `shutdown`." """
+    channel = a_normal_channel("bob")
+    hash_ = PaymentHash(sha256(preimage_of(0)))
+    add = UpdateAddHtlc(CHANNEL_ID, 0, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+    theirs = heard(channel, add, BOB).state.remote_log.between(0, 1)
+    taken = fold(channel, (CommitmentReceived(1, theirs, UNSIGNED, ()), CommitmentSent(1, Updates())))
+    asked = decide(taken, CloseChannel(CommandId(b"c" * 16), OURS), BOB).state
+    assert asked.shutdown_wanted == OURS and asked.shutdown_sent is None
+    secret, point = keys_of("alice")._per_commitment_secret(7, 0), keys_of("alice").per_commitment_point(7, 2)
+    revoked = fold(asked, (RevocationReceived(secret, point),))
+    assert decide(revoked, Lull(), BOB).state.shutdown_sent == OURS
 
 
 def test_a_close_that_waits_for_its_shutdown_takes_no_new_htlc() -> None:

@@ -6,22 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders.channels import CHANNEL_ID, FEATURES, Outcome, keys_of
+from tests.builders.channels import CHANNEL_ID, FEATURES, Outcome, keys_of, preimage_of
 from tests.builders.normal_channels import ALICE, a_normal_channel, a_settled_world
 from tests.laws.channel_family import channel_of, outcome, pay
 
-from fulmen.core.base.ids import Secret
-from fulmen.core.base.machine import Disconnected, Step
+from fulmen.core.base.ids import PaymentHash, Secret
+from fulmen.core.base.machine import Address, Disconnected, Step, fold
 from fulmen.core.base.outer import Send, WantPublished
 from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
-from fulmen.core.base.units import FeeratePerKw
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
+from fulmen.core.channel.dance import UNSIGNED
+from fulmen.core.channel.facts import CommitmentReceived, CommitmentSent
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, wants
+from fulmen.core.commitments.htlcs import OfferHtlc
+from fulmen.core.commitments.updates import Updates
+from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.wire.messages.opening import ChannelReady
 from fulmen.core.wire.messages.setup import ErrorMessage
-from fulmen.core.wire.messages.updates import ChannelReestablish, UpdateFee
+from fulmen.core.wire.messages.updates import ChannelReestablish, UpdateAddHtlc, UpdateFee
 
 
 def a_used_channel() -> Channel:
@@ -88,6 +93,31 @@ def test_channel_ready_is_said_again_only_before_the_first_update() -> None:
 
 def test_a_missed_revocation_is_said_again() -> None:
     assert sent(after(a_used_channel(), says(3, 1, secret_of("alice", 0)))) == ["RevokeAndAck"]
+
+
+def updates_of_both(channel: Channel) -> tuple[Updates, Updates]:
+    """One HTLC from each end, as each would commit to it."""
+    hash_ = PaymentHash(sha256(preimage_of(0)))
+    offer = OfferHtlc(Address("payer", b"p"), 0, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+    ours = decide(channel, offer, ALICE).state.local_log
+    add = UpdateAddHtlc(CHANNEL_ID, channel.remote_log.next_id, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+    theirs = decide(channel, MessageReceived(add), ALICE).state.remote_log
+    return (
+        ours.between(channel.remote.local_upto, ours.next_index),
+        theirs.between(channel.local.remote_upto, theirs.next_index),
+    )
+
+
+@pytest.mark.parametrize("revoked_last", [True, False])
+def test_what_was_missed_is_said_again_in_the_order_in_which_it_was_said(revoked_last: bool) -> None:
+    """ "in the same relative order as initially transmitted": else the peer would compute another commitment."""
+    channel = a_used_channel()
+    ours, theirs = updates_of_both(channel)
+    signed, revoked = CommitmentSent(3, ours), CommitmentReceived(3, theirs, UNSIGNED, ())
+    facts = (signed, revoked) if revoked_last else (revoked, signed)
+    step = after(fold(channel, facts), says(3, 2, secret_of("alice", 1)))
+    signature, revocation = ["UpdateAddHtlc", "CommitmentSigned"], ["RevokeAndAck"]
+    assert sent(step)[:3] == (signature + revocation if revoked_last else revocation + signature)
 
 
 def test_the_opener_follows_a_feerate_that_moved_while_the_peer_was_away() -> None:
