@@ -38,6 +38,8 @@ from fulmen.core.wire.messages.gossip import (
     NodeAnnouncement,
 )
 
+EARLY_HALVES = 64
+"""How many halves of channels that we were not told of yet are kept for a peer."""
 NODE_TICKET = b"node"
 """Names our node_announcement among what is being signed; a channel's is its id and what kind of message it is."""
 
@@ -84,6 +86,8 @@ class Announcer:
         self._of_peer: dict[NodeId, dict[ChannelId, None]] = {}
         self._connected: dict[NodeId, None] = {}
         self._away_since: dict[NodeId, Timestamp] = {}
+        self._early: dict[NodeId, dict[ChannelId, AnnouncementSignatures]] = {}
+        """Halves that peers sent before we were told of the channel: frames are faster than what is first stored."""
         self._signing: dict[bytes, ToSign] = {}
         self._node: OwnNode | None = None
         self._announcement: NodeAnnouncement | None = None
@@ -103,7 +107,8 @@ class Announcer:
         """A channel of ours is there, or something about it is new."""
         known = self._channels.get(channel.channel_id)
         if known is None:
-            known = self._channels[channel.channel_id] = Ours(channel)
+            early = self._early.get(channel.node_id, {}).pop(channel.channel_id, None)
+            known = self._channels[channel.channel_id] = Ours(channel, early=early)
             self._of_peer.setdefault(channel.node_id, {})[channel.channel_id] = None
             if channel.node_id not in self._connected:
                 self._away_since.setdefault(channel.node_id, now)
@@ -140,6 +145,7 @@ class Announcer:
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
         """A peer is gone."""
         self._connected.pop(peer, None)
+        self._early.pop(peer, None)
         if self._of(peer):
             self._away_since[peer] = now
 
@@ -180,7 +186,13 @@ class Announcer:
     def checks_of_half(self, peer: NodeId, theirs: AnnouncementSignatures) -> tuple[SignatureCheck, ...] | None:
         """What must hold of the peer's announcement_signatures; None: it is not for now, or not ours."""
         known = self._channels.get(theirs.channel_id)
-        if known is None or known.channel.node_id != peer:
+        if known is None:
+            kept = self._early.setdefault(peer, {})
+            kept[theirs.channel_id] = theirs
+            if len(kept) > EARLY_HALVES:
+                del kept[next(iter(kept))]
+            return None
+        if known.channel.node_id != peer:
             return None
         # BOLT 7: "If it has not sent `channel_ready`: SHOULD defer handling the `announcement_signatures`"
         if not self._may_announce(known.channel):

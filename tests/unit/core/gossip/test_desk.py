@@ -499,6 +499,43 @@ def test_a_private_update_is_said_again_when_the_peer_has_the_channel_in_its_boo
         assert said() == [early, early]
 
 
+def test_a_half_that_comes_before_we_know_of_the_channel_is_kept() -> None:
+    """LDK sends its half once on a connection, and at once: a frame that comes before what our own node tells."""
+    world = World()
+    desk = world.desk(1)
+    world.connect(1, 2)
+    world.settle()
+    desk.receive(NODES[2], encode(half(1, 2, 1)), world.now)
+    desk.set_channel(own(1, 1, 2), world.now)
+    world.settle()
+    assert ONE in desk.graph
+
+
+def test_of_halves_of_channels_that_never_come_to_be_a_few_are_kept() -> None:
+    world = World()
+    desk = world.desk(1)
+    world.connect(1, 2)
+    world.settle()
+    for number in range(1, 100):
+        desk.receive(NODES[2], encode(half(number, 2, 1)), world.now)
+    for number in (1, 99):
+        desk.set_channel(own(number, 1, 2), world.now)
+    world.settle()
+    assert ONE not in desk.graph
+    assert scid(199, 1, 0) in desk.graph
+
+
+def half(number: int, here: int, there: int) -> AnnouncementSignatures:
+    """What `here` says of channel `number` to `there`."""
+    world = World()
+    desk = world.desk(here)
+    world.connect(here, there)
+    desk.set_channel(own(number, here, there), world.now)
+    world.settle()
+    (said,) = [m for m in world.frames(here, there) if isinstance(m, AnnouncementSignatures)]
+    return said
+
+
 def test_a_private_update_is_not_said_again_when_the_channel_is_about_to_be_announced() -> None:
     """LND, which makes its edge anew for the announcement, would take neither it nor our public one afterwards."""
     world = World()
