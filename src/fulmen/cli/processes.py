@@ -118,8 +118,9 @@ def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rp
 
 
 def _say_ready(daemon: Daemon) -> None:
-    listens = ", ".join(f"{host}:{port}" for host, port in daemon.addresses)
-    click.echo(f"{daemon.node_id.hex()} is up, listens on {listens}, data in {daemon.directory}")
+    node = daemon.handle
+    listens = ", ".join(f"{host}:{port}" for host, port in node.addresses)
+    click.echo(f"{node.node_id.hex()} is up, listens on {listens}, data in {node.directory}")
     sys.stdout.flush()
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 import structlog
 
@@ -20,26 +19,22 @@ import fulmen
 from fulmen.adapters.chain.source import ChainSource
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
-from fulmen.api.handle import ChainControl, NotPublished, Page, Rescanned
+from fulmen.api.handle import ChainControl
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
-from fulmen.core.base.faults import Fault, Refused
-from fulmen.core.base.ids import ChannelId, CommandId, NodeId, OutPoint, Secret, Txid
+from fulmen.core.base.ids import NodeId, OutPoint, Secret
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
 from fulmen.core.base.peers import GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
-from fulmen.core.base.units import BlockHeight
 from fulmen.core.bitcoin.networks import Network as ChainParameters
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.core.gossip.addresses import NodeAddress
-from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.gossip.own import OwnNode
 from fulmen.core.gossip.policy import GossipPolicy
-from fulmen.core.invoices.signing import SignInvoice
 from fulmen.core.node import Node, WantsChanged
 from fulmen.core.node.machines import mounts
 from fulmen.core.node.own_channels import OwnChannels
@@ -48,9 +43,8 @@ from fulmen.core.node.tips import Tips
 from fulmen.core.node.watching import ChainBlock
 from fulmen.core.peer.features import offered
 from fulmen.core.routing.requests import FindRoute, Learn
-from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs, Question, Reply
+from fulmen.core.routing.words import BlockConnected, BlocksRewound, OwnNodeIs
 from fulmen.core.routing.words import Settings as PathfinderSettings
-from fulmen.core.wallet.lost import ScanEnded, TakenHome
 from fulmen.core.wallet.machine import ADDRESS as WALLET
 from fulmen.core.wallet.state import Wallet
 from fulmen.core.wire.features import NODE
@@ -60,6 +54,7 @@ from fulmen.daemon.connections import Connections
 from fulmen.daemon.driver import Driver
 from fulmen.daemon.ending import ends
 from fulmen.daemon.errands import Errands
+from fulmen.daemon.handle import About, Answers, Handle, Parts
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
@@ -67,15 +62,8 @@ from fulmen.daemon.peer_terms import PeerTerms
 from fulmen.daemon.rescanning import Rescanner
 
 log = structlog.get_logger("daemon")
-Q = TypeVar("Q", bound=Reply)
-PUBLISH_S = 30.0
-"""How long a caller waits for the chain source to take a transaction."""
 LOOK_S = 1.0
 """How often gossip is told what is new of our channels."""
-
-
-class NodeStopping(Refused):
-    """The node is stopping and takes nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +84,16 @@ class DaemonOptions:
 
 
 class Daemon:
-    """One running node. It is the `NodeHandle` of the API."""
+    """One running node; its callers have it by its `handle`, once it has started."""
+
+    handle: Handle
 
     def __init__(self, options: DaemonOptions, keys: InProcessKeys, source: ChainSource) -> None:
         self._options = options
         self._keys = keys
         self._source = source
         self._exits = AsyncExitStack()
-        self._answers: dict[CommandId, asyncio.Future[Any]] = {}
+        self._answers = Answers()
         self._addresses: list[tuple[str, int]] = []
         self._news = News()
         self._stopping = asyncio.Event()
@@ -158,7 +148,26 @@ class Daemon:
             self._chain.wants_changed(changed)
         for host, port in options.listen:
             self._addresses.append((host, await self._connections.listen(host, port)))
-        self._server = RpcServer(self, socket_to_serve(options.directory))
+        self.handle = Handle(
+            Parts(
+                about=self._about(),
+                keys=self._keys,
+                store=self._store,
+                node=self._node,
+                outlook=self._outlook,
+                driver=self._driver,
+                pathfinder=self.pathfinder,
+                chain=self._chain,
+                chain_read=self._chain_read,
+                rescanner=self._rescanner,
+                terms=self._terms,
+                news=self._news,
+                answers=self._answers,
+                stop=self.stop,
+                chain_control=self.chain_control,
+            )
+        )
+        self._server = RpcServer(self.handle, socket_to_serve(options.directory))
         await self._server.start()
         self._work = [loop.create_task(self._chain.run()), loop.create_task(self._look_at_channels())]
         for task in self._work:
@@ -207,6 +216,10 @@ class Daemon:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a part of the node has stopped", why=f"{type(error).__name__}: {error}")
 
+    def _about(self) -> About:
+        options = self._options
+        return About(options.network, options.alias, tuple(self._addresses), options.announce, options.directory)
+
     # ---- putting together ----------------------------------------------------------------------
 
     async def _open_pathfinder(self) -> None:
@@ -233,7 +246,7 @@ class Daemon:
         driver, pathfinder = self._driver, self.pathfinder
         driver.performs(Send, self._connections.send)
         driver.performs(HangUp, self._connections.hang_up)
-        driver.performs(Answer, self._on_answer)
+        driver.performs(Answer, self._answers.give)
         driver.performs(Notify, self._news.tell)
         driver.performs(GossipReceived, pathfinder.on_gossip)
         driver.performs(GossipLink, self._on_link)
@@ -309,182 +322,6 @@ class Daemon:
         self._outlook.feerates = feerates
         for address in self._node.addresses("channel"):
             self._driver.post(address, FeeratesChanged())
-
-    def _on_answer(self, action: Answer) -> None:
-        waiting = self._answers.pop(action.command_id, None)
-        if waiting is None or waiting.done():
-            return
-        if action.refused is not None:
-            refused = action.refused
-            waiting.set_exception(refused if isinstance(refused, Fault) else Refused(str(refused)))
-        else:
-            waiting.set_result(action.result)
-
-    # ---- NodeHandle ----------------------------------------------------------------------------
-
-    @property
-    def node_id(self) -> NodeId:
-        """Who we are."""
-        return self._keys.node_id
-
-    @property
-    def network(self) -> ChainParameters:
-        """Our chain."""
-        return self._options.network
-
-    @property
-    def alias(self) -> str:
-        """What we call ourselves."""
-        return self._options.alias
-
-    @property
-    def addresses(self) -> Sequence[tuple[str, int]]:
-        """Where we listen for peers."""
-        return self._addresses
-
-    @property
-    def announced(self) -> Sequence[NodeAddress]:
-        """Where we say that we can be reached."""
-        return self._options.announce
-
-    @property
-    def directory(self) -> str:
-        """Where our data is."""
-        return str(self._options.directory)
-
-    @property
-    def tip(self) -> Block:
-        """The chain's tip."""
-        return self._outlook.tip
-
-    @property
-    def chain_trouble(self) -> str:
-        """What is wrong with the chain source, in words; empty when all is well."""
-        return "" if self._chain is None else self._chain.trouble
-
-    @property
-    def reading_chain(self) -> bool:
-        """Whether blocks are still to be read."""
-        return self._outlook.behind
-
-    @property
-    def feerates(self) -> Feerates:
-        """What the chain asks for."""
-        return self._outlook.feerates
-
-    @property
-    def policy(self) -> Policy:
-        """What the operator decided."""
-        return self._outlook.policy
-
-    @property
-    def now(self) -> int:
-        """Seconds since 1970."""
-        return self._outlook().wall
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """How often the disk was waited for, and for how much."""
-        return {"batches": self._driver.batches, "facts": self._driver.facts, "syncs": self._store.syncs}
-
-    async def submit(self, to: Address, event_of: Callable[[CommandId], Event]) -> Any:
-        """Tell a machine, and wait for its `Answer`."""
-        if self._driver.closing:
-            raise NodeStopping()
-        command_id = CommandId(os.urandom(16))
-        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers[command_id] = waiting
-        try:
-            self._driver.post(to, event_of(command_id))
-            return await waiting
-        finally:
-            self._answers.pop(command_id, None)
-
-    async def await_published(self, txid: Txid) -> None:
-        """Wait until the chain source has taken a transaction of ours.
-
-        Raises:
-            NotPublished: it was refused, or nothing was said in time. It is handed over again with every block.
-        """
-        assert self._chain is not None
-        try:
-            said = await asyncio.wait_for(self._chain.published(txid), PUBLISH_S)
-        except TimeoutError:
-            raise NotPublished("the chain source gives no answer", txid=txid[::-1]) from None
-        if not said.accepted:
-            raise NotPublished(said.reason, txid=txid[::-1])
-
-    def state(self, address: Address) -> Any | None:
-        """A live machine's state."""
-        return self._node.state(address)
-
-    def states(self, kind: str) -> Mapping[bytes, Any]:
-        """All live machines of a kind."""
-        return {address.key: self._node.state(address) for address in self._node.addresses(kind)}
-
-    @property
-    def views(self) -> Mapping[str, object]:
-        """What machines show of themselves."""
-        return self._node.views
-
-    def frozen(self, address: Address) -> str | None:
-        """Why a machine is frozen, or None."""
-        return self._node.frozen(address)
-
-    async def read_cold(self, address: Address) -> Any | None:
-        """One cold row, be it on disk or on its way there."""
-        return self._node.read_cold(address)
-
-    async def cold_page(self, kind: str, after: int | None, limit: int) -> Page:
-        """Cold rows of a kind, read beside the loop; the last page has those that are not on disk yet as well."""
-        ahead = self._node.cold_ahead(kind)
-        page = await asyncio.to_thread(self._read_page, kind, after, limit)
-        if page.after is not None:
-            return page
-        there = {key for key, _ in page.rows}
-        return Page(page.rows + tuple(row for row in ahead if row[0] not in there), None)
-
-    def _read_page(self, kind: str, after: int | None, limit: int) -> Page:
-        reader = self._store.reader()
-        try:
-            page = reader.page(kind, after, limit, newest_first=False)
-            return Page(tuple((address.key, row) for address, row in page.rows), page.after)
-        finally:
-            reader.close()
-
-    async def ask_network(self, question: Question, kind: type[Q]) -> Q:
-        """Ask the pathfinder."""
-        return await self.pathfinder.ask(question, kind)
-
-    async def terms_of_peer(self, channel_id: ChannelId) -> DirectionPolicy | None:
-        """What the peer of a channel asks for forwarding to us."""
-        return await self._terms.of(channel_id)
-
-    async def sign_message(self, digest: bytes) -> bytes:
-        """A recoverable signature by the node's key."""
-        return self._keys.sign_message(digest)
-
-    async def rescan(self, first: BlockHeight) -> Rescanned:
-        """Look through old blocks for all that our seed can spend."""
-        await self._chain_read.wait()
-        tip, wallet = self._outlook.tip, self._node.state(WALLET)
-        assert isinstance(wallet, Wallet)
-        transactions, lost = await self._rescanner.scan(first, tip, wallet)
-        taken = await self.submit(WALLET, lambda command_id: ScanEnded(command_id, lost))
-        assert isinstance(taken, TakenHome)
-        return Rescanned(tip.height, transactions, taken)
-
-    def allow_payout(self, script_pubkey: bytes) -> None:
-        """The operator names a script to which a mutual close may pay our share."""
-        self._keys.allow_payout(script_pubkey)
-
-    async def sign_invoice(self, request: SignInvoice) -> str:
-        """The text of an invoice of ours."""
-        return self._keys.sign_invoice(request)
-
-    def news(self, topic: str) -> AsyncIterator[dict[str, Any]]:
-        """What machines say about a topic from now on."""
-        return self._news.about(topic)
 
 
 def _ephemeral() -> Secret:
