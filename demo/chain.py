@@ -120,18 +120,22 @@ class Chain:
         """A transaction of the chain or the mempool; its fee is what goes in less what comes out."""
         shape = until(lambda: self._known(txid), f"the transaction {txid[:8]} reaches the chain")
         outputs = tuple(_sat(output["value"]) for output in shape["vout"])
-        paid = sum(_sat(each["prevout"]["value"]) for each in shape["vin"])
+        # An unconfirmed transaction is shown without what it spends, as bitcoind shows it.
+        paid = sum(self._amount_sat(each["txid"], each["vout"]) for each in shape["vin"])
         inputs = tuple((each["txid"], each["vout"]) for each in shape["vin"])
         height = self.height - shape["confirmations"] + 1 if "confirmations" in shape else 0
         return Spending(shape["txid"], paid - sum(outputs), outputs, inputs, height)
 
     def _known(self, txid: str) -> Any:
         try:
-            return self.call("getrawtransaction", txid, 2)
+            return self.call("getrawtransaction", txid, 1)
         except ChainRefused as why:
             if "No such mempool" not in str(why):
                 raise
             return None
+
+    def _amount_sat(self, txid: str, output: int) -> int:
+        return _sat(self.call("getrawtransaction", txid, 1)["vout"][output]["value"])
 
     def is_spent(self, txid: str, output: int) -> bool:
         """Whether an output of a confirmed transaction is spent, in a block or in the mempool."""
