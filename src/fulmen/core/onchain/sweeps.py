@@ -39,6 +39,20 @@ def raised(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], 
     return _built(state, ending, lot, weight, Sat(fee))
 
 
+def parted(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], env: Env) -> Claim | None:
+    """The transaction that takes one output out of a batch whose deadline is near, if one alone can pay for that.
+
+    In a mempool it has to pay for all that it replaces there; the others are free to go on then, each by itself.
+    """
+    for matter in sorted(lot, key=lambda matter: -matter.amount_sat):
+        weight = weight_of(_spends(state, (matter,)), state.destination)
+        fee = Sat(claim.fee_sat + fee_at(INCREMENTAL_PER_KW, weight))
+        stake = stake_of(state, (matter,), env)
+        if fee <= stake.budget_sat:
+            return _built(state, ending, (matter,), weight, max(fee, fee_due(stake, weight, env)))
+    return None
+
+
 def is_worth_taking(state: Onchain, matter: Matter, env: Env) -> bool:
     """Whether anything is left of an output when it pays for its transaction at the lowest feerate."""
     weight = weight_of(_spends(state, (matter,)), state.destination)

@@ -9,7 +9,7 @@ from tests.builders.court import Court
 from tests.builders.onchain import Host, Plan, Planned
 
 from fulmen.core.base.policy import SweepPolicy
-from fulmen.core.base.units import CltvDelta, Sat
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.onchain.matters import Purpose
 from fulmen.core.onchain.state import Claim
@@ -104,7 +104,8 @@ def test_when_one_input_is_taken_the_others_go_on_at_once_and_for_no_less(closer
     court.publish()
     before = the_batch(court.alice)
     assert court.regtest.pool.get(before.txid) is not None
-    # Bob knows one preimage after all, and pays more for his claim than the whole batch does.
+    # The market falls; what was bid stays. Bob knows one preimage after all, and pays more than the whole batch does.
+    court.feerates = court.feerates.but(closing_per_kw=FeeratePerKw(253), urgent_per_kw=FeeratePerKw(253))
     rival = claim_of_bob(court, OFFERS[1], 40_000)
     if in_a_block:
         mine_exactly(court, rival)
@@ -121,6 +122,25 @@ def test_when_one_input_is_taken_the_others_go_on_at_once_and_for_no_less(closer
     gone = court.regtest.txs.get(rival.txid) is not None
     assert gone
     assert court.gain_of("alice") == worth_of(court, closer)
+
+
+def test_a_batch_that_its_deadline_finds_waiting_is_parted() -> None:
+    """Somebody may have taken one of its inputs where we cannot see it, and hold up all others."""
+    court = closed("bob", Plan(ANCHORS, RECEIVED[:2], known=KNOWN[:2], coin_sat=RICH))
+    before = the_batch(court.alice)
+    first = court.expiry(RECEIVED[0]) - court.policy.deadlines.security_delay
+    while court.tip.height < first:
+        court.publish()
+        mine_exactly(court)
+    court.publish()
+    claims = [court.alice.onchain.claim_on[outpoint] for outpoint in before.outpoints]
+    assert [len(claim.outpoints) for claim in claims] == [1, 1]
+    assert all(court.regtest.pool.get(claim.txid) is not None for claim in claims) and not court.alice.failures
+    assert min(claim.feerate_per_kw for claim in claims) >= before.feerate_per_kw
+    # The other input is gone, and nothing has happened to this one.
+    mine_exactly(court, *[parse_tx(court.alice._complete(w)) for w in court.alice.wanted() if w.tx == claims[1].tx])
+    court.mine_until_resolved()
+    check_money(court, "bob", {0: "alice", 1: "alice"})
 
 
 @pytest.mark.parametrize("restarts", [False, True])
