@@ -7,6 +7,7 @@ import lzma
 from pathlib import Path
 from typing import Any
 
+from interop.twin import wire
 from interop.twin.families import FAMILIES
 from interop.twin.plan import make_case
 from interop.twin.play import play
@@ -25,6 +26,7 @@ def record(plan: Plan, count: int, path: Path) -> None:
     stage = open_stage(plan)
     try:
         version = stage.sides[0].ask("getnetworkinfo")["subversion"]
+        requests = [[body, wire.put(stage.sides[0], body)] for body in wire.BODIES]
         cases: list[dict[str, Any]] = []
         number = 0
         missing = list(FAMILIES)
@@ -42,12 +44,13 @@ def record(plan: Plan, count: int, path: Path) -> None:
     kept = {
         "source": f"made by `python -m interop.twin --record`; answers of {version} on regtest",
         "seed": plan.seed,
+        "requests": requests,
         "cases": cases,
     }
     path.write_bytes(lzma.compress(json.dumps(kept, separators=(",", ":")).encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
-def recorded(path: Path = KEPT) -> list[dict[str, Any]]:
-    """The cases that were kept: number, family, and calls as (method, parameters, what Core answered)."""
-    cases: list[dict[str, Any]] = json.loads(lzma.decompress(path.read_bytes()))["cases"]
-    return cases
+def recorded(path: Path = KEPT) -> dict[str, Any]:
+    """What was kept: `cases` with number, family, and calls as (method, parameters, what Core answered); `requests`."""
+    kept: dict[str, Any] = json.loads(lzma.decompress(path.read_bytes()))
+    return kept

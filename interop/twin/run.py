@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from interop.twin import wire
 from interop.twin.blocks import START
 from interop.twin.plan import chapter_of, make_case
 from interop.twin.play import COINS_CALL, Difference, Stage, begin, play
@@ -54,7 +55,7 @@ def run(plan: Plan, numbers: Sequence[int], lanes: int) -> Outcome:
     chapters: dict[int, list[int]] = {}
     for number in numbers:
         chapters.setdefault(chapter_of(number), []).append(number)
-    outcome = Outcome()
+    outcome = Outcome(failures=_wire(plan))
     if lanes < 2 or len(chapters) < 2:
         for chosen in chapters.values():
             outcome.add(_chapter(plan, chosen))
@@ -87,6 +88,22 @@ def close_stage(stage: Stage) -> None:
     """End all sides."""
     for side in stage.sides:
         side.stop()
+
+
+def _wire(plan: Plan) -> list[str]:
+    """Requests as bytes, put to all sides once."""
+    stage = open_stage(plan)
+    try:
+        core, *others = stage.sides
+        return [
+            f"{body}\n    core   {expected}\n    {side.name:6} {found}"
+            for body in wire.BODIES
+            for expected in [wire.put(core, body)]
+            for side in others
+            if (found := wire.put(side, body)) != expected
+        ]
+    finally:
+        close_stage(stage)
 
 
 def _chapter(plan: Plan, numbers: Sequence[int]) -> Outcome:

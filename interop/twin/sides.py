@@ -70,6 +70,12 @@ class Side:
             raise SideFailed(f"{self.name}: {method}: {answer['error']}")
         return answer["result"]
 
+    def put(self, body: bytes) -> tuple[int, bytes]:
+        """The HTTP status and the body of the answer to any bytes."""
+        self._connection.request("POST", "/", body, self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
     def stop(self) -> None:
         """End the process and forget its directory."""
         self._connection.close()

@@ -13,8 +13,8 @@ from typing import Any
 SCRIPT_FAILED = "script-verify-flag-failed"
 
 UNORDERED = {"getrawmempool", "getmempoolancestors", "getmempooldescendants"}
-FREE_KEYS = {"usage", "size_on_disk", "disk_size", "warnings"}
-"""Not compared: memory, disk, warnings (a build of Core's that is not released warns of itself)."""
+FREE_KEYS = {"usage", "size_on_disk", "disk_size", "warnings", "mempool_sequence"}
+"""Not compared: memory, disk, warnings (an unreleased Core warns of itself), how often the mempool changed."""
 SHAPE_ONLY = {"getnetworkinfo", "uptime", "getindexinfo", "estimatesmartfee"}
 """What these answer is true of one node: only keys and types are compared."""
 OURS_ALONE = {"judge"}
@@ -84,7 +84,7 @@ def _plain(value: Any, key: str = "") -> Any:
     match value:
         case dict():
             return {name: _plain(each, name) for name, each in value.items() if name not in FREE_KEYS | CORE_ALONE}
-        case list() if key in ("depends", "spentby"):
+        case list() if key in ("depends", "spentby", "txids"):
             return sorted(value)
         case list():
             return [_plain(each) for each in value]

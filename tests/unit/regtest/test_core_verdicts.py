@@ -14,6 +14,7 @@ from interop.twin.blocks import START, base_blocks
 from interop.twin.families import FAMILIES
 from interop.twin.record import recorded
 from interop.twin.verdicts import normal
+from interop.twin.wire import plain
 from tests.builders.regtest import JUDGES, Clock
 
 from fulmen.regtest.judges import open_judge
@@ -26,13 +27,17 @@ def asked(node: RegtestNode, method: str, params: object) -> object:
     return normal(method, json.loads(body, parse_float=Decimal))
 
 
-@pytest.mark.parametrize("judge", JUDGES)
-def test_every_call_is_answered_as_core_did(judge):
+def a_node(judge: str = "btclib") -> RegtestNode:
     node = RegtestNode(open_judge(judge), Clock(START))
     for raw in base_blocks():
         assert asked(node, "submitblock", [raw.hex()]) is None
-    calls = 0
-    for case in recorded():
+    return node
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_every_call_is_answered_as_core_did(judge):
+    node, calls = a_node(judge), 0
+    for case in recorded()["cases"]:
         for method, params, answer in case["calls"]:
             assert asked(node, method, params) == answer, f"case {case['number']} ({case['family']}): {method}"
             calls += 1
@@ -41,4 +46,11 @@ def test_every_call_is_answered_as_core_did(judge):
 
 
 def test_the_record_knows_every_family():
-    assert {case["family"] for case in recorded()} == set(FAMILIES)
+    assert {case["family"] for case in recorded()["cases"]} == set(FAMILIES)
+
+
+def test_every_form_of_a_request_is_answered_as_core_did():
+    node = a_node()
+    for body, expected in recorded()["requests"]:
+        status, raw = dispatch.answer(node, body.encode())
+        assert [status, plain(raw)] == expected, body

@@ -33,9 +33,11 @@ def answer(node: RegtestNode, body: bytes) -> tuple[int, bytes]:
         request = _DECODER.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return 500, _ENCODER.encode(_error(Code.PARSE_ERROR, "Parse error", None)) + b"\n"
-    if not isinstance(request, list):
+    if isinstance(request, dict):
         status, reply = _one(node, request)
         return status, b"" if reply is None else _ENCODER.encode(reply) + b"\n"
+    if not isinstance(request, list):
+        return 500, _ENCODER.encode(_error(Code.PARSE_ERROR, "Top-level object parse error", None)) + b"\n"
     if len(request) > MAX_BATCH:
         return 400, _ENCODER.encode(_error(Code.INVALID_REQUEST, "Batch too large", None)) + b"\n"
     replies = [reply for _, reply in (_one(node, each) for each in request) if reply is not None]
@@ -67,19 +69,27 @@ def run(node: RegtestNode, method: str, params: JsonValue) -> JsonValue:
 def _one(node: RegtestNode, request: JsonValue) -> tuple[int, dict[str, Any] | None]:
     if not isinstance(request, dict):
         return 400, _error(Code.INVALID_REQUEST, "Invalid Request object", None)
-    ident = request.get("id")
-    modern = request.get("jsonrpc") == "2.0"
+    version = request.get("jsonrpc")
+    modern = version == "2.0"
     status = 200
     try:
+        if version is not None and not isinstance(version, str):
+            raise RpcRefused(Code.INVALID_REQUEST, "jsonrpc field must be a string")
+        if version not in (None, "1.0", "2.0"):
+            raise RpcRefused(Code.INVALID_REQUEST, "JSON-RPC version not supported")
         method, params = request.get("method"), request.get("params")
         if not isinstance(method, str):
-            raise RpcRefused(Code.INVALID_REQUEST, "Method must be a string" if method else "Missing method")
+            raise RpcRefused(Code.INVALID_REQUEST, "Missing method" if method is None else "Method must be a string")
         if params is not None and not isinstance(params, (list, dict)):
             raise RpcRefused(Code.INVALID_REQUEST, "Params must be an array or object")
-        reply: dict[str, Any] = {"result": run(node, method, params), "error": None, "id": ident}
+        reply: dict[str, Any] = {"result": run(node, method, params), "error": None, "id": None}
     except RpcRefused as refused:
         status = _STATUS.get(refused.code, 500)
-        reply = _error(refused.code, refused.message, ident)
+        reply = _error(refused.code, refused.message, None)
+    if "id" in request:
+        reply["id"] = request["id"]
+    else:
+        del reply["id"]
     if not modern:
         return status, reply
     if "id" not in request:
@@ -94,6 +104,12 @@ def _in_order(parameters: tuple[str, ...], params: JsonValue) -> list[JsonValue]
         return list(params)
     named = dict(params or {})
     values: list[JsonValue] = list(named.pop("args", []) or [])
+    for name in parameters[: len(values)]:
+        if name in named:
+            raise RpcRefused(
+                Code.INVALID_PARAMETER,
+                f"Parameter {name} specified twice both as positional and named argument",
+            )
     for name in parameters[len(values) :]:
         values.append(named.pop(name, None))
     while values and values[-1] is None:
