@@ -101,7 +101,7 @@ class Lab:
         """Wait until everybody who runs has read the chain."""
         height = self.chain.height
         for node in self._ours.values():
-            if node.program.alive:
+            if node.program.alive and not node.frozen:
                 node.caught_up(height)
         for peer in self._theirs.values():
             if peer.process.alive:

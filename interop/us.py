@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Us(Node):
         self.network = chain.network.name
         super().__init__(name, home, {**chain.settings(), **SETTINGS, **(settings or {})})
         self._labels = 0
+        self.frozen = False
 
     def __str__(self) -> str:
         return self.name
@@ -43,6 +45,21 @@ class Us(Node):
     def set(self, settings: dict[str, str]) -> None:
         """Other settings from the next start on."""
         self._settings.update(settings)
+
+    def freeze(self) -> None:
+        """Let it stand still with all its connections open: it answers nothing."""
+        self.frozen = True
+        self.program.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.frozen = False
+        self.program.thaw()
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.frozen = False
+        super().kill()
 
     # ---- channels, by their outpoints ----------------------------------------------------------
 
@@ -106,6 +123,10 @@ class Us(Node):
         with self.caller() as caller:
             return caller.call("pay", {"bolt11": asked.bolt11, **more})
 
+    def begin(self, method: str, **params: Any) -> Caller:
+        """Ask for something in a thread of its own; `wrong` says why it was refused, if it was."""
+        return Caller(self, method, params)
+
     def begin_to_pay(self, asked: Asked) -> Payer:
         """Pay in a thread of its own; `wrong` says how it failed, if it did."""
         return Payer(self, asked.bolt11)
@@ -117,3 +138,24 @@ class Us(Node):
         except RpcError as refused:
             return refused
         raise AssertionError(f"{self} paid what could not be paid: {done}")
+
+
+class Caller(threading.Thread):
+    """A call of ours that takes its time."""
+
+    def __init__(self, us: Us, method: str, params: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._us = us
+        self._method = method
+        self._params = params
+        self.wrong = ""
+        self.answer: dict[str, Any] = {}
+        self.start()
+
+    def run(self) -> None:
+        """Ask."""
+        try:
+            with self._us.caller() as caller:
+                self.answer = caller.call(self._method, self._params)
+        except RpcError as refused:
+            self.wrong = refused.message

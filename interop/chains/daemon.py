@@ -158,8 +158,8 @@ class ChainDaemon(ABC):
         until(lambda: txid in self.mempool(), f"{txid} reaches the mempool of {self.name}")
         self.mine()
 
-    def reorganize(self, depth: int) -> None:
-        """Undo blocks, and find one more than that instead, with what was in them.
+    def reorganize(self, depth: int, *, empty_first: bool = False) -> None:
+        """Undo blocks, and find one more than that instead, with what was in them; the first may stay empty.
 
         So soon after many blocks a block's time is the median time past and one second: with the same content it would
         be the block that was undone, and is invalid now. So each reorg begins with a block that pays to another script.
@@ -167,7 +167,11 @@ class ChainDaemon(ABC):
         first = self.call("getblockhash", self.height - depth + 1)
         self.call("invalidateblock", first)
         self._reorgs += 1
-        self.mine_to(address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network))
+        address = address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network)
+        if empty_first:
+            self.call("generateblock", address, [])
+        else:
+            self.mine_to(address)
         self.mine(depth)
 
     # ---- coins ---------------------------------------------------------------------------------

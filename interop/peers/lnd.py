@@ -67,7 +67,12 @@ class Lnd(Peer):
                 "--accept-keysend",
                 "--keep-failed-payment-attempts",
             ),
-            *("--maxpendingchannels=10", f"--bitcoin.defaultremotedelay={TO_SELF_DELAY}"),
+            *(
+                "--sweeper.batchwindowduration=1s",
+                "--maxpendingchannels=10",
+                f"--bitcoin.defaultremotedelay={TO_SELF_DELAY}",
+                "--bitcoin.defaultchanconfs=3",
+            ),
             *("--protocol.wumbo-channels", "--protocol.option-scid-alias", "--protocol.zero-conf"),
             *("--minbackoff=200ms", "--maxbackoff=1s", "--debuglevel=info"),
             *(() if self._options.anchors else ("--protocol.no-anchors",)),
@@ -226,7 +231,7 @@ class Lnd(Peer):
         return bool(self._channel(outpoint))
 
     def close(self, outpoint: str, *, force: bool = False) -> None:
-        """Close it; the answer comes once the closing transaction is out, or at once with HTLCs in flight."""
+        """Close it; does not wait for its end."""
         txid, _, vout = outpoint.partition(":")
         query = "force=true" if force else "sat_per_vbyte=2"
         # The answer is a stream that ends with the closing transaction in a block.

@@ -7,6 +7,7 @@ its funding outpoint, `txid:vout`.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from demo.programs import Process
 from demo.waiting import until
+
+from interop.http_json import Unanswered
 
 
 class Can(Enum):
@@ -297,3 +300,22 @@ class Peer(ABC):
     def restart(self, options: Options) -> None:
         """Stop it, and start it in another way."""
         raise NotImplementedError
+
+
+class TheirPayer(threading.Thread):
+    """A payment of theirs in a thread of its own; `wrong` says how it failed, if it did."""
+
+    def __init__(self, peer: Peer, bolt11: str) -> None:
+        super().__init__(daemon=True)
+        self._peer = peer
+        self._bolt11 = bolt11
+        self.wrong = ""
+        self.preimage = ""
+        self.start()
+
+    def run(self) -> None:
+        """Pay."""
+        try:
+            self.preimage = self._peer.pay(self._bolt11)
+        except (NotPaid, PeerRefused, Unanswered) as why:
+            self.wrong = str(why) or type(why).__name__

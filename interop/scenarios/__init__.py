@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 
-_PEERS = ("connecting", "opening", "paying", "gossip", "forwarding", "failing", "feerates")
+_PEERS = (
+    *("connecting", "opening", "paying", "gossip", "forwarding", "failing", "feerates"),
+    *("cutting", "crashing", "stuck", "closing", "reorgs"),
+)
 PEER_ROOMS = tuple(f"{__name__}.{room}" for room in _PEERS)
 CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain", "channels_on_chain"))
 OUR_CHAIN_ROOMS = (f"{__name__}.on_our_chain",)

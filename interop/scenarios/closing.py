@@ -1,0 +1,263 @@
+"""Channels end: together (BOLT 2, "Channel Close") and alone, with payments in them (BOLT 5).
+
+Each ends with the money where it must be: what was ours comes to our coins, theirs to theirs, less what miners took.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from demo.chapters.crash import under_way
+from demo.waiting import until
+
+from fulmen.core.crypto.hashes import sha256
+from interop.lab import Lab
+from interop.peers.peer import Asked, Can, Order, Peer, TheirPayer
+from interop.scenario import scenario
+from interop.us import Us
+
+TITLE = "Closing"
+
+SAT = 2_000_000
+PUSH_SAT = 800_000
+MSAT = 100_000_000
+FEES_SAT = 25_000
+"""What miners may take of one side, with anchors lifted and sweeps raised."""
+MOST_BLOCKS = 60
+REORG_SAFE = 6
+
+
+@dataclass
+class Ending:
+    """A channel that is about to end, and what there was on chain before."""
+
+    lab: Lab
+    us: Us
+    them: Peer
+    outpoint: str
+    coins_sat: tuple[int, int]
+    """Ours and theirs, with the channel open."""
+
+    def ends(self, ours_sat: int, theirs_sat: int) -> None:
+        """Find blocks until both have on chain what must be theirs, less fees."""
+        for _ in range(MOST_BLOCKS):
+            if self._has_come(ours_sat, theirs_sat):
+                break
+            self.lab.mine()
+        us, them = self.gained()
+        assert self._has_come(ours_sat, theirs_sat), f"we have {us} of {ours_sat}, they {them} of {theirs_sat} sat"
+
+    def _has_come(self, ours_sat: int, theirs_sat: int) -> bool:
+        us, them = self.gained()
+        return us >= ours_sat - FEES_SAT and them >= theirs_sat - FEES_SAT
+
+    def gained(self) -> tuple[int, int]:
+        """What came on chain since."""
+        return self.us.coins_sat - self.coins_sat[0], self.them.coins_sat() - self.coins_sat[1]
+
+    def mine_close(self) -> None:
+        """Wait for the transaction that spends the funding, and find a block with it."""
+        txid, _, vout = self.outpoint.partition(":")
+
+        def out() -> bool:
+            return self.lab.chain.call("gettxout", txid, int(vout), True) is None
+
+        until(out, "the close is in the mempool")
+        self.lab.mine()
+
+    def mine_to(self, height: int) -> None:
+        """Find blocks up to a height."""
+        while (left := height - self.lab.chain.height) > 0:
+            self.lab.mine(min(left, 10))
+
+
+def open_for(lab: Lab, name: str, them: Peer | None = None) -> Ending:
+    """A channel of a node of ours that has no other one, opened by us, unannounced: payments have one way only."""
+    us, peer = lab.our(name), them or lab.them
+    outpoint = lab.channel(us, peer, Order(SAT, PUSH_SAT, announce=False))
+    return Ending(lab, us, peer, outpoint, (us.coins_sat, peer.coins_sat()))
+
+
+# ---- together -----------------------------------------------------------------------------------
+
+
+@scenario("we close together: we ask")
+def together_by_us(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    assert ending.us.shut(ending.outpoint)["type"] == "mutual"
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("we close together: they ask")
+def together_by_them(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    ending.them.close(ending.outpoint)
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("we ask for it with a payment in the channel, which ends first", Can.HOLD)
+def together_with_payment_by_us(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    held = Held(ending)
+    closing = ending.us.begin("close", id=ending.us.at(ending.outpoint)["channel_id"])
+    until(lambda: ending.us.at(ending.outpoint)["state"] == "CHANNELD_SHUTTING_DOWN", "we are shutting down")
+    held.settle()
+    closing.join(30)
+    assert not closing.wrong, closing.wrong
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT - MSAT // 1000, PUSH_SAT + MSAT // 1000)
+
+
+@scenario("they ask for it with a payment in the channel, which ends first", Can.HOLD)
+def together_with_payment_by_them(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    held = Held(ending)
+    ending.them.close(ending.outpoint)
+    until(lambda: ending.us.at(ending.outpoint)["state"] == "CHANNELD_SHUTTING_DOWN", "we are shutting down")
+    held.settle()
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT - MSAT // 1000, PUSH_SAT + MSAT // 1000)
+
+
+# ---- alone --------------------------------------------------------------------------------------
+
+
+@scenario("we close alone", Can.FORCE_CLOSE)
+def alone_by_us(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    assert ending.us.shut(ending.outpoint, force=True)["type"] == "unilateral"
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("they close alone", Can.FORCE_CLOSE)
+def alone_by_them(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    ending.them.close(ending.outpoint, force=True)
+    ending.mine_close()
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("we close alone; they show the preimage of our payment", Can.HOLD, Can.FORCE_CLOSE)
+def ours_by_us_preimage(lab: Lab) -> None:
+    _ours(lab, by_us=True, settled=True)
+
+
+@scenario("they close alone, and show the preimage of our payment", Can.HOLD, Can.FORCE_CLOSE)
+def ours_by_them_preimage(lab: Lab) -> None:
+    _ours(lab, by_us=False, settled=True)
+
+
+@scenario("we close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE, limit_s=120)
+def ours_by_us_timeout(lab: Lab) -> None:
+    _ours(lab, by_us=True, settled=False)
+
+
+@scenario("they close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE, limit_s=120)
+def ours_by_them_timeout(lab: Lab) -> None:
+    _ours(lab, by_us=False, settled=False)
+
+
+@scenario("we close alone, and show the preimage of their payment", Can.FORCE_CLOSE)
+def theirs_by_us_preimage(lab: Lab) -> None:
+    _theirs(lab, by_us=True, settled=True)
+
+
+@scenario("they close alone; we show the preimage of their payment", Can.FORCE_CLOSE)
+def theirs_by_them_preimage(lab: Lab) -> None:
+    _theirs(lab, by_us=False, settled=True)
+
+
+@scenario("we close alone; their payment goes back by timeout", Can.FORCE_CLOSE, limit_s=120)
+def theirs_by_us_timeout(lab: Lab) -> None:
+    _theirs(lab, by_us=True, settled=False)
+
+
+@scenario("they close alone; their payment goes back by timeout", Can.FORCE_CLOSE, limit_s=120)
+def theirs_by_them_timeout(lab: Lab) -> None:
+    _theirs(lab, by_us=False, settled=False)
+
+
+class Held:
+    """A payment of ours that they hold."""
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
+        self.msat = MSAT
+        self._preimage = os.urandom(32)
+        us, them = ending.us, ending.them
+        self.asked = them.hold_invoice(MSAT, sha256(self._preimage).hex())
+        self.payment = us.begin_to_pay(self.asked)
+        until(lambda: them.held(self.asked.payment_hash), "they hold our payment")
+        [htlc] = us.at(ending.outpoint)["htlcs"]
+        self.expiry = int(htlc["expiry"])
+
+    def settle(self) -> None:
+        """They take it."""
+        self._ending.them.settle(self._preimage.hex())
+
+    def ended(self, settled: bool) -> None:
+        """We know how it ended, once no reorg can undo it."""
+        self._ending.lab.mine(REORG_SAFE)
+        self.payment.join(30)
+        pays = self._ending.us.call("listpays", payment_hash=self.asked.payment_hash)["pays"]
+        assert pays[0]["status"] == ("complete" if settled else "failed"), pays
+        assert not settled or pays[0]["preimage"] == self._preimage.hex()
+
+
+def _ours(lab: Lab, *, by_us: bool, settled: bool) -> None:
+    ending = open_for(lab, "clara")
+    held = Held(ending)
+    _close(ending, by_us)
+    if settled:
+        held.settle()
+    else:
+        ending.mine_to(held.expiry)
+    moved = MSAT // 1000 if settled else 0
+    ending.ends(SAT - PUSH_SAT - moved, PUSH_SAT + moved)
+    held.ended(settled)
+
+
+def _theirs(lab: Lab, *, by_us: bool, settled: bool) -> None:
+    """They pay a node of ours behind us, which does not answer for now: so we hold a payment of theirs."""
+    ending = open_for(lab, "clara")
+    # One that never answers is of no use afterwards.
+    payee = lab.our("quiet" if settled else f"mute{by_us}".lower(), coins=False)
+    onward = lab.channel(ending.us, payee, Order(1_000_000, 100_000, announce=False))
+    ending.coins_sat = ending.us.coins_sat, ending.them.coins_sat()
+    asked = until(lambda: _hinted(payee, ending.us), "the invoice has a hint over us")
+    payee.freeze()
+    payment = TheirPayer(ending.them, asked.bolt11)
+    until(lambda: under_way(ending.us) or payment.wrong, "we have passed their payment on")
+    assert not payment.wrong, payment.wrong
+    [htlc] = ending.us.at(ending.outpoint)["htlcs"]
+    _close(ending, by_us)
+    if settled:
+        payee.thaw()
+        until(lambda: not under_way(ending.us), "we know the preimage")
+        ending.ends(SAT - PUSH_SAT + MSAT // 1000, PUSH_SAT - MSAT // 1000)
+    else:
+        payee.kill()
+        ending.us.shut(onward, force=True)
+        ending.mine_to(int(htlc["expiry"]))
+        # What is behind us is ours, too, and comes back: the 900,000 sat of the channel to the payee.
+        ending.ends(SAT - PUSH_SAT + 900_000, PUSH_SAT)
+    payment.join(60)
+    assert (payment.wrong == "") is settled, payment.wrong
+
+
+def _hinted(payee: Us, over: Us) -> Asked | None:
+    asked = payee.ask(MSAT)
+    routes = payee.call("decode", string=asked.bolt11).get("routes") or []
+    return asked if any(hop["pubkey"] == over.id for route in routes for hop in route) else None
+
+
+def _close(ending: Ending, by_us: bool) -> None:
+    if by_us:
+        ending.us.shut(ending.outpoint, force=True)
+    else:
+        ending.them.close(ending.outpoint, force=True)
+    ending.mine_close()

@@ -1,0 +1,177 @@
+"""`kill -9` and restarts of either side, with payments under way: a crash is a disconnect."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from demo.waiting import until
+
+from fulmen.api.errors import RpcError
+from fulmen.core.crypto.hashes import sha256
+from interop.http_json import Unanswered
+from interop.lab import Lab
+from interop.peers.peer import Asked, Can, NotPaid, Peer, PeerRefused, TheirPayer
+from interop.scenario import scenario
+from interop.us import Us
+
+TITLE = "Crashes"
+
+MSAT = 30_000_000
+MANY = 40
+
+
+@scenario("we are killed with a payment of ours in the channel, which they then take", Can.HOLD)
+def we_die_taken(lab: Lab) -> None:
+    _we_die(lab, settled=True)
+
+
+@scenario("we are killed with a payment of ours in the channel, which they then give back", Can.HOLD)
+def we_die_given_back(lab: Lab) -> None:
+    _we_die(lab, settled=False)
+
+
+@scenario(
+    "they are killed with a payment of ours in the channel, which they then take", Can.HOLD, Can.KILL, limit_s=120
+)
+def they_die_taken(lab: Lab) -> None:
+    us, them = lab.us, lab.them
+    outpoint = lab.standing(us, them)
+    asked, preimage = _held(us, them)
+    them.kill()
+    them.start()
+    lab.caught_up()
+    lab.await_usable(outpoint, us, them)
+    until(lambda: them.held(asked.payment_hash), "they hold it again", 30)
+    them.settle(preimage.hex())
+    until(lambda: _status(us, asked) == "complete", "we have the receipt")
+    lab.quiet(outpoint, us, them)
+
+
+@scenario("we are killed in the middle: they – us – they", Can.HOLD, Can.FORWARDS, limit_s=120)
+def the_middle_dies(lab: Lab) -> None:
+    us, payer, payee = lab.us, lab.their("dave"), lab.them
+    into, out = lab.standing(payer, us), lab.standing(us, payee)
+    scid = lab.scid(out)
+    until(lambda: payer.terms_known(scid, us.id), "they know the way over us", 30)
+    before = us.at(into)["to_us_msat"] + us.at(out)["to_us_msat"]
+    preimage = os.urandom(32)
+    asked = payee.hold_invoice(MSAT, sha256(preimage).hex())
+    payment = TheirPayer(payer, asked.bolt11)
+    until(lambda: payee.held(asked.payment_hash) or payment.wrong, "it has come to the end")
+    us.kill()
+    payee.settle(preimage.hex())
+    us.start()
+    payment.join(60)
+    assert payment.preimage == preimage.hex(), payment.wrong
+    for outpoint, other in ((into, payer), (out, payee)):
+        lab.quiet(outpoint, us, other)
+    gained = us.at(into)["to_us_msat"] + us.at(out)["to_us_msat"] - before
+    assert gained == 1000 + MSAT // 1_000_000, gained
+
+
+@scenario("we are killed under load, both ways", Can.PAYS_MANY, limit_s=150)
+def we_die_under_load(lab: Lab) -> None:
+    us = lab.us
+    _under_load(lab, us.kill, us.start)
+
+
+@scenario("they are killed under load, both ways", Can.PAYS_MANY, Can.KILL, limit_s=180)
+def they_die_under_load(lab: Lab) -> None:
+    them = lab.them
+    _under_load(lab, them.kill, them.start)
+
+
+@scenario("both restart with nothing under way, and go on", limit_s=120)
+def both_restart(lab: Lab) -> None:
+    us, them = lab.us, lab.them
+    outpoint = lab.standing(us, them)
+    us.stop()
+    them.stop()
+    them.start()
+    us.start()
+    lab.caught_up()
+    lab.await_usable(outpoint, us, them)
+    asked = them.invoice(MSAT)
+    us.pays(asked)
+    assert them.paid(asked.payment_hash)
+    back = us.ask(MSAT)
+    them.pay(back.bolt11)
+    assert us.was_paid(back)
+    lab.quiet(outpoint, us, them)
+
+
+def _we_die(lab: Lab, *, settled: bool) -> None:
+    us, them = lab.us, lab.them
+    outpoint = lab.standing(us, them)
+    before = us.at(outpoint)["to_us_msat"]
+    asked, preimage = _held(us, them)
+    us.kill()
+    if settled:
+        them.settle(preimage.hex())
+    else:
+        them.cancel(asked.payment_hash)
+    us.start()
+    wanted = "complete" if settled else "failed"
+    until(lambda: _status(us, asked) == wanted, f"our payment is {wanted}")
+    lab.await_usable(outpoint, us, them)
+    lab.quiet(outpoint, us, them)
+    assert us.at(outpoint)["to_us_msat"] == before - (MSAT if settled else 0)
+
+
+def _held(us: Us, them: Peer) -> tuple[Asked, bytes]:
+    preimage = os.urandom(32)
+    asked = them.hold_invoice(MSAT, sha256(preimage).hex())
+    us.begin_to_pay(asked)
+    until(lambda: them.held(asked.payment_hash), "they hold our payment")
+    return asked, preimage
+
+
+def _status(us: Us, asked: Asked) -> str:
+    return str(us.call("listpays", payment_hash=asked.payment_hash)["pays"][0]["status"])
+
+
+def _under_load(lab: Lab, kill: object, start: object) -> None:
+    """Pay both ways, kill somebody in the middle, and compare all books afterwards."""
+    assert callable(kill) and callable(start)
+    us, them = lab.us, lab.them
+    outpoint = lab.standing(us, them)
+    before = us.at(outpoint)["to_us_msat"]
+    theirs = [them.invoice(1_000_000) for _ in range(MANY)]
+    ours = [us.ask(1_000_000) for _ in range(MANY)]
+    ended: list[Asked] = []
+
+    def pay_them(asked: Asked) -> None:
+        with contextlib.suppress(RpcError, OSError):
+            us.pays(asked, retry_for=30)
+        ended.append(asked)
+
+    def pay_us(asked: Asked) -> None:
+        with contextlib.suppress(NotPaid, PeerRefused, Unanswered):
+            them.pay(asked.bolt11)
+        ended.append(asked)
+
+    with ThreadPoolExecutor(10) as pool:
+        for one, other in zip(theirs, ours, strict=True):
+            pool.submit(pay_them, one)
+            pool.submit(pay_us, other)
+        until(lambda: len(ended) >= MANY // 4, "the load is going", 60)
+        kill()
+        start()
+    lab.caught_up()
+    lab.await_usable(outpoint, us, them)
+    until(lambda: not us.call("listpays", status="pending")["pays"], "all our payments have ended", 60)
+    lab.quiet(outpoint, us, them)
+    went = 0
+    for asked in theirs:
+        pays = us.call("listpays", payment_hash=asked.payment_hash)["pays"]
+        complete = bool(pays) and pays[0]["status"] == "complete"
+        assert complete == them.paid(asked.payment_hash), (asked, pays)
+        went += complete
+    came = sum(us.was_paid(asked) for asked in ours)
+    assert us.at(outpoint)["to_us_msat"] == before + (came - went) * 1_000_000
+    # A payment that was begun before the end of the one who died may have ended with it; the channel goes on.
+    asked = them.invoice(2_000_000)
+    us.pays(asked)
+    assert them.paid(asked.payment_hash)

@@ -1,0 +1,82 @@
+"""The chain changes its mind about a funding or a close."""
+
+from __future__ import annotations
+
+from demo.waiting import until
+
+from interop.lab import Anybody, Lab
+from interop.peers.peer import Can, Order
+from interop.scenario import scenario
+from interop.scenarios.closing import PUSH_SAT, SAT, Ending, Held, open_for
+from interop.us import Us
+
+TITLE = "Reorgs"
+
+
+@scenario("the funding of ours moves to another block before it is deep enough")
+def our_funding_moves(lab: Lab) -> None:
+    _funding_moves(lab, lab.our("clara"), lab.them)
+
+
+@scenario("the funding of theirs moves to another block before it is deep enough")
+def their_funding_moves(lab: Lab) -> None:
+    _funding_moves(lab, lab.them, lab.our("clara"))
+
+
+@scenario("a close that both signed is undone, and confirms again")
+def mutual_close_is_undone(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    ending.us.shut(ending.outpoint)
+    ending.mine_close()
+    lab.mine(1)
+    lab.chain.reorganize(2)
+    lab.caught_up()
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("our own close with a payment in it is undone, and confirms again", Can.HOLD, Can.FORCE_CLOSE)
+def our_close_is_undone(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    held = Held(ending)
+    ending.us.shut(ending.outpoint, force=True)
+    _undone(lab, ending, held)
+
+
+@scenario("their own close with a payment in it is undone, and confirms again", Can.HOLD, Can.FORCE_CLOSE)
+def their_close_is_undone(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    held = Held(ending)
+    ending.them.close(ending.outpoint, force=True)
+    _undone(lab, ending, held)
+
+
+def _undone(lab: Lab, ending: Ending, held: Held) -> None:
+    ending.mine_close()
+    lab.mine(1)
+    lab.chain.reorganize(2)
+    lab.caught_up()
+    held.settle()
+    moved = held.msat // 1000
+    ending.ends(SAT - PUSH_SAT - moved, PUSH_SAT + moved)
+    held.ended(True)
+
+
+def _funding_moves(lab: Lab, opener: Anybody, other: Anybody) -> None:
+    lab.connect(opener, other)
+    outpoint = opener.open(other.id, Order(SAT, PUSH_SAT, announce=False))
+    lab.chain.mine_with(outpoint.partition(":")[0])
+    lab.mine(1)
+    before = lab.scid(outpoint)
+    lab.chain.reorganize(2, empty_first=True)
+    lab.mine(4)
+    assert lab.scid(outpoint) != before
+    us, them = (opener, other) if isinstance(opener, Us) else (other, opener)
+    assert isinstance(us, Us) and not isinstance(them, Us)
+    lab.await_usable(outpoint, us, them)
+    until(lambda: us.at(outpoint).get("short_channel_id") == lab.scid(outpoint), "we know where it stands now")
+    asked = them.invoice(1_000_000)
+    us.pays(asked)
+    assert them.paid(asked.payment_hash)
+    lab.quiet(outpoint, us, them)
+    us.shut(outpoint)
+    lab.mine(6)
