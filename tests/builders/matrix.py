@@ -335,11 +335,12 @@ class Board:
                 mine_exactly(court)
             [rival] = [tx for tx in wanted_by_bob(court) if tx.inputs[0].outpoint == self._outpoint(subject)][:1]
             self.taken_by[0] = "bob"
-        before = max(claim.feerate_per_kw for claim in court.alice.onchain.claims if len(claim.outpoints) == 3)
+        others = [self._outpoint(planned) for planned in self.htlcs[1:]]
+        before = {outpoint: court.alice.onchain.claim_on[outpoint].feerate_per_kw for outpoint in others}
         mine_exactly(court, rival)
         court.bob.published[rival.txid] = "rival"
-        rest = [claim for o, claim in court.alice.onchain.claim_on.items() if o in map(self._outpoint, self.htlcs[1:])]
-        assert rest and all(claim.feerate_per_kw >= before for claim in rest)
+        after = court.alice.onchain.claim_on
+        assert all(after[outpoint].feerate_per_kw >= feerate for outpoint, feerate in before.items())
 
     def _batch(self) -> tuple[OutPoint, ...]:
         claim = self.court.alice.onchain.claim_on.get(self._outpoint(self._subject))
