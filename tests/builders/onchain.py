@@ -260,6 +260,8 @@ class Host:
             ours = self.commitment()
             self._to_mempool(None, "our commitment", ours)
         wants = [(address, want) for address, want in self.node.wants() if isinstance(want, WantPublished)]
+        # A shell hands a child over together with its parents; here parents, which are the wallet's, go first.
+        wants.sort(key=lambda wanted: wanted[0].kind != "wallet")
         for address, want in wants:
             parents = want.parents or ((ours,) if want.name == CHILD and ours else ())
             self._to_mempool(address, want.name, self._complete(want), parents)

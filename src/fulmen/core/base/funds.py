@@ -129,6 +129,8 @@ class AttachFee(Event):
     """Where the coins do not reach for that feerate, the highest they do reach for, down to this one."""
     parent: Parent | None = None
     """The feerate is that of parent and child together."""
+    alongside: int = 0
+    """How many more requests come with this one, each for a transaction that must not wait for the others."""
 
 
 class FeeAttached(Event):

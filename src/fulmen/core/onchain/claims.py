@@ -49,8 +49,11 @@ def claim_all(state: Onchain, env: Env) -> Step[Onchain]:
             worth.append(matter)
         else:
             _give_up(step, matter, env)
-    for lot in lots_of(state, spend, worth, env):
-        _claim(step, spend, lot, env)
+    lots = list(lots_of(state, spend, worth, env))
+    asking = sum(lot[0].htlc_tx is not None for lot in lots)
+    for lot in lots:
+        asking -= lot[0].htlc_tx is not None
+        _claim(step, spend, lot, env, asking)
     return step
 
 
@@ -109,8 +112,8 @@ def _is_worth(state: Onchain, spend: Ending, matter: Matter, env: Env) -> bool:
     return htlc_txs.pays_its_fee(spend) or htlc_txs.is_worth_paying(state, matter, env)
 
 
-def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env) -> None:
-    """Decide one transaction, or ask the wallet to pay for it."""
+def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env, alongside: int) -> None:
+    """Decide one transaction, or ask the wallet to pay for it, as for so many more that come after it."""
     if lot[0].htlc_tx is None:
         claim = sweeps.sweep(step.state, spend, lot, env)
         assert claim is not None, "each of them is worth its transaction"
@@ -118,7 +121,7 @@ def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env
     elif htlc_txs.pays_its_fee(spend):
         step.fact(ClaimDecided(htlc_txs.as_it_is(step.state, spend, lot[0]), env.height))
     else:
-        request = htlc_txs.ask_for_fee(step.state, lot, env)
+        request = htlc_txs.ask_for_fee(step.state, lot, env, alongside)
         assert request is not None, "nothing has been paid for it"
         step.act(request)
 

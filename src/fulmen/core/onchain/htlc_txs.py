@@ -55,8 +55,12 @@ def is_worth_paying(state: Onchain, matter: Matter, env: Env) -> bool:
     return left >= dust_limit(state.destination) and left > fee_at(floor, _weight((matter,)) + _PAID_FOR)
 
 
-def ask_for_fee(state: Onchain, lot: Sequence[Matter], env: Env) -> Tell | None:
-    """Ask the wallet to pay for the HTLC transactions of a lot in one; None while what it pays already is enough."""
+def ask_for_fee(state: Onchain, lot: Sequence[Matter], env: Env, alongside: int = 0) -> Tell | None:
+    """Ask the wallet to pay for the HTLC transactions of a lot in one; None while what it pays already is enough.
+
+    Args:
+        alongside: how many more lots it is asked to pay for at once.
+    """
     weight = _weight(lot) + _PAID_FOR
     rate = feerate_due(stake_of(state, lot, env), weight, env)
     least = floor_of(env)
@@ -84,6 +88,7 @@ def ask_for_fee(state: Onchain, lot: Sequence[Matter], env: Env) -> Tell | None:
         version,
         rate,
         least,
+        alongside=alongside,
     )
     return Tell(WALLET, request)
 

@@ -27,6 +27,7 @@ from fulmen.core.wallet.selection import (
     shuffled,
 )
 from fulmen.core.wallet.spending import check_feerate
+from fulmen.core.wallet.splitting import split_for
 from fulmen.core.wallet.state import Coin, Spend, Wallet, WalletTx
 
 lending = Topic()
@@ -38,13 +39,21 @@ def on_attach_fee(wallet: Wallet, event: AttachFee, env: Env) -> Step[Wallet]:
     known = _lent(wallet, event.ref)
     if known is not None and _is_enough(known, event):
         return Step(wallet).act(_attached(event, known))
+    step = Step(wallet)
     try:
-        tx = _with_fee(wallet, event, env, known)
+        if known is None and event.alongside:
+            check_feerate(event.feerate_per_kw, env)
+            # Twice what it takes now: fees rise.
+            least = Sat(2 * _Bill(event, None).target(event.feerate_per_kw))
+            split = split_for(wallet, event.alongside + 1, least, event.feerate_per_kw, env.height, event.ref)
+            if split is not None:
+                step.fact(SpendDecided(split))
+        tx = _with_fee(step.state, event, env, known)
     except Refused as fault:
         if known is not None and _is_same(known, event):
             return Step(wallet).act(_attached(event, known))
         return Step(wallet).act(Tell(event.reply_to, FeeRefused(event.ref, fault.name, str(fault))))
-    return Step(wallet).fact(SpendDecided(tx)).act(_attached(event, tx))
+    return step.fact(SpendDecided(tx)).act(_attached(event, tx))
 
 
 @lending.on(DetachFee)

@@ -39,6 +39,22 @@ def test_a_refusal_is_told_once_and_again_when_its_words_change():
     asyncio.run(play())
 
 
+def test_a_child_that_comes_before_its_parent_is_in_the_mempool_with_it():
+    async def play():
+        async with an_embedded_chain() as (chain, source):
+            node, wallet, publisher = chain.node, Wallet(), Publisher(source)
+            [first] = node.mine(1, wallet.script)
+            node.mine(100)
+            parent = wallet.pay(output_of(node.chain.block(first).txs[0]), fee=1000)
+            child = wallet.pay(output_of(parent), fee=1000)
+            publisher.add(CHANNEL, "child", child.serialize())
+            publisher.add(WALLET, "parent", parent.serialize())
+            assert await publisher.publish([(CHANNEL, child.txid), (WALLET, parent.txid)]) == []
+            assert node.pool.get(child.txid) is not None
+
+    asyncio.run(play())
+
+
 def test_after_a_reorg_it_is_handed_over_again_until_nobody_wants_it():
     async def play():
         async with an_embedded_chain() as (chain, source):

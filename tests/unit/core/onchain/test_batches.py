@@ -217,3 +217,18 @@ def worth_of(court: Court, closer: str) -> int:
             if output.amount_sat == 330 and court.taker_of(commitment.outpoint(vout)) == "alice"
         )
     )
+
+
+def test_htlcs_that_must_be_alone_are_all_in_one_block_though_the_wallet_has_fewer_coins() -> None:
+    """It has four; one of them is split first. Each hangs on the split alone, so that raising one fee moves no other."""
+    near = tuple(Planned(n, "bob", 40_000_000, expires_in=15) for n in range(7))
+    court = closed("alice", Plan(ANCHORS, near, known=tuple(("alice", n) for n in range(7)), coin_sat=RICH))
+    assert batches(court.alice) == [(Purpose.HTLC_SUCCESS.value, 1)] * 7
+    before = court.tip.height
+    court.mine()
+    assert batches(court.alice) == []
+    taken = [each.block.height for each in court.alice.onchain.taken]
+    assert taken == [before + 1] * 7
+    assert not court.alice.failures
+    court.mine_until_resolved()
+    check_money(court, "alice", dict.fromkeys(range(7), "alice"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from fulmen.core.base.machine import Step, Tell
 from fulmen.core.base.outer import WantPublished
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
 from fulmen.core.bitcoin.accounts import SignWalletInputs, sign_wallet_inputs
-from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.bitcoin.transaction import Tx, TxOut, fee_at, parse_tx
 from fulmen.core.wallet.balance import balance
 from fulmen.core.wallet.facts import forget
 from fulmen.core.wallet.machine import wants
@@ -186,3 +188,85 @@ def test_a_fee_that_cannot_be_paid_is_refused_by_name(event: AttachFee, why: str
     assert isinstance(tell, Tell) and isinstance(tell.event, FeeRefused)
     assert tell.event.why == why
     assert step.facts == []
+
+
+# -- several that must not wait for each other --------------------------------------------------------------------
+
+
+def requests(count: int, **changes: Any) -> list[AttachFee]:
+    """For HTLC transactions of one close, each alone."""
+    return [
+        HTLC_REQUEST.but(
+            ref=b"ref %d" % n,
+            inputs=(HTLC.but(outpoint=OutPoint(HTLC.outpoint.txid, 10 + n)),),
+            alongside=count - 1 - n,
+            **changes,
+        )
+        for n in range(count)
+    ]
+
+
+def paid(wallet: Wallet, events: list[AttachFee]) -> tuple[Wallet, list[Any]]:
+    answers = []
+    for event in events:
+        step = step_of(wallet, event)
+        wallet = step.state
+        (tell,) = step.actions
+        assert isinstance(tell, Tell)
+        answers.append(tell.event)
+    return wallet, answers
+
+
+def test_one_coin_is_split_for_transactions_that_must_not_wait_for_each_other() -> None:
+    wallet, answers = paid(a_wallet(500_000), requests(4))
+    assert all(isinstance(answer, FeeAttached) for answer in answers)
+    split, *lent = wallet.txs[1:]
+    assert split.own is not None and not split.own.lent and len(split.coins) == 4
+    assert len({coin.amount_sat for coin in split.coins}) == 1
+    assert split.own.fee_sat == 500_000 - sum(coin.amount_sat for coin in split.coins)
+    hung = [[i.outpoint for i in parse_tx(tx.own.tx).inputs[1:]] for tx in lent if tx.own is not None]
+    assert sorted(outpoint for [outpoint] in hung) == [coin.outpoint for coin in split.coins]
+    signed = sign_wallet_inputs(SECRET_ACCOUNTS, parse_tx(split.own.tx), split.own.sign)
+    coin = wallet.txs[0].coins[0]
+    verify_spend(signed, [TxOut(coin.amount_sat, coin.script_pubkey)])
+    rate = fee_at(HTLC_REQUEST.feerate_per_kw, signed.weight)
+    assert rate <= split.own.fee_sat <= rate + 10
+
+
+def test_nothing_is_split_where_there_are_coins_enough_or_one_transaction_alone() -> None:
+    for wallet, count in ((a_wallet(100_000, 100_000, 100_000), 3), (a_wallet(500_000), 1)):
+        after, answers = paid(wallet, requests(count))
+        assert all(isinstance(answer, FeeAttached) for answer in answers)
+        assert all(tx.own is None or tx.own.lent for tx in after.txs)
+
+
+def test_what_is_missing_is_split_off_and_the_other_coins_stay() -> None:
+    wallet, answers = paid(a_wallet(300_000, 90_000), requests(4))
+    assert all(isinstance(answer, FeeAttached) for answer in answers)
+    (split,) = [tx for tx in wallet.txs if tx.own is not None and not tx.own.lent]
+    assert len(split.coins) == 3
+
+
+def test_a_small_coin_is_split_into_what_each_transaction_needs_at_least() -> None:
+    wallet, answers = paid(a_wallet(20_000), requests(6))
+    (split,) = [tx for tx in wallet.txs if tx.own is not None and not tx.own.lent]
+    assert 2 <= len(split.coins) < 6
+    assert [isinstance(answer, FeeAttached) for answer in answers].count(True) >= len(split.coins)
+    untouched, answers = paid(a_wallet(5_000), requests(6))
+    assert isinstance(answers[0], FeeAttached)
+    assert all(tx.own is None or tx.own.lent for tx in untouched.txs)
+
+
+def test_a_split_is_not_made_for_a_feerate_that_is_refused() -> None:
+    step = step_of(a_wallet(500_000), requests(3, feerate_per_kw=FeeratePerKw(1))[0])
+    (tell,) = step.actions
+    assert isinstance(tell, Tell) and isinstance(tell.event, FeeRefused) and step.facts == []
+
+
+def test_when_one_is_raised_the_others_stay() -> None:
+    wallet, _ = paid(a_wallet(500_000), requests(3))
+    before = {tx.txid for tx in wallet.txs}
+    raised, (answer,) = paid(wallet, [requests(3)[1].but(feerate_per_kw=FeeratePerKw(6000))])
+    assert isinstance(answer, FeeAttached)
+    assert len(before - {tx.txid for tx in raised.txs}) == 1
+    assert all(tx in raised.alive for tx in raised.txs)
