@@ -220,7 +220,7 @@ def worth_of(court: Court, closer: str) -> int:
 
 
 def test_htlcs_that_must_be_alone_are_all_in_one_block_though_the_wallet_has_fewer_coins() -> None:
-    """It has four; one of them is split first. Each hangs on the split alone, so that raising one fee moves no other."""
+    """One of its four is split first: each hangs on the split alone, so that raising one fee moves no other."""
     near = tuple(Planned(n, "bob", 40_000_000, expires_in=15) for n in range(7))
     court = closed("alice", Plan(ANCHORS, near, known=tuple(("alice", n) for n in range(7)), coin_sat=RICH))
     assert batches(court.alice) == [(Purpose.HTLC_SUCCESS.value, 1)] * 7
