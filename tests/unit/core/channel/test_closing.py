@@ -243,6 +243,22 @@ def test_the_opener_pays_the_fee() -> None:
     assert amounts == {OURS: 600_000 - 1000, THEIRS: 400_000}
 
 
+@pytest.mark.parametrize(("theirs", "dust_sat"), [(THEIRS, 294), (b"\x00\x20" + b"\x02" * 32, 330)])
+def test_a_close_with_an_output_that_is_dust_for_its_script_fails_the_channel(theirs: bytes, dust_sat: int) -> None:
+    def agreeing_on(amount_sat: int) -> Step[Channel]:
+        channel = drained_channel("alice").but(shutdown_received=theirs)
+        totals = channel.local.totals.but(remote_msat=Msat(1000 * amount_sat))
+        terms = channel.terms.but(local=channel.terms.local.but(dust_limit_sat=Sat(1)))
+        offered = decide(channel.but(local=channel.local.but(totals=totals), params=terms), Lull(), ALICE).state
+        fee = offered.negotiation.our_fee_sat
+        assert fee is not None
+        return heard(offered, ClosingSigned(CHANNEL_ID, fee, signed_by("bob", offered, fee), FeeRange(fee, fee)))
+
+    assert agreeing_on(dust_sat).state.phase is Phase.CLOSING
+    with pytest.raises(faults.ClosingDust):
+        agreeing_on(dust_sat - 1)
+
+
 def test_our_own_feerate_is_kept() -> None:
     channel = drained_channel("alice").but(closing_feerate_per_kw=FeeratePerKw(5000))
     low, fee, high = fee_limits(channel, ALICE)

@@ -144,6 +144,46 @@ def test_more_value_than_we_accept_in_flight_is_refused() -> None:
         heard(step.state, an_add(1))
 
 
+def test_what_we_accept_in_flight_is_accepted_to_the_last_msat() -> None:
+    channel = a_normal_channel("bob")
+    terms = channel.terms.but(local=channel.terms.local.but(max_htlc_value_in_flight_msat=Msat(2_000_000)))
+    first = heard(channel.but(params=terms), an_add(0)).state
+    assert heard(first, an_add(1)).facts
+    with pytest.raises(faults.TooMuchInFlight):
+        heard(first, an_add(1, 1_000_001))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_the_peer_accepts_in_flight_is_offered_to_the_last_msat(over: int) -> None:
+    channel = a_normal_channel("alice")
+    terms = channel.terms.but(remote=channel.terms.remote.but(max_htlc_value_in_flight_msat=Msat(2_000_000)))
+    first = decide(channel.but(params=terms), an_offer(1_000_000), ALICE).state
+    offer = an_offer(1_000_000 + over, ref=1)
+    assert why_not_offer(first, ALICE, offer.amount_msat, offer.cltv_expiry) == ("TooMuchInFlight" if over else None)
+
+
+def test_as_many_htlcs_are_offered_as_the_peer_accepts() -> None:
+    channel = a_normal_channel("alice")
+    terms = channel.terms.but(remote=channel.terms.remote.but(max_accepted_htlcs=2))
+    channel = channel.but(params=terms)
+    for ref in range(2):
+        channel = decide(channel, an_offer(1_000_000, ref), ALICE).state
+    assert len(channel.local_log.adds) == 2
+    assert refused(channel, an_offer(1_000_000, 2)) == "TooManyHtlcs"
+
+
+def test_the_smallest_amounts_are_taken_and_offered() -> None:
+    channel = a_normal_channel("bob")
+    terms = channel.terms.but(local=channel.terms.local.but(htlc_minimum_msat=Msat(500)))
+    assert heard(channel.but(params=terms), an_add(0, 500)).facts
+    with pytest.raises(faults.AmountBelowMinimum):
+        heard(channel.but(params=terms), an_add(0, 499))
+    ours = a_normal_channel("alice")
+    asks = ours.terms.but(remote=ours.terms.remote.but(htlc_minimum_msat=Msat(500)))
+    for amount, why in ((499, "AmountBelowMinimum"), (500, None)):
+        assert why_not_offer(ours.but(params=asks), ALICE, Msat(amount), BlockHeight(500)) == why
+
+
 def test_two_htlcs_may_have_one_payment_hash() -> None:
     first = heard(a_normal_channel("bob"), an_add(0))
     again = heard(first.state, an_add(1).but(payment_hash=an_add(0).payment_hash))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.builders.closes import both_formats, check_money, closed, either
-from tests.builders.onchain import Plan, Planned
+from tests.builders.onchain import DEADLINES, Plan, Planned
 
 from fulmen.core.base.ids import RECEIVED
 from fulmen.core.commitments.htlcs import HtlcRemoved, circuit_address
@@ -130,3 +130,19 @@ def test_many_htlcs_at_once_each_find_their_end(closer: str, format: str) -> Non
     assert fates == expected | {10: ["fulfilled"], 11: ["failed"], 12: ["failed"]}
     # The fourth has an output in one format, and that costs more than it brings.
     check_money(court, closer, {0: "alice", 1: "bob", 2: "alice", 10: "alice", 11: "bob", 3: "nobody"})
+
+
+@both_formats
+def test_an_htlc_without_preimage_that_nobody_takes_is_waited_for_until_it_is_long_expired(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BOLT 5: once it has expired, and as deep as a resolution has to be: until then a preimage may still come."""
+    offer = Planned(0, "bob", expires_in=40)
+    court = closed("alice", Plan(format, (offer,)))
+    monkeypatch.setattr(court.bob, "publish", lambda: None)
+    end = court.expiry(offer) + DEADLINES.resolved_depth
+    while court.tip.height < end - 1:
+        court.mine()
+    assert not court.alice.is_resolved
+    court.mine()
+    assert court.alice.is_resolved
