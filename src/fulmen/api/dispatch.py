@@ -36,7 +36,9 @@ class Dispatcher:
         """
         command = self._registry.get(method)
         if command.permission not in granted:
-            raise NotPermitted(f"{method} needs the permission {command.permission.value!r}, which this caller lacks.")
+            raise NotPermitted(
+                f"`{method}` needs the permission {command.permission.value!r}, which this caller lacks."
+            )
         request = read_params(command, params)
         try:
             answer = await command.run(self._node, request)
@@ -44,6 +46,6 @@ class Dispatcher:
             raise
         except Exception as bug:
             log.exception("a command failed by a bug of ours", command=method)
-            raise InvariantBroken(f"{method} failed by a bug of ours; the log says where.") from bug
+            raise InvariantBroken(f"`{method}` failed by a bug of ours; the log says where.") from bug
         plain: dict[str, Any] = msgspec.to_builtins(answer, str_keys=True)
         return plain

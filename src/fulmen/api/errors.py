@@ -158,8 +158,16 @@ def sentence_of(fault: Fault) -> str:
         said = said[:1].upper() + said[1:]
     if isinstance(fault, RpcError) or not fault.details:
         return said if said[-1:] in ".!?)" else f"{said}."
-    details = ", ".join(f"{name} {_shown(value)}" for name, value in fault.details.items())
+    details = ", ".join(_detail(name, value) for name, value in fault.details.items())
     return f"{said.rstrip('.')} ({details})."
+
+
+def _detail(name: str, value: Any) -> str:
+    """One detail for people: amounts with their unit, and no underscores."""
+    for unit in ("sat", "msat"):
+        if name.endswith(f"_{unit}") and isinstance(value, int):
+            return f"{name.removesuffix(f'_{unit}').replace('_', ' ')} {value:,} {unit}"
+    return f"{name.replace('_', ' ')} {_shown(value)}"
 
 
 def _shown(value: Any) -> str:

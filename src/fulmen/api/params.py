@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from fulmen.api.declared import description_of, why_not
 from fulmen.api.errors import BadParameter
 from fulmen.api.registry import Command
 from fulmen.api.values import Value
@@ -26,7 +27,7 @@ def read_params(command: Command, params: object) -> Record:
         params = {}
     if isinstance(params, list | tuple):
         if len(params) > len(names):
-            raise BadParameter(f"{command.name} takes at most {len(names)} parameters: {', '.join(names) or 'none'}.")
+            raise BadParameter(f"`{command.name}` takes at most {len(names)} parameters: {', '.join(names) or 'none'}.")
         params = dict(zip(names, params, strict=False))
     if not isinstance(params, Mapping):
         raise BadParameter("params must be a list or an object.")
@@ -34,13 +35,12 @@ def read_params(command: Command, params: object) -> Record:
     for name in given:
         if name not in names:
             raise BadParameter(
-                f"{command.name} knows no parameter {str(name)[:60]!r}; it takes {', '.join(names) or 'none'}."
+                f"`{command.name}` knows no parameter {str(name)[:60]!r}; it takes {', '.join(names) or 'none'}."
             )
     for field in command.parameters:
         if field.required and field.encode_name not in given:
-            raise BadParameter(
-                f"{command.name} needs the parameter {field.encode_name!r}.", parameter=field.encode_name
-            )
+            note = f": {said}" if (said := description_of(field.type)) else ""
+            raise BadParameter(f"`{command.name}` needs {field.encode_name!r}{note}.", parameter=field.encode_name)
     return _converted(command, given)
 
 
@@ -53,8 +53,9 @@ def _converted(command: Command, given: dict[str, Any]) -> Record:
             value = msgspec.convert(given[field.encode_name], field.type, dec_hook=_read_value)
             values[field.name] = value.plain() if isinstance(value, Value) else value
         except (msgspec.ValidationError, ValueError) as wrong:
+            why = why_not(wrong, field.type)
             raise BadParameter(
-                f"The parameter {field.encode_name!r} of {command.name} is wrong: {wrong}.", parameter=field.encode_name
+                f"The parameter {field.encode_name!r} of {command.name} is wrong: {why}.", parameter=field.encode_name
             ) from None
     return command.request(**values)
 

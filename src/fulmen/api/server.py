@@ -176,7 +176,7 @@ class _Connection:
         """Core Lightning's `notifications`: whether this connection wants news between answers."""
         enable = params.get("enable") if isinstance(params, dict) else next(iter(params or ()), None)
         if not isinstance(enable, bool):
-            raise BadParameter("notifications needs the parameter 'enable', true or false.", parameter="enable")
+            raise BadParameter("`notifications` needs 'enable', true or false.", parameter="enable")
         for task in self._news:
             task.cancel()
         self._news = [asyncio.create_task(self._tell(topic)) for topic in NEWS] if enable else []

@@ -32,6 +32,13 @@ PROCESSES = {
 """Commands that are a process of their own. Their room is entered when one of them is run: it is a large one."""
 
 
+HEADINGS = (
+    *("Processes", "Node", "Funds", "Peers", "Channels", "Payments", "Graph", "Tools", "Regtest"),
+    "Without a node",
+)
+"""In the order in which a newcomer needs them."""
+
+
 class ByGroup(click.Group):
     """Lists its commands under the headings of the registry."""
 
@@ -47,7 +54,8 @@ class ByGroup(click.Group):
         return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        headings: dict[str, list[tuple[str, str]]] = {"Processes": list(PROCESSES.items())}
+        headings: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        headings["Processes"] = list(PROCESSES.items())
         for name, command in self.commands.items():
             heading = REGISTRY.get(name).group if name in REGISTRY else "without a node"
             headings.setdefault(heading.capitalize(), []).append((name, command.get_short_help_str(80)))

@@ -5,22 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
 import msgspec
 
 from fulmen.api.client import RpcClient
+from fulmen.api.commands.closing import CloseRequest
+from fulmen.api.commands.reading import invoice_of
+from fulmen.api.declared import bare, choices_of, description_of
 from fulmen.api.errors import BadParameter, error_object, sentence_of
 from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
 from fulmen.cli.exits import Exit, advice_of, exit_of
-from fulmen.cli.live import pay_live
+from fulmen.cli.live import close_live, pay_live
 from fulmen.cli.settings import Settings
 from fulmen.cli.show import show
-from fulmen.cli.words import bare, choices_of, description_of, params_of
+from fulmen.cli.words import params_of
 from fulmen.core.base.faults import Fault
-from fulmen.core.invoices import bolt11
 
 MAX_LINE = 65_536
 """Of standard input, for `-`."""
@@ -121,20 +124,34 @@ def _run_one(command: Command, settings: Settings, words: list[str], options: di
 
 
 def _ask(command: Command, settings: Settings, node: RpcClient, params: dict[str, Any]) -> dict[str, Any]:
-    if command.name != "pay":
-        return node.call(command.name, params)
+    if command.name not in _STOPPED or settings.json:
+        return _waited(command, lambda: node.call(command.name, params))
+    if command.name == "pay":
+        payment_hash = invoice_of(params["bolt11"], "bolt11").payment_hash.hex()
+        return _waited(command, lambda: pay_live(settings.console, node, params, payment_hash))
+    request = read_params(command, params)
+    assert isinstance(request, CloseRequest)
+    patience = 0 if request.force else request.unilateraltimeout
+    look = partial(RpcClient.of, settings.directory)
+    return _waited(command, lambda: close_live(settings.console, node, params, patience, look))
+
+
+def _waited(command: Command, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer, or the end of the waiting for it."""
     try:
-        if settings.json:
-            return node.call("pay", params)
-        return pay_live(settings.console, node, params, _payment_hash(params))
+        return ask()
     except KeyboardInterrupt:
-        click.echo("\nNot waiting any longer. The payment may still succeed: see `fulmen listpays`.", err=True)
+        if command.name not in _STOPPED:
+            raise
+        click.echo(f"\nNot waiting any longer. {_STOPPED[command.name]}", err=True)
         sys.exit(Exit.UNKNOWN_OUTCOME)
 
 
-def _payment_hash(params: dict[str, Any]) -> str:
-    """Raises: Malformed: it is no invoice, which needs no node to be seen."""
-    return bolt11.decode(params["bolt11"]).payment_hash.hex()
+_STOPPED = {
+    "pay": "The payment may still succeed: see `fulmen listpays`.",
+    "close": "The close goes on: see `fulmen listpeerchannels`.",
+}
+"""What goes on when nobody waits for it any more."""
 
 
 def _run_many(command: Command, settings: Settings, words: list[str], options: dict[str, str | bool]) -> Exit:

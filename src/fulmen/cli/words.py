@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import msgspec
 
+from fulmen.api.declared import bare, why_not
 from fulmen.api.errors import BadParameter
 from fulmen.api.registry import Command
 from fulmen.api.values import Amount, AmountOrAny, parse_amount
-
-
-def bare(annotation: Any) -> Any:
-    """A parameter's type without its notes and without None."""
-    if get_origin(annotation) is Annotated:
-        return bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return bare(next(arm for arm in get_args(annotation) if arm is not type(None)))
-    return annotation
-
-
-def description_of(annotation: Any) -> str:
-    """What a parameter's note says about it."""
-    if get_origin(annotation) is not Annotated:
-        return ""
-    notes = [note.description for note in annotation.__metadata__ if getattr(note, "description", None)]
-    return str(notes[0]) if notes else ""
-
-
-def choices_of(annotation: Any) -> tuple[str, ...]:
-    """The words that a parameter may be, if they are few."""
-    inner = bare(annotation)
-    return typing.cast("tuple[str, ...]", get_args(inner)) if get_origin(inner) is Literal else ()
 
 
 def value_of(command: Command, name: str, annotation: Any, word: str) -> Any:
@@ -51,7 +27,8 @@ def value_of(command: Command, name: str, annotation: Any, word: str) -> Any:
         if wanted is Amount or (wanted is AmountOrAny and word != "any"):
             return parse_amount(word, default_unit="sat")
     except (msgspec.ValidationError, ValueError) as wrong:
-        raise BadParameter(f"The parameter {name!r} of {command.name} is wrong: {wrong}.", parameter=name) from None
+        why = why_not(wrong, annotation)
+        raise BadParameter(f"The parameter {name!r} of {command.name} is wrong: {why}.", parameter=name) from None
     return word
 
 
@@ -63,8 +40,10 @@ def params_of(command: Command, words: list[str], options: dict[str, str | bool]
     """
     fields = command.parameters
     if len(words) > len(fields):
-        names = " ".join(field.encode_name for field in fields) or "nothing"
-        raise BadParameter(f"{command.name} takes {names}, and {len(words)} words were given.")
+        names = " ".join(field.encode_name.upper() for field in fields)
+        raise BadParameter(
+            f"`{command.name}` takes at most {len(fields)} words ({names}), and {len(words)} were given."
+        )
     said: dict[str, Any] = {}
     for field, word in zip(fields, words, strict=False):
         said[field.encode_name] = value_of(command, field.encode_name, field.type, word)

@@ -19,7 +19,7 @@ def test_a_null_is_a_parameter_left_out():
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({}, "needs the parameter 'bolt11'"),
+        ({}, "`pay` needs 'bolt11': a BOLT 11 invoice"),
         ({"bolt11": "x", "spoon": 1}, "knows no parameter 'spoon'"),
         (["x"] * 40, "takes at most"),
         ({"bolt11": 5}, "'bolt11' of pay is wrong"),

@@ -4,9 +4,10 @@ import pytest
 from rich.console import Console
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.client import ConnectionLost
 from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of
-from fulmen.cli.live import Attempts
+from fulmen.cli.live import Attempts, Closing
 from fulmen.cli.show import COLUMNS, amount_text, qr_of, show
 
 
@@ -18,14 +19,15 @@ def shown(command, answer, width=120):
 
 def test_rows_become_a_table_and_amounts_satoshi():
     text = shown("listpays", {"pays": [{"payment_hash": "ab" * 32, "status": "complete", "amount_msat": 5_001_000}]})
-    assert "5,001 sat" in text
+    assert "pays, in sat" in text
+    assert "5,001" in text
     assert "complete" in text
 
 
 def test_a_wide_row_shows_what_matters_and_says_that_there_is_more():
     row = {"peer_id": "02" * 33, "state": "CHANNELD_NORMAL", "to_us_msat": 7000, "dust_limit_msat": 354_000}
     text = shown("listpeerchannels", {"channels": [row]}, width=80)
-    assert "7 sat" in text
+    assert "ours" in text and " 7" in text
     assert "354" not in text
     assert "--json" in text
 
@@ -85,19 +87,25 @@ def test_what_is_left_of_a_closed_channel_is_a_table_of_its_own():
     row = {"peer_id": "02" * 33, "channel_id": "cc" * 32, "short_channel_id": "1x2x3", "state": "ONCHAIN"}
     said = shown("listpeerchannels", {"channels": [{**row, "closing": closing}]})
     assert "1x2x3: our commitment in block 130" in said
-    assert [word in said for word in ("to_local", "5,000 sat", "waiting", "274")] == [True] * 4
+    assert [word in said for word in ("to_local", "5,000", "waiting", "274")] == [True] * 4
     mutual = {**closing, "kind": "mutual close", "outputs": []}
     assert "its outputs" not in shown("listpeerchannels", {"channels": [{**row, "closing": mutual}]})
+
+
+def seen(renderable):
+    out = io.StringIO()
+    Console(file=out, width=120).print(renderable)
+    return out.getvalue()
 
 
 def test_a_payment_that_waits_says_for_what_until_it_goes_on():
     attempts = Attempts("aa")
     attempts.hear("payment waits", {"payment_hash": "bb", "for": "nothing of ours"})
-    assert attempts.table().caption is None
+    assert not seen(attempts.shown()).strip()
     attempts.hear("payment waits", {"payment_hash": "aa", "for": "a channel to come back"})
-    assert attempts.table().caption == "waiting for a channel to come back"
+    assert "waiting for a channel to come back" in seen(attempts.shown())
     attempts.hear("payment attempt", {"payment_hash": "aa", "attempt": 1, "route": ["1x2x3"]})
-    assert attempts.table().caption is None
+    assert "waiting" not in seen(attempts.shown())
 
 
 def test_each_attempt_is_one_line_that_says_how_it_ended():
@@ -108,9 +116,68 @@ def test_each_attempt_is_one_line_that_says_how_it_ended():
     attempts.hear("payment attempt failed", {"payment_hash": "aa", "attempt": 1, "why": "no liquidity"})
     attempts.hear("payment attempt", {"payment_hash": "aa", "attempt": 2, **route})
     attempts.hear("payment complete", {"payment_hash": "aa"})
-    out = io.StringIO()
-    Console(file=out, width=120).print(attempts.table())
-    assert attempts.table().row_count == 2
-    assert "no liquidity" in out.getvalue()
-    assert "1x2x3 → 4x5x6" in out.getvalue()
-    assert out.getvalue().count("paid") == 1
+    lines = [line for line in seen(attempts.shown()).splitlines() if "1x2x3 → 4x5x6" in line]
+    assert ["no liquidity" in line for line in lines] == [True, False]
+    assert ["paid" in line for line in lines] == [False, True]
+
+
+CHANNEL = {"channel_id": "cc", "short_channel_id": "1x2x3", "peer_id": "02", "htlcs": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"state": "CHANNELD_NORMAL", "peer_connected": False}, "the peer to come back"),
+        ({"state": "CHANNELD_SHUTTING_DOWN", "peer_connected": True}, "the peer's signature"),
+        ({"state": "CHANNELD_SHUTTING_DOWN", "peer_connected": True, "htlcs": [1, 2]}, "2 payments to leave"),
+        ({"state": "ONCHAIN", "peer_connected": True}, "the node's answer"),
+        ({"state": "CHANNELD_NORMAL", "peer_connected": False, "short_channel_id": "9x9x9"}, "the node's answer"),
+    ],
+)
+def test_a_close_says_what_it_waits_for(changes, says):
+    closing = Closing(lambda: [CHANNEL | changes], "1x2x3", 172_800)
+    assert f"waiting for {says}" in closing.line().plain
+    assert "closing alone in 47:59:5" in closing.line().plain or "48:00:00" in closing.line().plain
+    assert "Ctrl-C" in Closing(list, "1x2x3", 0).line().plain
+
+
+def test_a_node_that_does_not_answer_for_a_moment_ends_no_wait():
+    def gone():
+        raise ConnectionLost("the node hung up")
+
+    assert "the node's answer" in Closing(gone, "1x2x3", 0).line().plain
+
+
+def test_states_are_said_in_words_and_names_that_are_needed_are_whole():
+    said = shown("listpeers", {"peers": [{"id": "02" * 33, "connected": True}]})
+    assert "02" * 33 in said
+    channel = {"short_channel_id": "1x2x3", "peer_id": "03" * 33, "state": "CHANNELD_NORMAL"}
+    said = shown("listpeerchannels", {"channels": [channel]})
+    assert "open" in said and "CHANNELD" not in said and "03" * 33 not in said
+
+
+def test_places_and_parts_are_lines():
+    place = {"type": "ipv6", "address": "::1", "port": 9735}
+    said = shown("getinfo", {"id": "02", "address": [], "binding": [place], "numbers": {"one": 1}})
+    assert "[::1]:9735" in said
+    assert [line.split() for line in said.splitlines()][-2:] == [["numbers"], ["one", "1"]]
+    assert ["address", "none"] in [line.split() for line in said.splitlines()]
+
+
+def test_what_is_too_wide_for_a_table_is_a_line_for_each_value_and_ids_stay_whole():
+    row = {"id": "02" * 33, "connected": True, "num_channels": 1, "netaddr": ["127.0.0.1:45093"]}
+    wide, narrow = (shown("listpeers", {"peers": [row, row]}, width) for width in (120, 80))
+    assert "id " + "02" * 33 in " ".join(narrow.split())
+    assert narrow.count("127.0.0.1:45093") == 2 and len(narrow.splitlines()) > len(wide.splitlines())
+    assert all(len(line) <= 120 for line in wide.splitlines())
+
+
+def test_help_of_one_command_lists_its_parameters():
+    row = {"command": "pay", "description": "Pay an invoice.", "schema": schema_of(REGISTRY.get("pay"))}
+    said = shown("help", {"help": [row]})
+    assert "bolt11" in said and "needed" in said and "seconds to go on trying" in said
+
+
+def test_a_payment_is_told_in_the_few_lines_that_matter():
+    said = shown("pay", {"payment_preimage": "aa", "parts": 1, "amount_msat": 5_000_000, "status": "complete"})
+    assert "5,000 sat" in said and "parts" not in said

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import (
     channel_called,
     feerate_of,
@@ -18,7 +19,6 @@ from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
-from fulmen.core.bitcoin.address import script_of
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
 from fulmen.core.channel.faults import ClosesElsewhere, PeerAway
 from fulmen.core.channel.state import Channel, Link, Phase
@@ -60,7 +60,7 @@ class CloseAnswer(Record, kw_only=True):
 async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     """By agreement, for which an absent peer is waited for; alone when that takes longer than `unilateraltimeout`."""
     channel = channel_called(node, request.id)
-    script = b"" if request.destination is None else script_of(request.destination, node.network)
+    script = b"" if request.destination is None else script_called(node, request.destination, "destination")
     if script:
         node.allow_payout(script)
     feerate = feerate_of(request.feerate)

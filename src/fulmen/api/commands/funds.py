@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import (
     MinConf,
     await_published,
@@ -24,7 +25,6 @@ from fulmen.core.base.ids import CommandId, OutPoint
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.accounts import P2TR_ACCOUNT, P2WPKH_ACCOUNT
-from fulmen.core.bitcoin.address import script_of
 from fulmen.core.wallet.balance import anchor_reserve, balance
 from fulmen.core.wallet.balance import channels_of as count_channels
 from fulmen.core.wallet.commands import AddressGiven, NewAddress, Withdraw, Withdrawn
@@ -187,7 +187,7 @@ class WithdrawAnswer(Record, kw_only=True):
 @command("withdraw", permission=Permission.PAY, group="funds", help="Send coins on chain.")
 async def withdraw(node: NodeHandle, request: WithdrawRequest) -> WithdrawAnswer:
     """Answered when the transaction is out. What channels with anchors may need for a close stays in the wallet."""
-    script = script_of(request.destination, node.network)
+    script = script_called(node, request.destination, "destination")
     feerate = feerate_of(request.feerate)
     amount = None if request.satoshi.sat is None else Sat(request.satoshi.sat)
     inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fulmen.api.commands.reading import invoice_of
 from fulmen.api.commands.shown import shown_scid
 from fulmen.api.errors import INVOICE_WAIT_TIMED_OUT, BadParameter, RpcError
 from fulmen.api.handle import NodeHandle
@@ -196,7 +197,7 @@ async def waitinvoice(node: NodeHandle, request: WaitInvoiceRequest) -> InvoiceR
 async def _one(node: NodeHandle, request: ListInvoicesRequest) -> StoredRow | None:
     payment_hash: bytes | None = request.payment_hash
     if request.invstring is not None:
-        payment_hash = bolt11.decode(request.invstring).payment_hash
+        payment_hash = invoice_of(request.invstring, "invstring").payment_hash
     if request.label is not None:
         labelled = await node.read_cold(label_address(request.label))
         payment_hash = labelled.payment_hash if isinstance(labelled, LabelRow) else None
@@ -276,7 +277,7 @@ class DecodeAnswer(Record, kw_only=True, omit_defaults=True):
 @command("decode", permission=Permission.READ, group="tools", help="Read an invoice without paying it.")
 async def decode(node: NodeHandle, request: DecodeRequest) -> DecodeAnswer:
     """A `lightning:` in front is taken, as wallets write it."""
-    read = bolt11.decode(request.string)
+    read = invoice_of(request.string, "string")
     return DecodeAnswer(
         type="bolt11 invoice",
         valid=True,

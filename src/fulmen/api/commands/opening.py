@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import MinConf, await_published, feerate_of, shown_hash
 from fulmen.api.errors import (
     CODES,
@@ -25,7 +26,6 @@ from fulmen.core.base.machine import Address
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw, Msat, Sat
-from fulmen.core.bitcoin.address import script_of
 from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.channel.commands import ChannelOpening, OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible
@@ -75,7 +75,7 @@ class FundChannelAnswer(Record, kw_only=True):
 async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChannelAnswer:
     """Answered when the funding transaction is out; the channel is usable once it is deep enough."""
     peer = _connected(node, NodeId(request.id))
-    close_to = b"" if request.close_to is None else script_of(request.close_to, node.network)
+    close_to = b"" if request.close_to is None else script_called(node, request.close_to, "close_to")
     zeroconf = request.zeroconf or request.mindepth == 0
     if request.zeroconf and request.mindepth:
         raise BadParameter("A zeroconf channel waits for no confirmation: leave mindepth away.", parameter="mindepth")

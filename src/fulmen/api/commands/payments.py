@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from fulmen.api.commands.invoices import MAX_INVOICE, InvoiceText, Limit, Start
+from fulmen.api.commands.reading import invoice_of, meant_as
 from fulmen.api.commands.shown import shown_scid
 from fulmen.api.errors import BadParameter
 from fulmen.api.handle import NodeHandle
@@ -18,7 +19,6 @@ from fulmen.core.base.ids import ChannelId, CommandId, PaymentHash
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.channel.state import Channel
-from fulmen.core.invoices import bolt11
 from fulmen.core.payments.payment import Payment
 from fulmen.core.payments.results import payment_row
 from fulmen.core.payments.sending import DEFAULT_MAX_CLTV_EXPIRY_DELTA, Pay, PaymentDone, payment_address, terms_of
@@ -60,7 +60,8 @@ class PayAnswer(Record, kw_only=True):
 async def pay(node: NodeHandle, request: PayRequest) -> PayAnswer:
     """Paying the same invoice twice pays once and answers twice."""
     amount = None if request.amount_msat is None else Msat(request.amount_msat)
-    terms = terms_of(request.bolt11, amount)
+    with meant_as("BOLT 11 invoice", "bolt11"):
+        terms = terms_of(request.bolt11, amount)
     max_fee = _fee_limit(request, terms.amount_msat)
     max_delay = DEFAULT_MAX_CLTV_EXPIRY_DELTA if request.maxdelay is None else CltvDelta(request.maxdelay)
 
@@ -138,7 +139,7 @@ async def listpays(node: NodeHandle, request: ListPaysRequest) -> ListPaysAnswer
         raise BadParameter("Name a payment once: by bolt11 or payment_hash.")
     payment_hash: bytes | None = request.payment_hash
     if request.bolt11 is not None:
-        payment_hash = bolt11.decode(request.bolt11).payment_hash
+        payment_hash = invoice_of(request.bolt11, "bolt11").payment_hash
     if payment_hash is not None:
         address = payment_address(PaymentHash(payment_hash))
         one = _pay_row(node.state(address) or await node.read_cold(address))

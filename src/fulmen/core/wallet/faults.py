@@ -6,7 +6,7 @@ from fulmen.core.base.faults import Refused
 
 
 class InsufficientFunds(Refused):
-    """There are not enough spendable coins; the details say what else there is and why it cannot be used yet."""
+    """There are not enough coins that can be spent now."""
 
 
 class DustOutput(Refused):
@@ -26,7 +26,7 @@ class NothingToPay(Refused):
 
 
 class CoinUnavailable(Refused):
-    """A named coin is not ours, not confirmed (and no change of our own), already spent, reserved, or named twice."""
+    """A coin that was named is not ours, not confirmed (nor change of our own), spent, reserved, or named twice."""
 
 
 class TransactionTooHeavy(Refused):

@@ -65,7 +65,7 @@ def on_open_to(opening: Opening, event: OpenTo, env: Env) -> Step[Opening]:
     policy = env.policy.opening
     if event.funding_sat < policy.min_funding_sat:
         raise OpeningNotPossible(
-            "the channel is too small", funding_sat=event.funding_sat, least=policy.min_funding_sat
+            "the channel is too small", funding_sat=event.funding_sat, least_sat=policy.min_funding_sat
         )
     # "otherwise: MUST set `funding_satoshis` to less than 2^24 satoshi."
     if event.funding_sat >= LARGE_FUNDING_SAT and not negotiated(ours, theirs, OPTION_SUPPORT_LARGE_CHANNEL):
