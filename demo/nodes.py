@@ -61,6 +61,10 @@ class Node:
         self.launch()
         self.ready()
 
+    def set(self, settings: dict[str, str]) -> None:
+        """Other settings from the next start on."""
+        self._settings.update(settings)
+
     def kill(self) -> None:
         """`kill -9`."""
         self._hang_up()

@@ -42,10 +42,6 @@ class Us(Node):
     def __str__(self) -> str:
         return self.name
 
-    def set(self, settings: dict[str, str]) -> None:
-        """Other settings from the next start on."""
-        self._settings.update(settings)
-
     def freeze(self) -> None:
         """Let it stand still with all its connections open: it answers nothing."""
         self.frozen = True
