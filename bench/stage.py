@@ -123,6 +123,7 @@ def _written(pid: int) -> int:
 
 def _stored(path: Path) -> int:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(10_000)
     try:
         sizes = "SELECT total(length(row)) FROM journal UNION ALL SELECT total(length(row)) FROM cold"
         return int(sum(size for (size,) in connection.execute(sizes)))

@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from fulmen.adapters.store import SqliteStore
+from fulmen.adapters.store.fresh import ENOUGH
 from fulmen.core.base.faults import Fault
 from fulmen.core.node import Batch
 
@@ -15,9 +16,11 @@ from fulmen.core.node import Batch
 class Pumped:
     """A store, the batches that it has made durable, and how it failed."""
 
-    def __init__(self, path: Path, about: dict[str, str] | None = None, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: Path, about: dict[str, str] | None = None, vfs: str | None = None, enough: int = ENOUGH
+    ) -> None:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self.store = SqliteStore(path, self._calls.put, about or {"network": "regtest"}, vfs=vfs)
+        self.store = SqliteStore(path, self._calls.put, about or {"network": "regtest"}, vfs=vfs, enough=enough)
         self.store.on_failure(self._failed)
         self.done: list[Batch] = []
         self.fault: Fault | None = None

@@ -15,6 +15,7 @@ import apsw
 
 from fulmen.adapters.store.codec import Codec
 from fulmen.adapters.store.faults import CorruptDatabase
+from fulmen.adapters.store.fresh import Fresh, FreshRow
 from fulmen.adapters.store.names import Numbers
 from fulmen.adapters.store.schema import connect, named
 from fulmen.core.base.machine import Address
@@ -27,6 +28,7 @@ from fulmen.core.node.storage import Stored
 
 MOST_PER_PAGE = 1000
 LONGEST_KEY = 256
+NEWEST = 1 << 62
 
 
 class ColdPage(Record):
@@ -74,6 +76,8 @@ class Reader:
             self._connection = connect(path, vfs)
             self._connection.execute("PRAGMA query_only = ON")
             self._own_codec = codec is None
+            self.fresh: Fresh | None = None
+            """What is in no index yet, if somebody keeps it in memory."""
             self.codec = codec if codec is not None else Codec(Numbers(self.names()))
         except apsw.Error as error:
             raise named(error) from error
@@ -91,8 +95,13 @@ class Reader:
         kind = self.codec.numbers.known(kind_name(address.kind))
         if kind is None:
             return None
-        found = list(self._query("SELECT row FROM cold WHERE kind = ? AND key = ?", (kind, address.key)))
-        return self.codec.unpack(opened(found[0][0])) if found else None
+        fresh = self._fresh().get(kind, address.key)
+        if fresh is not None:
+            return self.codec.unpack(opened(fresh.row))
+        at = "SELECT row FROM cold WHERE id = (SELECT id FROM places WHERE kind = ? AND key = ?)"
+        for (row,) in self._query(at, (kind, address.key)):
+            return self.codec.unpack(opened(row))
+        return None
 
     def read_stretch(self, wanted: Stretch) -> ColdRows:
         """Cold rows whose stretch holds a number, in the order of their keys: one walk over the index of addresses.
@@ -104,11 +113,16 @@ class Reader:
         if kind is None:
             return ()
         start_at = wanted.start_at + 1
-        rows = self._query(
-            "SELECT key, row FROM cold WHERE kind = ? AND key >= ? AND key < ? AND substr(key, ?, ?) <= ? ORDER BY key",
+        indexed = self._query(
+            "SELECT places.key, row FROM places JOIN cold USING (id) WHERE places.kind = ? AND places.key >= ?"
+            " AND places.key < ? AND substr(places.key, ?, ?) <= ?",
             (kind, wanted.first_key, wanted.last_key, start_at, NUMBER_LENGTH, wanted.greatest_start),
         )
-        return tuple([(Address(wanted.kind, key), self.codec.unpack(opened(row))) for key, row in rows])
+        rows = {Address(wanted.kind, key): row for key, row in indexed}
+        fresh = [(Address(wanted.kind, row.key), row.row) for row in self._fresh().rows() if row.kind == kind]
+        rows |= {address: row for address, row in fresh if wanted.holds(address)}
+        ordered = sorted(rows.items(), key=lambda item: item[0].key)
+        return tuple([(address, self.codec.unpack(opened(row))) for address, row in ordered])
 
     def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
         """Where cold rows are that may go: one walk over an index.
@@ -116,42 +130,64 @@ class Reader:
         Raises:
             CorruptDatabase, DiskFailed
         """
+        fresh = self._fresh()
         if isinstance(wanted, Outlived):
-            ended = "SELECT kind, key FROM cold WHERE until < ? ORDER BY until, id LIMIT ?"
-            return tuple([self._address(*at) for at in self._query(ended, (wanted.height, wanted.most))])
-        kind = self.codec.numbers.known(kind_name(wanted.kind))
-        # No key is longer than the prefix and so many bytes more.
+            ended = (
+                "SELECT ends.until, kind, key FROM ends JOIN cold USING (id)"
+                " WHERE ends.until < ? ORDER BY ends.until, id LIMIT ?"
+            )
+            # As many more as may have been written again meanwhile, with another end.
+            rows = fresh.rows()
+            at = self._query(ended, (wanted.height, wanted.most + len(rows)))
+            ends = [(until, kind, key) for until, kind, key in at if fresh.get(kind, key) is None]
+            ends += [
+                (row.until, row.kind, row.key) for row in rows if row.until is not None and row.until < wanted.height
+            ]
+            return tuple([self._address(kind, key) for _, kind, key in sorted(ends)[: wanted.most]])
+        number = self.codec.numbers.known(kind_name(wanted.kind))
         behind = wanted.prefix + b"\xff" * LONGEST_KEY
-        begun = "SELECT key FROM cold WHERE kind = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
-        found = self._query(begun, (kind, wanted.prefix, behind, wanted.most))
-        return tuple([Address(wanted.kind, key) for (key,) in found])
+        begun = "SELECT key FROM places WHERE kind = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        keys = {key for (key,) in self._query(begun, (number, wanted.prefix, behind, wanted.most))}
+        keys |= {row.key for row in fresh.rows() if row.kind == number and row.key.startswith(wanted.prefix)}
+        return tuple([Address(wanted.kind, key) for key in sorted(keys)[: wanted.most]])
 
     def page(self, kind: str, after: int | None = None, limit: int = 100, newest_first: bool = True) -> ColdPage:
-        """Cold rows of one kind in the order in which they became cold, or the newest first."""
+        """Cold rows of one kind in the order in which they were written, or the newest first."""
         self._refresh()
         number = self.codec.numbers.known(kind_name(kind))
         limit = max(1, min(limit, MOST_PER_PAGE))
         if number is None:
             return ColdPage((), None)
-        if newest_first:
-            where, start = "id < ? ORDER BY id DESC", (1 << 62) if after is None else after
-        else:
-            where, start = "id > ? ORDER BY id", 0 if after is None else after
+        least, most = (0, after or NEWEST) if newest_first else (after or 0, NEWEST)
+        order = "DESC" if newest_first else "ASC"
         found = list(
-            self._query(f"SELECT id, key, row FROM cold WHERE kind = ? AND {where} LIMIT ?", (number, start, limit))
+            self._query(
+                f"""
+                SELECT ages.id AS id, key, row FROM ages JOIN cold USING (id)
+                    WHERE ages.kind = ?1 AND ages.id > ?2 AND ages.id < ?3
+                UNION ALL
+                SELECT id, key, row FROM cold
+                    WHERE id > max(?2, (SELECT CAST(value AS INTEGER) FROM about WHERE name = 'merged'))
+                    AND id < ?3 AND kind = ?1
+                ORDER BY id {order} LIMIT ?4
+                """,
+                (number, least, most, limit),
+            )
         )
         rows = tuple((Address(kind, key), self.codec.unpack(opened(row))) for _, key, row in found)
         return ColdPage(rows, found[-1][0] if len(found) == limit else None)
 
-    def by_key(self, kind: str, after: bytes = b"", limit: int = 100) -> tuple[tuple[Address, Any], ...]:
-        """Cold rows of one kind in the order of their keys, from behind `after`."""
-        self._refresh()
-        number = self.codec.numbers.known(kind_name(kind))
-        found = self._query(
-            "SELECT key, row FROM cold WHERE kind = ? AND key > ? ORDER BY key LIMIT ?",
-            (number, after, max(1, min(limit, MOST_PER_PAGE))),
-        )
-        return tuple((Address(kind, key), self.codec.unpack(opened(row))) for key, row in found)
+    def tail(self) -> tuple[int, list[FreshRow]]:
+        """The last row that the indexes know, and all rows behind it."""
+        merged = "SELECT CAST(value AS INTEGER) FROM about WHERE name = 'merged'"
+        for (last,) in self._query(merged, ()):
+            rows = self._query("SELECT id, kind, key, until, row FROM cold WHERE id > ? ORDER BY id", (last,))
+            return last, [FreshRow(*row) for row in rows]
+        raise CorruptDatabase("nothing says how far the indexes go")
+
+    def _fresh(self) -> Fresh:
+        """The store's own; a reader beside it looks at the disk."""
+        return self.fresh if self.fresh is not None else Fresh(*self.tail())
 
     def story(self, about: Address, limit: int = 1000) -> tuple[StoryLine, ...]:
         """The newest lines about a machine, in the order in which they happened."""

@@ -1,8 +1,10 @@
 """The tables, their versions, and how one version becomes the next.
 
-`journal`: one row per batch. `snapshots`: one per machine in memory. `cold`: primary data, in the order in which it
-became cold; `until` is the height above which a row may go. `story`: lines with a retention of their own. `names`: the
-numbers of kinds and types. `about`: whose database this is.
+`journal`: one row per batch. `snapshots`: one per machine in memory. `cold`: primary data, in the order in which it was
+written; `until` is the height above which a row may go. Its indexes are tables of their own, for they are filled many
+rows at a time (`fresh`): `places` by address, `ages` in the order of lists, `ends` by `until`. `story`: lines with a
+retention of their own. `names`: the numbers of kinds and types. `about`: whose database this is, and up to which row
+the indexes go (`merged`).
 """
 
 from __future__ import annotations
@@ -46,21 +48,38 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE cold ADD COLUMN until INTEGER;
     CREATE INDEX cold_by_end ON cold (until) WHERE until IS NOT NULL;
     """,
+    """
+    ALTER TABLE cold RENAME TO before;
+    CREATE TABLE cold (
+        id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key BLOB NOT NULL, until INTEGER, row BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE places (
+        kind INTEGER NOT NULL, key BLOB NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (kind, key)
+    ) WITHOUT ROWID, STRICT;
+    CREATE TABLE ages (kind INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID, STRICT;
+    CREATE TABLE ends (until INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (until, id)) WITHOUT ROWID, STRICT;
+    INSERT INTO cold SELECT id, kind, key, until, row FROM before ORDER BY id;
+    INSERT INTO places SELECT kind, key, id FROM before ORDER BY kind, key;
+    INSERT INTO ages SELECT kind, id FROM before ORDER BY kind, id;
+    INSERT INTO ends SELECT until, id FROM before WHERE until IS NOT NULL ORDER BY until, id;
+    INSERT INTO about SELECT 'merged', coalesce(max(id), 0) FROM before;
+    DROP TABLE before;
+    """,
 )
 """`MIGRATIONS[n]` makes version n + 1 from version n."""
 
 WRITE_NAME, WRITE_JOURNAL, WRITE_COLD, WRITE_SNAPSHOT = 1, 2, 3, 4
 DROP_SNAPSHOT, WRITE_STORY, TRIM_JOURNAL, TRIM_STORY, DROP_COLD = 5, 6, 7, 8, 9
+DROP_FRESH, MERGE_COLD = 10, 11
 
 WRITES = f"""
-    CREATE TEMP VIEW write AS SELECT 0 AS op, 0 AS a, x'' AS b, 0 AS c, x'' AS d;
+    CREATE TEMP VIEW write AS SELECT 0 AS op, 0 AS a, x'' AS b, 0 AS c, x'' AS d, 0 AS e;
     CREATE TEMP TRIGGER w1 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_NAME} BEGIN
         INSERT INTO names VALUES (new.a, new.d); END;
     CREATE TEMP TRIGGER w2 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_JOURNAL} BEGIN
         INSERT INTO journal VALUES (new.a, new.d); END;
     CREATE TEMP TRIGGER w3 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_COLD} BEGIN
-        INSERT INTO cold (kind, key, row, until) VALUES (new.a, new.b, new.d, new.c)
-        ON CONFLICT (kind, key) DO UPDATE SET row = excluded.row, until = excluded.until; END;
+        INSERT INTO cold VALUES (new.a, new.e, new.b, new.c, new.d); END;
     CREATE TEMP TRIGGER w4 INSTEAD OF INSERT ON write WHEN new.op = {WRITE_SNAPSHOT} BEGIN
         INSERT OR REPLACE INTO snapshots VALUES (new.a, new.b, new.c, new.d); END;
     CREATE TEMP TRIGGER w5 INSTEAD OF INSERT ON write WHEN new.op = {DROP_SNAPSHOT} BEGIN
@@ -71,8 +90,21 @@ WRITES = f"""
         DELETE FROM journal WHERE position < new.a AND position < (SELECT min(position) FROM journal) + new.c; END;
     CREATE TEMP TRIGGER w8 INSTEAD OF INSERT ON write WHEN new.op = {TRIM_STORY} BEGIN
         DELETE FROM story WHERE at < new.a AND id < (SELECT min(id) FROM story) + new.c; END;
-    CREATE TEMP TRIGGER w9 INSTEAD OF INSERT ON write WHEN new.op = {DROP_COLD} BEGIN
-        DELETE FROM cold WHERE kind = new.a AND key = new.b; END;
+    CREATE TEMP TRIGGER w9 INSTEAD OF INSERT ON write
+    WHEN new.op = {DROP_COLD} AND EXISTS (SELECT 1 FROM places WHERE kind = new.a AND key = new.b) BEGIN
+        DELETE FROM ends WHERE (until, id) = (
+            SELECT until, id FROM cold WHERE id = (SELECT id FROM places WHERE kind = new.a AND key = new.b));
+        DELETE FROM ages WHERE kind = new.a AND id = (SELECT id FROM places WHERE kind = new.a AND key = new.b);
+        DELETE FROM cold WHERE id = (SELECT id FROM places WHERE kind = new.a AND key = new.b);
+        DELETE FROM places WHERE kind = new.a AND key = new.b; END;
+    CREATE TEMP TRIGGER w10 INSTEAD OF INSERT ON write WHEN new.op = {DROP_FRESH} BEGIN
+        DELETE FROM cold WHERE id = new.a; END;
+    CREATE TEMP TRIGGER w11 INSTEAD OF INSERT ON write WHEN new.op = {MERGE_COLD} BEGIN
+        INSERT INTO places SELECT kind, key, id FROM cold WHERE id > new.a AND id <= new.c ORDER BY kind, key;
+        INSERT INTO ends SELECT until, id FROM cold
+            WHERE id > new.a AND id <= new.c AND until IS NOT NULL ORDER BY until, id;
+        INSERT INTO ages SELECT kind, id FROM cold WHERE id > new.a AND id <= new.c ORDER BY kind, id;
+        UPDATE about SET value = new.c WHERE name = 'merged'; END;
 """
 """Everything a transaction writes goes through one INSERT with many rows: one statement is one step of SQLite without
 the GIL, its own transaction, and one sync. Several statements would each wait for the GIL behind a busy loop."""

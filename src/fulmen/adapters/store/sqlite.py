@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fulmen.adapters.store.codec import Codec
+from fulmen.adapters.store.fresh import ENOUGH, Fresh
 from fulmen.adapters.store.names import Numbers
 from fulmen.adapters.store.reader import Reader, kind_name, sealed
 from fulmen.adapters.store.schema import (
     DROP_COLD,
+    DROP_FRESH,
     DROP_SNAPSHOT,
+    MERGE_COLD,
     TRIM_JOURNAL,
     TRIM_STORY,
     WRITE_COLD,
@@ -26,7 +29,7 @@ from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address, Fact
 from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch
-from fulmen.core.node.batch import Batch, Ended, StoryRow
+from fulmen.core.node.batch import Batch, ColdRow, Ended, StoryRow
 from fulmen.core.node.cold import ColdRows
 from fulmen.core.node.storage import Stored
 
@@ -53,6 +56,7 @@ class SqliteStore:
         about: Mapping[str, str] | None = None,
         *,
         vfs: str | None = None,
+        enough: int = ENOUGH,
     ) -> None:
         """Open or create it, and bring it to this version.
 
@@ -64,6 +68,7 @@ class SqliteStore:
         prepare(path, about or {}, vfs)
         self._reader = Reader(path, vfs=vfs)
         self._codec = self._reader.codec = Codec(Numbers(self._reader.names()))
+        self._fresh = self._reader.fresh = Fresh(*self._reader.tail(), enough)
         self._failed: Callable[[Fault], None] = lambda _fault: None
         self._waiting = Work([], [])
         self._first_row = 0
@@ -79,9 +84,14 @@ class SqliteStore:
     def submit(self, batch: Batch, done: Callable[[], None]) -> None:
         """Write a batch with the next transaction. One that nobody outside waits for waits for company."""
         rows = self._rows(batch)
-        self._waiting.rows.extend((WRITE_NAME, number, None, None, name) for number, name in self._codec.numbers.new())
+        names = self._codec.numbers.new()
+        self._waiting.rows.extend((WRITE_NAME, number, None, None, name, None) for number, name in names)
         self._waiting.rows.extend(rows)
         self._waiting.done.append(done)
+        merge = self._fresh.begin_merge()
+        if merge is not None:
+            self._waiting.rows.append((MERGE_COLD, merge[0], None, merge[1], None, None))
+            self._waiting.done.append(self._fresh.end_merge)
         if batch.outward:
             self.flush()
 
@@ -130,29 +140,39 @@ class SqliteStore:
     def _rows(self, batch: Batch) -> list[Row]:
         rows: list[Row] = []
         if batch.facts or batch.cold or batch.story:
-            rows.append((WRITE_JOURNAL, batch.position, None, None, self._journal_row(batch.facts)))
+            rows.append((WRITE_JOURNAL, batch.position, None, None, self._journal_row(batch.facts), None))
             if self._first_row == 0:
                 self._first_row = batch.position
         for cold in batch.cold:
-            if cold.row is None:
-                rows.append((DROP_COLD, *self._at(cold.address), None, None))
-            else:
-                rows.append((WRITE_COLD, *self._at(cold.address), cold.until, sealed(self._codec.pack(cold.row))))
+            self._cold(rows, cold)
         for address, fact in batch.facts:
             if type(fact) is Ended:
-                rows.append((DROP_SNAPSHOT, *self._at(address), None, None))
+                rows.append((DROP_SNAPSHOT, *self._at(address), None, None, None))
         for snapshot in batch.snapshots:
             packed = self._codec.pack((snapshot.state, snapshot.frozen))
-            rows.append((WRITE_SNAPSHOT, *self._at(snapshot.address), snapshot.position, sealed(packed)))
+            rows.append((WRITE_SNAPSHOT, *self._at(snapshot.address), snapshot.position, sealed(packed), None))
         for line in batch.story:
             packed = self._codec.pack((line.what, line.details))
-            rows.append((WRITE_STORY, *self._at(line.about), line.at, sealed(packed)))
+            rows.append((WRITE_STORY, *self._at(line.about), line.at, sealed(packed), None))
         if batch.story:
             self._trim_story(rows, batch.story)
         if batch.keep_from - self._first_row >= TRIM_AFTER:
-            rows.append((TRIM_JOURNAL, batch.keep_from, None, TRIM_SLICE, None))
+            rows.append((TRIM_JOURNAL, batch.keep_from, None, TRIM_SLICE, None, None))
             self._first_row = min(batch.keep_from, self._first_row + TRIM_SLICE)
         return rows
+
+    def _cold(self, rows: list[Row], cold: ColdRow) -> None:
+        """What is at this address goes, and the row comes."""
+        kind, key = self._at(cold.address)
+        fresh = self._fresh.drop(kind, key)
+        if fresh is None:
+            rows.append((DROP_COLD, kind, key, None, None, None))
+        else:
+            rows.append((DROP_FRESH, fresh, None, None, None, None))
+        if cold.row is not None:
+            packed = sealed(self._codec.pack(cold.row))
+            written = self._fresh.write(kind, key, cold.until, packed)
+            rows.append((WRITE_COLD, written, key, cold.until, packed, kind))
 
     def _journal_row(self, facts: tuple[tuple[Address, Fact], ...]) -> bytes:
         """`[[kind, key, fact, fact …] …]`: consecutive facts of one machine share its address."""
@@ -169,7 +189,7 @@ class SqliteStore:
         self._story_seen += len(story)
         if self._story_seen >= STORY_SLICE // 2:
             self._story_seen = 0
-            rows.append((TRIM_STORY, story[-1].at - STORY_RETENTION_S, None, STORY_SLICE, None))
+            rows.append((TRIM_STORY, story[-1].at - STORY_RETENTION_S, None, STORY_SLICE, None, None))
 
     def _at(self, address: Address) -> tuple[int, bytes]:
         return self._codec.numbers.of(kind_name(address.kind)), address.key

@@ -17,8 +17,8 @@ import apsw
 from fulmen.adapters.store.schema import WRITES, connect, named
 from fulmen.core.base.faults import Fault
 
-Row = tuple[int, int | None, bytes | None, int | None, Any]
-"""One row of the `write` view: op, a, b, c, d."""
+Row = tuple[int, int | None, bytes | None, int | None, Any, int | None]
+"""One row of the `write` view: op, a, b, c, d, e."""
 
 MOST_ROWS = 4096
 """How many rows one statement takes; SQLite allows 32766 values."""
@@ -105,10 +105,10 @@ class Writer:
         """One statement. Its length is a power of two, so that few different ones are ever prepared."""
         size = 1 << (len(rows) - 1).bit_length()
         values: list[Any] = [value for row in rows for value in row]
-        values.extend([0, None, None, None, None] * (size - len(rows)))
+        values.extend([0, None, None, None, None, None] * (size - len(rows)))
         statement = self._statements.get(size)
         if statement is None:
-            statement = self._statements[size] = "INSERT INTO write VALUES " + ",".join(["(?,?,?,?,?)"] * size)
+            statement = self._statements[size] = "INSERT INTO write VALUES " + ",".join(["(?,?,?,?,?,?)"] * size)
         connection.execute(statement, values)
 
 

@@ -26,7 +26,7 @@ from fulmen.adapters.store import (
     NewerDatabase,
     StoryLine,
 )
-from fulmen.adapters.store.reader import sealed
+from fulmen.adapters.store.reader import Reader, sealed
 from fulmen.adapters.store.schema import APPLICATION_ID, MIGRATIONS
 from fulmen.core.base.ids import CommandId, NodeId, PaymentHash
 from fulmen.core.base.machine import Address
@@ -41,6 +41,7 @@ from fulmen.sim.disk import SimulatedDisk
 LINK = Address("link", b"\x02" * 33)
 OTHER = Address("link", b"\x03" * 33)
 PAID = toy.BatchPaid(1)
+heights = st.integers(0, 4)
 NEWS = (HangUp(NodeId(b"\x02" * 33), "enough"),)
 
 
@@ -122,16 +123,14 @@ def test_cold_rows_are_read_by_address_and_in_pages(path):
     assert pumped.store.read(Address("no such kind", b"x")) is None
     reader = pumped.store.reader()
     first = reader.page("order", limit=10)
-    assert [address.key for address, _ in first.rows] == [b"%03d" % number for number in range(24, 14, -1)]
+    assert [address.key for address, _ in first.rows] == [b"003"] + [b"%03d" % number for number in range(24, 15, -1)]
+    assert first.rows[0] == (changed.address, changed.row), "a changed row is a new one"
     second = reader.page("order", after=first.after, limit=100)
     assert len(second.rows) == 15
     assert second.after is None
     oldest = reader.page("order", limit=4, newest_first=False)
-    assert oldest.rows[3] == (changed.address, changed.row), "a changed row keeps its place"
+    assert [address.key for address, _ in oldest.rows] == [b"000", b"001", b"002", b"004"]
     assert reader.page("no such kind").rows == ()
-    by_key = reader.by_key("order", limit=20) + reader.by_key("order", after=b"019")
-    assert [address.key for address, _ in by_key] == [b"%03d" % number for number in range(25)]
-    assert reader.by_key("no such kind") == ()
     reader.close()
     pumped.close()
 
@@ -153,36 +152,121 @@ def test_a_cold_row_goes_in_the_transaction_of_its_batch(path):
 addresses = st.builds(
     Address, st.sampled_from(("a", "b")), st.binary(max_size=2) | st.sampled_from((b"\xff", b"\xff" * 2))
 )
-changes = st.lists(
-    st.builds(ColdRow, addresses, st.just(toy.Committed(1, ())), st.none() | st.integers(0, 4)), max_size=9
-)
-gone = st.lists(st.builds(ColdRow, addresses, st.none()), max_size=5)
+written = st.builds(ColdRow, addresses, st.builds(toy.Committed, st.integers(0, 9), st.just(())), st.none() | heights)
+gone = st.builds(ColdRow, addresses, st.none())
+all_batches = st.lists(st.tuples(st.lists(written | gone, max_size=9), st.booleans()), max_size=8)
 
 
-@given(st.lists(st.tuples(changes, gone), max_size=4), st.integers(0, 5), st.integers(1, 5), st.binary(max_size=1))
-@settings(max_examples=25, deadline=None)
-def test_it_finds_what_the_simulated_disk_finds(tmp_path_factory, batches, height, most, prefix):
-    pumped, simulated = Pumped(tmp_path_factory.mktemp("store") / "journal.sqlite"), SimulatedDisk()
-    for number, (written, dropped) in enumerate(batches, start=1):
-        batch = a_batch(number, cold=(*written, *dropped))
+@given(all_batches, heights, st.integers(1, 5), st.binary(max_size=1), st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_it_finds_what_the_simulated_disk_finds(tmp_path_factory, batches, height, most, prefix, enough):
+    """Whether rows are in an index yet or not, also after a restart."""
+    path = tmp_path_factory.mktemp("store") / "journal.sqlite"
+    pumped, simulated = Pumped(path, enough=enough), SimulatedDisk()
+    for number, (rows, restarted) in enumerate(batches, start=1):
+        batch = a_batch(number, cold=tuple(rows))
         pumped.submit(batch)
         simulated.submit(batch, lambda: None)
-    simulated.sync()
-    pumped.pump(lambda: len(pumped.done) == len(batches))
+        simulated.sync()
+        pumped.pump(lambda now=pumped: now.done)
+        pumped.done.clear()
+        if restarted:
+            pumped.close()
+            pumped.done.clear()
+            pumped = Pumped(path, enough=enough)
+        standalone = pumped.store.reader()
+        for reader in (pumped.store, standalone):
+            check_found(reader, simulated, height, most, prefix)
+            for address in (row.address for rows, _ in batches for row in rows):
+                assert reader.read(address) == simulated.read(address)
+        for kind in ("a", "b"):
+            held = [(address, row) for address, row in simulated.cold.items() if address.kind == kind]
+            for newest_first in (False, True):
+                pages = list(all_pages(standalone, kind, newest_first))
+                assert sorted(pages, key=str) == sorted(held, key=str)
+        standalone.close()
+    pumped.close()
+    check_indexes(path)
+
+
+def check_found(reader, simulated, height, most, prefix):
     for wanted in (Beginning("a", prefix, most), Beginning("b", b"\xff", 9), Beginning("unheard of", b"", 9)):
-        assert pumped.store.find(wanted) == simulated.find(wanted)
-    found = pumped.store.find(Outlived(height, most))
-    assert sorted(simulated.ends[address] for address in found) == [
+        assert reader.find(wanted) == simulated.find(wanted)
+    found = reader.find(Outlived(height, most))
+    assert [simulated.ends[address] for address in found] == [
         simulated.ends[address] for address in simulated.find(Outlived(height, most))
     ]
-    assert {address for row in (*changes_of(batches),) if pumped.store.read(address := row.address)} == set(
-        simulated.cold
-    )
+
+
+def all_pages(reader, kind, newest_first):
+    after = None
+    while True:
+        page = reader.page(kind, after, limit=2, newest_first=newest_first)
+        yield from page.rows
+        after = page.after
+        if after is None:
+            return
+
+
+def check_indexes(path):
+    """The indexes know each row up to `merged`, once, and no other."""
+    with closing(sqlite3.connect(path)) as connection:
+        merged = int(connection.execute("SELECT value FROM about WHERE name = 'merged'").fetchone()[0])
+        rows = connection.execute("SELECT id, kind, key, until FROM cold").fetchall()
+        indexed = [row for row in rows if row[0] <= merged]
+        assert len({(kind, key) for _, kind, key, _ in rows}) == len(rows)
+        assert sorted(connection.execute("SELECT id, kind, key FROM places")) == sorted(row[:3] for row in indexed)
+        assert sorted(connection.execute("SELECT id, kind FROM ages")) == sorted(row[:2] for row in indexed)
+        assert sorted(connection.execute("SELECT id, until FROM ends")) == sorted(
+            (row[0], row[3]) for row in indexed if row[3] is not None
+        )
+
+
+def test_rows_that_are_being_indexed_are_found_all_the_while(path):
+    pumped = Pumped(path, enough=10)
+    rows = [ColdRow(Address("order", b"%03d" % number), toy.Committed(number, ()), number) for number in range(35)]
+    for number, row in enumerate(rows, start=1):
+        pumped.submit(a_batch(number, cold=(row,)))
+        assert pumped.store.read(row.address) == row.row
+    for row in rows:
+        assert pumped.store.read(row.address) == row.row, "the writer may be at any point now"
+    assert len(pumped.store.find(Beginning("order", b"0", 100))) == 35
+    assert len(pumped.store.find(Outlived(BlockHeight(20), 100))) == 20
+    pumped.pump(lambda: len(pumped.done) == 35)
+    pumped.submit(a_batch(36, cold=(ColdRow(rows[3].address, None), ColdRow(rows[34].address, None))))
+    pumped.pump(lambda: len(pumped.done) == 36)
+    assert len(pumped.store.find(Beginning("order", b"", 100))) == 33
     pumped.close()
+    check_indexes(path)
 
 
-def changes_of(batches):
-    return [row for written, dropped in batches for row in (*written, *dropped)]
+def test_what_is_read_is_found_by_an_index(path, monkeypatch):
+    statements = {}
+    query = Reader._query
+
+    def noted(reader, statement, values):
+        statements[statement] = values
+        return query(reader, statement, values)
+
+    monkeypatch.setattr(Reader, "_query", noted)
+    pumped = Pumped(path)
+    row = ColdRow(Address("order", b"1"), toy.Committed(1, ()))
+    pumped.submit(a_batch(1, cold=(row,)))
+    pumped.pump(lambda: pumped.done)
+    reader = pumped.store.reader()
+    reader.page("order")
+    reader.page("order", after=1, newest_first=False)
+    for wanted in (Beginning("order", b"", 1), Outlived(BlockHeight(5), 5)):
+        pumped.store.find(wanted)
+    pumped.store.read_stretch(Stretch("order", b"", 1))
+    pumped.store.read(row.address)
+    assert len(statements) >= 7
+    for statement, values in statements.items():
+        plan = [step[3] for step in reader._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+        assert any("SEARCH" in step for step in plan)
+        assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step], (statement, plan)
+    reader.close()
+    pumped.close()
 
 
 def test_an_older_database_is_brought_to_this_version(path):
