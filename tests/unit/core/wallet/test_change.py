@@ -180,3 +180,10 @@ def test_a_whole_chain_of_change_is_mined_in_one_block() -> None:
         made.append(newest.txid)
     node.mine(1)
     assert [tx.txid for tx in node.chain.block(node.chain.tip).txs[1:]] == made
+
+
+def test_what_is_lent_is_never_safe_whatever_it_spends() -> None:
+    wallet, _ = a_chain(1)
+    (first, made) = wallet.txs
+    assert made.own is not None and spendable_change(wallet) != ()
+    assert spendable_change(wallet.but(txs=(first, made.but(own=made.own.but(lent=True))))) == ()
