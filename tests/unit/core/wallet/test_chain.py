@@ -181,6 +181,21 @@ def test_a_spend_that_a_block_contradicts_is_not_published_until_that_block_is_u
     assert step_of(step.state, told(thief)).facts == []  # only in the mempool: not believed
 
 
+def test_what_a_contradicted_spend_of_ours_would_take_besides_stays_promised_until_that_is_settled() -> None:
+    """Were the block undone, both could be mined: ours, and whatever else had spent that coin."""
+    both = step_of(a_wallet(20_000, 20_000), WITHDRAWAL).state
+    (ours,) = [tx for tx in both.txs if tx.own is not None]
+    taken, left = ours.spends
+    thief = Tx(2, (TxIn(taken),), (TxOut(Sat(19_000), ELSEWHERE),))
+    robbed = after(both, told(thief, a_block(101)))
+    assert parts(robbed) == Balance(Sat(0), Sat(0), Sat(20_000), Sat(0))
+    with pytest.raises(InsufficientFunds):
+        step_of(robbed, Withdraw(a_command(2), ELSEWHERE, Sat(1_000)))
+    assert robbed.reserved == {left: WITHDRAWAL.command_id, taken: WITHDRAWAL.command_id}
+    settled = after(robbed, told(a_payment(9, 1_000), a_block(201)))
+    assert parts(settled, 201).spendable_sat == 21_000
+
+
 def test_a_replaced_payment_is_gone_with_what_hung_on_it() -> None:
     replaced = a_payment(1, 40_000)
     child = a_payment(2, 9_000, KeyPath(86, 0, 1), spends=replaced.outpoint(0))
