@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.builders.channels import TOYS, keys_of
@@ -62,9 +64,9 @@ def family() -> Family:
     )
 
 
-def a_world(seed: int = 0) -> World:
+def a_world(seed: int = 0, env: Callable[[str], Env] = env_of) -> World:
     """Alice has coins; she and Bob are connected."""
-    world = World(family(), ("alice", "bob"), seed)
+    world = World(replace(family(), env=env), ("alice", "bob"), seed)
     alice, bob = world.hosts.values()
     alice.run([(Address("wallet"), a_coin("alice", 5_000_000))])
     bob.run([(Address("wallet"), CallerGone())])

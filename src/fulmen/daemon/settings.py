@@ -16,15 +16,22 @@ from typing import Any
 
 import msgspec
 
-from fulmen.core.base.faults import Refused
+from fulmen.core.base.faults import Fault, Refused
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.address import script_of
+from fulmen.core.bitcoin.networks import network_named
+from fulmen.core.channel.scripts import is_shutdown_script
 from fulmen.core.gossip.aliases import BadAlias, alias_bytes
 from fulmen.core.gossip.policy import GossipPolicy
 
 PREFIX = "FULMEN_"
 NOT_SETTINGS = ("FULMEN_PASSWORD", "FULMEN_PASSWORD_FILE")
 """They unlock the seed (`adapters.keys.seedfile`), and never stand with the settings."""
+
+
+ADDRESSES = ("policy.opening.close_to",)
+"""Kept as scripts and written as addresses of the network in force."""
 
 
 class UnknownSetting(Refused):
@@ -98,7 +105,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
     for name, value in flags.items():
         if value is not None:
             given[name] = _checked(name, value, "as a flag")
-    settings: Settings = _with(Settings(), given)
+    settings: Settings = _with(Settings(), {name: value for name, value in given.items() if name not in ADDRESSES})
+    scripts = {name: _script(name, given[name], settings.network) for name in ADDRESSES if given.get(name)}
+    settings = _with(settings, scripts)
     return settings
 
 
@@ -152,7 +161,7 @@ def _leaves(record: type[Record], before: str) -> Iterator[tuple[str, Any]]:
             yield f"{before}{field}", declared
 
 
-_TYPES: dict[str, Any] = dict(_leaves(Settings, ""))
+_TYPES: dict[str, Any] = dict(_leaves(Settings, "")) | dict.fromkeys(ADDRESSES, str)
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
@@ -192,6 +201,17 @@ def _sane(name: str, value: Any) -> None:
             alias_bytes(value)
         except BadAlias:
             raise ValueError("an alias has up to 32 bytes of UTF-8, all of which can be seen") from None
+
+
+def _script(name: str, address: str, network: str) -> bytes:
+    """What an address stands for, if a mutual close may pay to it."""
+    try:
+        script = script_of(address, network_named(network))
+    except Fault as why:
+        raise BadSetting(f"{name} cannot be {address[:128]!r}", why=str(why)) from why
+    if not is_shutdown_script(script, anysegwit=True):
+        raise BadSetting(f"{name} cannot be {address[:128]!r}", why="a mutual close pays to a segwit address")
+    return script
 
 
 def _is_bytes(declared: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fulmen.core.bitcoin.address import address_of
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, MAINNET, REGTEST, SIGNET
 from fulmen.daemon.directory import DataDirectory, DirectoryUnusable
 from fulmen.daemon.risks import MainnetNotYet, RisksNotAccepted, check
@@ -92,6 +93,36 @@ def test_no_number_may_be_below_zero(name):
 def test_what_does_not_fit_the_wire_or_makes_no_sense_is_refused_by_name(name, value):
     with pytest.raises(BadSetting, match=name):
         load({name: value}, {})
+
+
+CLOSE_TO = "policy.opening.close_to"
+TAPROOT = b"\x51\x20" + b"\x02" * 32
+
+
+def test_an_address_is_read_for_the_network_in_force(tmp_path):
+    for network in (REGTEST, SIGNET):
+        settings = load({"network": network.name, CLOSE_TO: address_of(TAPROOT, network)}, {})
+        assert settings.policy.opening.close_to == TAPROOT
+    assert load({CLOSE_TO: ""}, {}).policy.opening.close_to == b""
+    file = tmp_path / "settings.toml"
+    file.write_text(f'network = "signet"\n[policy.opening]\nclose_to = "{address_of(TAPROOT, SIGNET)}"\n')
+    assert load({}, {}, file).policy.opening.close_to == TAPROOT
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        address_of(TAPROOT, SIGNET),
+        address_of(b"\x76\xa9\x14" + bytes(20) + b"\x88\xac", REGTEST),
+        "nonsense",
+        TAPROOT.hex(),
+        TAPROOT,
+        5,
+    ],
+)
+def test_an_address_to_which_no_channel_could_close_is_refused_by_name(address):
+    with pytest.raises(BadSetting, match=CLOSE_TO):
+        load({CLOSE_TO: address}, {})
 
 
 def test_nobody_has_to_listen():

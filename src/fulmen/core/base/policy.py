@@ -40,6 +40,9 @@ class OpeningPolicy(Record):
     anchors: bool = True
     zeroconf_peers: tuple[bytes, ...] = ()
     """Node ids whose unconfirmed funding we trust."""
+    close_to: bytes = b""
+    """The script to which a mutual close pays us of a channel that somebody else opens, agreed on with every peer that
+    offers option_upfront_shutdown_script; empty: decided at the close. The setting is an address."""
     max_pending_per_peer: int = 2
     max_pending: int = 50
 

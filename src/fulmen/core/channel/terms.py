@@ -22,6 +22,7 @@ from fulmen.core.wire.features import (
     OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_STATIC_REMOTEKEY,
     OPTION_SUPPORT_LARGE_CHANNEL,
+    OPTION_UPFRONT_SHUTDOWN_SCRIPT,
     OPTION_ZEROCONF,
     Features,
     negotiated,
@@ -133,6 +134,19 @@ def check_close_to(script: bytes, upfront: bool, *, anysegwit: bool) -> None:
         raise OpeningNotPossible("the peer does not offer upfront_shutdown_script, so close_to would not bind it")
     if script and not is_shutdown_script(script, anysegwit=anysegwit):
         raise OpeningNotPossible("close_to is not an address that this peer lets a channel close to", script=script)
+
+
+def upfront_script(env: Env, peer: PeerView) -> bytes:
+    """The script to which a channel that the peer opens is bound, as far as this peer can be bound to it; or empty.
+
+    Source: BOLT 2, `accept_channel`.
+    """
+    script = env.policy.opening.close_to
+    ours, theirs = Features.from_bytes(peer.local_features), Features.from_bytes(peer.remote_features)
+    anysegwit = negotiated(ours, theirs, OPTION_SHUTDOWN_ANYSEGWIT)
+    if not negotiated(ours, theirs, OPTION_UPFRONT_SHUTDOWN_SCRIPT):
+        return b""
+    return script if is_shutdown_script(script, anysegwit=anysegwit) else b""
 
 
 def terms_of(message: OpenChannel | AcceptChannel) -> PartyParams:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.laws import node_family as nodes
 from tests.laws.world import Host, World
 
+from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId
 from fulmen.core.base.machine import Address
+from fulmen.core.base.units import Msat
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel
+from fulmen.core.channel.faults import ClosesElsewhere
 from fulmen.core.channel.state import Channel, Phase
 
 
@@ -61,6 +67,37 @@ def test_an_empty_channel_closes_in_agreement() -> None:
     assert isinstance(answer.result, ChannelClosing)
     ours, theirs = the_channel(alice).agreed, the_channel(bob).agreed
     assert ours is not None and theirs is not None and ours.tx == theirs.tx
+
+
+HOME = b"\x00\x14" + b"\x05" * 20
+
+
+def at_home(name: str) -> Env:
+    """Bob binds whoever opens a channel to him to one address."""
+    env = nodes.env_of(name)
+    opening = env.policy.opening.but(close_to=HOME if name == "bob" else b"")
+    return replace(env, policy=env.policy.but(opening=opening))
+
+
+def test_a_channel_that_others_open_closes_to_where_the_operator_said() -> None:
+    world = nodes.a_world(env=at_home)
+    alice, bob = world.hosts.values()
+    nodes.open_channel(alice, bob, zeroconf=True, push_msat=Msat(400_000_000))
+    nodes.quiesce(world)
+    assert the_channel(bob).terms.local.upfront_shutdown_script == HOME
+    assert the_channel(alice).terms.remote.upfront_shutdown_script == HOME
+    elsewhere = CommandId(b"close elsewhere!")
+    close_to = CloseChannel(elsewhere, b"\x00\x14" + b"\x06" * 20)
+    bob.run([(Address("channel", the_channel(bob).channel_id), close_to)])
+    nodes.quiesce(world)
+    (refusal,) = world.answers[elsewhere]
+    assert isinstance(refusal.refused, ClosesElsewhere)
+    answered = close(world)
+    nodes.quiesce(world)
+    (answer,) = world.answers[answered]
+    assert isinstance(answer.result, ChannelClosing)
+    amounts = {output.script_pubkey: output.amount_sat for output in parse_tx(answer.result.tx).outputs}
+    assert amounts[HOME] == 400_000
 
 
 @pytest.mark.parametrize("cut_after", range(12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,14 +15,16 @@ from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
-from fulmen.core.channel.terms import channel_type, check_accept, check_open, format_of, minimum_depth
+from fulmen.core.channel.terms import channel_type, check_accept, check_open, format_of, minimum_depth, upfront_script
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
     OPTION_SCID_ALIAS,
+    OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_SIMPLE_TAPROOT,
     OPTION_STATIC_REMOTEKEY,
     OPTION_SUPPORT_LARGE_CHANNEL,
+    OPTION_UPFRONT_SHUTDOWN_SCRIPT,
     OPTION_ZEROCONF,
     Features,
     optional,
@@ -74,6 +77,28 @@ def an_open(**changes: Any) -> OpenChannel:
         ANCHORS,
     )
     return message.but(**changes)
+
+
+SEGWIT, TAPROOT_SCRIPT = b"\x00\x14" + b"\x05" * 20, b"\x51\x20" + b"\x05" * 32
+
+
+@pytest.mark.parametrize(
+    ("script", "theirs", "said"),
+    [
+        (b"", (OPTION_UPFRONT_SHUTDOWN_SCRIPT, OPTION_SHUTDOWN_ANYSEGWIT), b""),
+        (SEGWIT, (OPTION_UPFRONT_SHUTDOWN_SCRIPT,), SEGWIT),
+        (SEGWIT, (OPTION_SHUTDOWN_ANYSEGWIT,), b""),
+        (TAPROOT_SCRIPT, (OPTION_UPFRONT_SHUTDOWN_SCRIPT, OPTION_SHUTDOWN_ANYSEGWIT), TAPROOT_SCRIPT),
+        (TAPROOT_SCRIPT, (OPTION_UPFRONT_SHUTDOWN_SCRIPT,), b""),
+    ],
+)
+def test_an_opener_is_bound_to_our_script_as_far_as_it_can_be(
+    script: bytes, theirs: tuple[int, ...], said: bytes
+) -> None:
+    env = replace(ENV, policy=ENV.policy.but(opening=ENV.policy.opening.but(close_to=script)))
+    ours = optional(OPTION_UPFRONT_SHUTDOWN_SCRIPT, OPTION_SHUTDOWN_ANYSEGWIT).to_bytes()
+    peer = PeerView(node_id_of("alice"), True, ours, optional(*theirs).to_bytes())
+    assert upfront_script(env, peer) == said
 
 
 def an_accept(**changes: Any) -> AcceptChannel:

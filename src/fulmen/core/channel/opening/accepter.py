@@ -26,6 +26,7 @@ from fulmen.core.channel.terms import (
     minimum_depth,
     our_terms,
     terms_of,
+    upfront_script,
 )
 from fulmen.core.commitments.params import Funding
 from fulmen.core.signer.checks import CheckCommitment
@@ -62,7 +63,7 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
         terms.max_accepted_htlcs,
         *points_of(terms.basepoints),
         env.per_commitment_point(key_index, 0),
-        upfront_shutdown_script=b"",
+        upfront_shutdown_script=upfront_script(env, peer),
         # "MUST set `channel_type` to the `channel_type` from `open_channel`."
         channel_type=msg.channel_type,
     )
