@@ -41,7 +41,7 @@ def why_not_offer(channel: Channel, env: Env, amount_msat: Msat, cltv_expiry: Bl
     # An offer may come late, from before a crash: it could be paid when we can no longer claim upstream.
     if cltv_expiry <= env.height + env.policy.deadlines.offered_grace:
         return "ExpiryTooSoon"
-    if max(pending.offered_count, channel.local_pending.totals.offered_count) >= terms.remote.max_accepted_htlcs:
+    if _offered(channel) >= terms.remote.max_accepted_htlcs:
         return "TooManyHtlcs"
     if pending.offered_msat + amount_msat > terms.remote.max_htlc_value_in_flight_msat:
         return "TooMuchInFlight"
@@ -57,11 +57,26 @@ def spendable_msat(channel: Channel, env: Env | None = None, *, spike: int = 2) 
 
     Source: BOLT 2, "Adding an HTLC" (fee spike buffer: twice the feerate and one more HTLC).
     """
+    return within_room(channel, spendable_later_msat(channel, env, spike=spike))
+
+
+def spendable_later_msat(channel: Channel, env: Env | None = None, *, spike: int = 2) -> Msat:
+    """The largest single HTLC we could offer of what is ours now, once the peer's room for HTLCs is free again."""
     multiple = env.policy.commitment.fee_spike_multiple if env is not None else spike
     best = min(_spendable_on(channel, commitment, multiple) for commitment in _next_two(channel))
+    return Msat(max(0, min(best, channel.terms.remote.max_htlc_value_in_flight_msat)))
+
+
+def within_room(channel: Channel, later_msat: Msat) -> Msat:
+    """How much of it the peer takes now, with what is under way."""
+    if _offered(channel) >= channel.terms.remote.max_accepted_htlcs:
+        return Msat(0)
     in_flight = channel.remote_pending.totals.offered_msat
-    best = min(best, channel.terms.remote.max_htlc_value_in_flight_msat - in_flight)
-    return Msat(max(0, best))
+    return Msat(max(0, min(later_msat, channel.terms.remote.max_htlc_value_in_flight_msat - in_flight)))
+
+
+def _offered(channel: Channel) -> int:
+    return max(channel.remote_pending.totals.offered_count, channel.local_pending.totals.offered_count)
 
 
 def _next_two(channel: Channel) -> tuple[Commitment, Commitment]:

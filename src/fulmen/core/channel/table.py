@@ -29,7 +29,7 @@ from fulmen.core.channel.announcing import announced_at
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
 from fulmen.core.channel.faults import BadCommitmentSignature, BadRevocationSecret, ChannelNotUsable, UnexpectedMessage
-from fulmen.core.channel.limits import receivable_msat, spendable_msat
+from fulmen.core.channel.limits import receivable_msat, spendable_later_msat, within_room
 from fulmen.core.channel.opening import first_view
 from fulmen.core.channel.patience import patience
 from fulmen.core.channel.remembering import remembered
@@ -265,11 +265,13 @@ def view(channel: Channel) -> LinkView | None:
     open_ = channel.phase is Phase.NORMAL and not channel.frozen
     open_ = open_ and channel.shutdown_wanted is None
     usable = open_ and channel.link is Link.READY
+    later_msat = spendable_later_msat(channel) if open_ else Msat(0)
+    now_msat = within_room(channel, later_msat) if usable else Msat(0)
     return LinkView(
         terms.channel_id,
         terms.node_id,
         usable,
-        spendable_msat(channel) if usable else Msat(0),
+        now_msat,
         receivable_msat(channel) if usable else Msat(0),
         to_msat(channel.funding.amount_sat),
         terms.remote.htlc_minimum_msat,
@@ -281,7 +283,7 @@ def view(channel: Channel) -> LinkView | None:
         previous_forward=channel.previous_forward,
         previous_forward_until=channel.previous_forward_until,
         announced_at=announced_at(channel),
-        away_msat=spendable_msat(channel) if open_ and not usable else Msat(0),
+        away_msat=later_msat if later_msat > now_msat else Msat(0),
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
         unfunded=_is_unfunded(channel),
     )

@@ -158,7 +158,7 @@ class LinkView(Record):
     announced_at: BlockHeight = BlockHeight(0)
     """The height from which on an announced channel may be known (BOLT 7: six confirmations)."""
     away_msat: Msat = Msat(0)
-    """What it could offer if its peer were here: it is in order, and waits for a connection or for the peer's
-    `channel_reestablish`. 0 where it is usable, or will not be."""
+    """What it could offer soon, where that is more than now: it is in order, and waits for a connection, for the peer's
+    `channel_reestablish`, or for HTLCs to end that use up what the peer accepts."""
     unfunded: bool = False
     """The peer opened it, and its funding is not yet in a block deep enough: it may never be."""

@@ -47,8 +47,8 @@ from fulmen.core.routing.requests import (
 )
 
 FROZEN_RETRY_S = 30
-OFFLINE = "ChannelOffline"
-"""What a channel says whose peer is not there."""
+BUSY = ("ChannelOffline", "TooManyHtlcs", "TooMuchInFlight")
+"""Why our own channel may refuse now what it takes in a moment. It shows as much: the next search leaves it out."""
 
 attempts = Topic()
 
@@ -137,9 +137,9 @@ def on_offer_refused(payment: Payment, event: OfferRefused, env: Env) -> Step[Pa
     if attempt is None or attempt.number != event.ref or not payment.offered:
         return step
     why = f"{event.why} at our own channel"
-    if event.why == OFFLINE:
+    if event.why in BUSY:
         step.fact(ChannelAway())
-    excluded = () if payment.resumed or event.why == OFFLINE else (ExcludedChannel(attempt.route.hops[0].scid),)
+    excluded = () if payment.resumed or event.why in BUSY else (ExcludedChannel(attempt.route.hops[0].scid),)
     return next_try(step.fact(AttemptFailed(attempt.number, why, excluded)), env)
 
 

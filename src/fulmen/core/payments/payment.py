@@ -164,7 +164,7 @@ class Resumed(Fact):
 
 
 class ChannelAway(Fact):
-    """The peer of a channel that was to carry the payment is not there now."""
+    """A channel that was to carry the payment cannot now, and may in a moment: its peer is away, or has no room."""
 
     passing: ClassVar[bool] = True
 

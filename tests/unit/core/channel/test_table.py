@@ -181,6 +181,20 @@ def test_a_channel_whose_peer_is_away_shows_what_it_could_send_and_carries_nothi
     assert closing is not None and closing.away_msat == 0
 
 
+@pytest.mark.parametrize(
+    "room", [{"max_accepted_htlcs": 1}, {"max_htlc_value_in_flight_msat": Msat(1_000_000)}], ids=["number", "value"]
+)
+def test_a_channel_whose_room_is_used_up_shows_what_it_could_send_when_htlcs_have_ended(room: dict[str, Any]) -> None:
+    normal = a_normal_channel("alice")
+    channel = normal.but(params=normal.terms.but(remote=normal.terms.remote.but(**room)))
+    offer = OfferHtlc(Address("payer", b"p"), 1, Msat(1_000_000), PaymentHash(b"h" * 32), BlockHeight(900), bytes(1366))
+    idle, full = view(channel), view(decide(channel, offer, ALICE).state)
+    assert idle is not None and full is not None
+    assert (idle.spendable_msat > 0, idle.away_msat) == (True, 0)
+    assert (full.usable, full.spendable_msat) == (True, 0)
+    assert 0 < full.away_msat <= idle.spendable_msat
+
+
 def test_a_closing_signed_while_htlcs_are_left_is_refused_by_name() -> None:
     channel = a_channel_in(Phase.SHUTDOWN)
     add = Add(0, 0, Msat(1_000_000), PaymentHash(b"h" * 32), BlockHeight(500), bytes(1366))

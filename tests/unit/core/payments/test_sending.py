@@ -37,6 +37,7 @@ from fulmen.core.onion.failures import Failure, encode_failure
 from fulmen.core.onion.payload import PaymentData, decode_payload
 from fulmen.core.onion.sphinx import ephemeral_key, peel
 from fulmen.core.payments import sending as words
+from fulmen.core.payments.attempts import BUSY
 from fulmen.core.payments.payment import AttemptMade, Payment, PaymentStarted, Status, ended, forget
 from fulmen.core.payments.payments import MAX_CALLERS, NotForAPayment, decide, wants
 from fulmen.core.payments.results import payment_row
@@ -211,7 +212,7 @@ def test_a_payee_that_is_our_peer_needs_no_path_finding():
 def test_a_peer_whose_channel_refused_is_reached_in_another_way():
     step = run(nobody(), Pay(ONE, TERMS.but(destination=BOB)))
     (to_itself,) = [action for action in step.actions if isinstance(action, Tell)]
-    refused = run(run(step.state, to_itself.event).state, OfferRefused(1, TO_BOB, "TooManyHtlcs"))
+    refused = run(run(step.state, to_itself.event).state, OfferRefused(1, TO_BOB, "DustExposure"))
     assert asked(refused).request.excluded_channels == (ExcludedChannel(11),)
 
 
@@ -485,8 +486,11 @@ def test_a_channel_that_refuses_is_left_out():
     assert "InsufficientBalance" in step.state.last_failure
 
 
-@pytest.mark.parametrize("event", [OfferForgotten(1, TO_BOB), OfferRefused(1, TO_BOB, "ChannelOffline")])
-def test_a_peer_that_went_away_may_come_back_in_time(event):
+@pytest.mark.parametrize(
+    "event",
+    [OfferForgotten(1, TO_BOB), *(OfferRefused(1, TO_BOB, why) for why in BUSY)],
+)
+def test_a_peer_that_went_away_or_has_no_room_may_take_it_in_time(event):
     step = run(on_its_way(), event)
     assert asked(step).request.excluded_channels == ()
     waiting = answered(step.state, NoRoute(NoRouteReason.NO_CHANNEL)).state
@@ -557,7 +561,7 @@ def test_it_waits_for_a_peer_that_only_we_know_when_that_is_the_payee():
 
 
 def test_a_channel_that_refused_this_payment_is_not_waited_for():
-    refused = run(on_its_way(), OfferRefused(1, TO_BOB, "TooManyHtlcs")).state
+    refused = run(on_its_way(), OfferRefused(1, TO_BOB, "InsufficientBalance")).state
     assert isinstance(
         answers(answered(refused, NoRoute(NoRouteReason.NO_CHANNEL), at=away()))[0].refused, words.NoRouteFound
     )
