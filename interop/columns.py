@@ -10,6 +10,7 @@ from interop.chains.core import CORE, Core
 from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer
+from interop.peers.electrum import ELECTRUM, Electrum
 from interop.peers.ldk import LDK, Ldk
 from interop.peers.lnd import GO, Lnd
 from interop.peers.peer import Can
@@ -47,6 +48,7 @@ class Column:
 PEERS = (
     Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),
     Column("ldk", "LDK 0.2.7", (CORE, LDK), Core, Ldk, Ldk.can),
+    Column("electrum", "Electrum 4.3.4", (CORE, ELECTRUM), Core, Electrum, Electrum.can),
 )
 CHAINS = (
     Column("core", "Bitcoin Core 31", (CORE,), Core, modules=CHAIN_ROOMS),
@@ -55,5 +57,6 @@ CHAINS = (
 ON_OUR_CHAIN = (
     Column("lnd-embedded", "LND 0.21.3-beta", (GO,), Embedded, Lnd, Lnd.can, OUR_CHAIN_ROOMS),
     Column("ldk-embedded", "LDK 0.2.7", (LDK,), Embedded, Ldk, Ldk.can, OUR_CHAIN_ROOMS),
+    Column("electrum-embedded", "Electrum 4.3.4", (ELECTRUM,), Embedded, Electrum, Electrum.can, OUR_CHAIN_ROOMS),
 )
 COLUMNS = PEERS + CHAINS + ON_OUR_CHAIN

@@ -70,6 +70,9 @@ class Electrum(Peer):
                 "ALLOW_ROOT": "1",
                 "PEER_DISCOVERY": "off",
                 "PEER_ANNOUNCE": "",
+                # Milliseconds; by itself it looks every five seconds.
+                "DAEMON_POLL_INTERVAL_BLOCKS": "200",
+                "DAEMON_POLL_INTERVAL_MEMPOOL": "200",
                 "COST_SOFT_LIMIT": "0",
                 "COST_HARD_LIMIT": "0",
                 "DAEMON_URL": f"http://{USER}:{PASSWORD}@127.0.0.1:{chain.port}/",
@@ -109,6 +112,7 @@ class Electrum(Peer):
             "lightning_listen": f"127.0.0.1:{self._listen}",
             "use_gossip": True,
             "lightning_to_self_delay": TO_SELF_DELAY,
+            **dict.fromkeys(self._options.more, True),
             "dynamic_fees": False,
             "log_to_file": False,
         }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from demo.programs import Process
-from demo.waiting import until
+from demo.waiting import Deviation, until
 
 from fulmen.core.crypto.hashes import sha256
 from interop.chains.daemon import PASSWORD, USER, ChainDaemon
@@ -32,6 +34,7 @@ LDK = Recipe(
     ),
 )
 PAYMENT_S = 60.0
+SAID_S = 5.0
 CALL_S = 60.0
 
 
@@ -54,9 +57,11 @@ class Ldk(Peer):
         self._listen, self._control = ports.take(), ports.take()
         self._ids = itertools.count(1)
         self.events: list[dict[str, Any]] = []
+        self._reading = threading.Lock()
         self._restarted(options or Options())
 
     def _restarted(self, options: Options) -> None:
+        self._options = options
         settings = {
             "directory": str(self.home / "data"),
             "seed": f"the seed of {self.name}".ljust(64),
@@ -96,6 +101,10 @@ class Ldk(Peer):
         self._restarted(options)
         self.start()
 
+    def accept_unconfirmed(self, node_id: str) -> None:
+        """Say yes to channels of a node that are used before they are confirmed."""
+        self.restart(replace(self._options, more=(node_id,)))
+
     def caught_up(self, height: int) -> None:
         """Wait until it has read the chain."""
         until(lambda: self._synced() >= height, f"{self} reads the chain to {height}", 60)
@@ -123,7 +132,8 @@ class Ldk(Peer):
 
     def happened(self, kind: str, which: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any] | None:
         """The first event of a kind that is looked for, if it came since the last start."""
-        self.events += self.call("events", **{"from": len(self.events)})
+        with self._reading:
+            self.events += self.call("events", **{"from": len(self.events)})
         return next((event for event in self.events if event["event"] == kind and which(event)), None)
 
     def _channel(self, outpoint: str) -> dict[str, Any]:
@@ -222,8 +232,14 @@ class Ldk(Peer):
         return Asked(made["invoice"], made["payment_hash"])
 
     def paid(self, payment_hash: str) -> bool:
-        """Whether an invoice of its own was paid."""
-        return self.happened("PaymentReceived", lambda event: event["payment_hash"] == payment_hash) is not None
+        """Whether an invoice of its own was paid; it says so a moment after it has shown the preimage."""
+
+        def said() -> bool:
+            return self.happened("PaymentReceived", lambda event: event["payment_hash"] == payment_hash) is not None
+
+        with suppress(Deviation):
+            return until(said, f"{self} says that it was paid", SAID_S)
+        return False
 
     def pay(self, bolt11: str, *, msat: int | None = None, max_fee_msat: int | None = None) -> str:
         """Pay an invoice and wait for the end; the preimage."""

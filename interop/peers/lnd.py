@@ -37,7 +37,7 @@ class Lnd(Peer):
     """One lnd."""
 
     kind = "lnd"
-    can = frozenset(Can)
+    can = frozenset(Can) - {Can.LEGACY}
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         super().__init__(name)
@@ -256,8 +256,8 @@ class Lnd(Peer):
         """Of its commitment."""
         return int(self._channel(outpoint)["fee_per_kw"])
 
-    def accept_unconfirmed(self) -> None:
-        """Say yes to channels that are used before they are confirmed, from now on."""
+    def accept_unconfirmed(self, node_id: str) -> None:
+        """Say yes to channels, of anybody, that are used before they are confirmed, from now on."""
         if self._acceptor is None:
             self._acceptor = Acceptor(self._rest)
 

@@ -48,6 +48,8 @@ class Can(Enum):
     FORCE_CLOSE = auto()
     KILL = auto()
     """Comes back by itself after a kill -9."""
+    LEGACY = auto()
+    """Believes in any feerate that it is given, and can be told to close without `fee_range`."""
     PAYS_MANY = auto()
     """Has many payments under way at once."""
     ROUTES = auto()
@@ -293,8 +295,8 @@ class Peer(ABC):
         """What it says that its commitment pays. `Can.FEES`."""
         raise NotImplementedError
 
-    def accept_unconfirmed(self) -> None:
-        """Say yes to channels that are used before they are confirmed. `Can.ZEROCONF_IN`."""
+    def accept_unconfirmed(self, node_id: str) -> None:
+        """Say yes to channels of a node that are used before they are confirmed. `Can.ZEROCONF_IN`."""
         raise NotImplementedError
 
     def restart(self, options: Options) -> None:

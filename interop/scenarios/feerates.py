@@ -36,7 +36,7 @@ def our_update_fee(lab: Lab) -> None:
 
 @scenario("a feerate that is too high for us is refused, and they hear why")
 def too_high_for_us(lab: Lab) -> None:
-    us = lab.our("felix", {"policy.commitment.feerate_max_per_kw": "300"}, coins=False)
+    us = lab.our("felix", {"policy.commitment.feerate_max_per_kw": "200"}, coins=False)
     lab.connect(us, lab.them)
     try:
         lab.them.open(us.id, Order(1_000_000, announce=False))

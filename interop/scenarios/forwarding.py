@@ -62,7 +62,7 @@ def by_their_hint(lab: Lab) -> None:
     assert hidden.paid(asked.payment_hash)
 
 
-@scenario("we find an unannounced node of theirs behind us", Can.HINTS, limit_s=120)
+@scenario("we find an unannounced node of theirs behind us", Can.HINTS, Can.FORWARDS, limit_s=120)
 def behind_us(lab: Lab) -> None:
     us, bob, them = lab.us, lab.our("bob"), lab.their("henry")
     lab.channel(us, them, Order(1_000_000, 500_000, announce=False))
@@ -74,7 +74,12 @@ def behind_us(lab: Lab) -> None:
     assert them.paid(asked.payment_hash)
 
 
-@scenario("terms that rose after the invoice: we learn them from fee_insufficient, and pay", Can.HINTS, Can.POLICY)
+@scenario(
+    "terms that rose after the invoice: we learn them from fee_insufficient, and pay",
+    Can.HINTS,
+    Can.POLICY,
+    lacks={"ldk": "forwards at the old terms for some minutes after they rose, so that nothing fails"},
+)
 def risen_terms(lab: Lab) -> None:
     us, them, hidden = lab.us, lab.them, lab.our("hannah")
     lab.standing(us, them)

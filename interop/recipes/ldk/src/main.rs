@@ -17,6 +17,7 @@ use std::{env, fs, process, thread};
 use ldk_node::bitcoin::secp256k1::PublicKey;
 use ldk_node::bitcoin::Network;
 use ldk_node::config::{AnchorChannelsConfig, Config};
+use ldk_node::liquidity::LSPS2ServiceConfig;
 use ldk_node::{Builder, Node};
 use serde_json::{json, Value};
 
@@ -51,6 +52,19 @@ fn start(settings: &Value) -> Result<Node, String> {
     builder.set_listening_addresses(vec![address]).map_err(|e| e.to_string())?;
     builder.set_node_alias(text("alias")?.to_string()).map_err(|e| e.to_string())?;
     builder.set_gossip_source_p2p();
+    // Nothing else makes it forward over unannounced channels. Nobody asks for the service itself.
+    builder.set_liquidity_provider_lsps2(LSPS2ServiceConfig {
+        require_token: None,
+        advertise_service: false,
+        channel_opening_fee_ppm: 0,
+        channel_over_provisioning_ppm: 0,
+        min_channel_opening_fee_msat: 0,
+        min_channel_lifetime: 1,
+        max_client_to_self_delay: 2016,
+        min_payment_size_msat: 0,
+        max_payment_size_msat: u64::MAX,
+        client_trusts_lsp: false,
+    });
     let port = settings["rpc_port"].as_u64().ok_or("the settings name no rpc_port")? as u16;
     let (user, password) = (text("rpc_user")?, text("rpc_password")?);
     builder.set_chain_source_bitcoind_rpc("127.0.0.1".into(), port, user.into(), password.into());
