@@ -7,6 +7,7 @@ btclib's engine (`btclib`, everywhere).
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 from fulmen.core.base.faults import Refused
 from fulmen.regtest.judge import BTCLIB, KERNEL, Judge
@@ -21,8 +22,8 @@ def kernel_installed() -> bool:
     return importlib.util.find_spec("pbk") is not None
 
 
-def open_judge(name: str = "") -> Judge:
-    """The named judge, or the best one that is installed.
+def open_judge(name: str = "", home: Path | None = None) -> Judge:
+    """The named judge, or the best one that is installed; `home` is where it may keep files, if it has any.
 
     Raises:
         NoSuchJudge: the name is unknown, or its library is not there.
@@ -32,7 +33,7 @@ def open_judge(name: str = "") -> Judge:
     if name == KERNEL and kernel_installed():
         from fulmen.regtest.kernel_judge import KernelJudge
 
-        return KernelJudge()
+        return KernelJudge(home)
     if name == BTCLIB:
         from fulmen.regtest.btclib_engine import BtclibJudge
 

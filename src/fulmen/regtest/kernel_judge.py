@@ -1,9 +1,10 @@
 """Bitcoin Core's own validation as a judge, through py-bitcoinkernel.
 
-The kernel keeps a chain of its own in a directory that lives as long as the judge. It follows our active chain: when
-its tip is not the parent of the block it is shown (after `invalidateblock`, at start), it begins anew and reads our
-active chain again, which costs about 0.2 ms a block. It reads the machine's clock, so a block that `setmocktime` dates
-more than two hours ahead is judged by its scripts alone until the clock has caught up.
+The kernel keeps a chain of its own in a directory that lives as long as the judge: one inside the data directory of
+the chain, so that what a killed process left there goes with the next; else one for temporary files. It follows our
+active chain: when its tip is not the parent of the block it is shown (after `invalidateblock`, at start), it begins
+anew and reads our active chain again, which costs about 0.2 ms a block. It reads the machine's clock, so a block that
+`setmocktime` dates more than two hours ahead is judged by its scripts alone until the clock has caught up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pbk
 from pbk.script import PrecomputedTransactionData
@@ -28,8 +30,9 @@ class KernelJudge:
 
     name = KERNEL
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path | None = None) -> None:
         pbk.logging_set_options(pbk.LoggingOptions(log_timestamps=False))
+        self._home = home
         self._directory = ""
         self._manager: pbk.ChainstateManager | None = None
         self._context: pbk.Context | None = None
@@ -70,6 +73,14 @@ class KernelJudge:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = ""
 
+    def _new_directory(self) -> str:
+        if self._home is None:
+            return tempfile.mkdtemp(prefix="fulmen-kernel-")
+        directory = self._home / "kernel"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700)
+        return str(directory)
+
     def _all_scripts(self, block: bytes, context: BlockContext) -> str:
         parsed = pbk.Block(block)
         for tx, spent in zip(list(parsed.transactions)[1:], context.spent, strict=True):
@@ -85,7 +96,7 @@ class KernelJudge:
 
     def _follow(self, context: BlockContext) -> None:
         self.close()
-        self._directory = tempfile.mkdtemp(prefix="fulmen-kernel-")
+        self._directory = self._new_directory()
         options = pbk.ContextOptions()
         options.set_chainparams(pbk.ChainParameters(pbk.ChainType.REGTEST))
         options.set_validation_interface(pbk.ValidationInterfaceCallbacks(block_checked=self._on_block_checked))

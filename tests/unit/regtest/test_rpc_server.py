@@ -14,8 +14,10 @@ from tests.builders.regtest import Wallet
 
 from fulmen.core.bitcoin.address import address_of
 from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.regtest.judges import kernel_installed
 from fulmen.regtest.rpc.server import ChainOptions, DirectoryInUse, RunningChain, serve
 
+ADDRESS = address_of(Wallet().script, REGTEST)
 OPTIONS = ChainOptions(user="alice", password="in wonderland", judge="btclib")
 
 
@@ -135,6 +137,36 @@ def test_a_directory_belongs_to_one_process(tmp_path):
             assert chain.node.chain.height == 0
 
     asyncio.run(play())
+
+
+@pytest.mark.skipif(not kernel_installed(), reason="there is no wheel of the kernel here")
+def test_what_a_killed_process_leaves_lies_in_its_own_directory_and_goes_with_the_next(tmp_path):
+    home, temporary = tmp_path / "chain", tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fulmen.regtest", "--datadir", str(home), "--judge", "kernel"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": "src", "TMPDIR": str(temporary)},
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        port = int(process.stdout.readline().split("http://127.0.0.1:")[1].split("/")[0].split(",")[0].split()[0])
+        user, _, password = (home / ".cookie").read_text().partition(":")
+        body = json.dumps({"method": "generatetoaddress", "params": [1, ADDRESS], "id": 1}).encode()
+        [(status, _)] = asyncio.run(exchange(port, a_request(body, user, password)))
+        assert status == 200
+        process.kill()
+        process.wait(20)
+    assert [*temporary.iterdir()] == []
+    assert (home / "kernel").exists()
+
+    async def play() -> None:
+        async with serve(ChainOptions(directory=home, judge="kernel")) as chain:
+            assert chain.node.chain.height == 1
+
+    asyncio.run(play())
+    assert not (home / "kernel").exists()
 
 
 def test_a_process_stops_gracefully_when_it_is_told_to(tmp_path):

@@ -1,8 +1,9 @@
 """The embedded chain as a process: own data directory, cookie file, port, graceful stop.
 
 The directory holds `chain.dat` (every block and command, read back at start), `mempool.dat` (what was unconfirmed at a
-graceful stop), `.cookie` (user:password, as bitcoind writes it, while it runs) and `port`, which is taken again at the
-next start if it can be had: who knows this chain by its address finds it there.
+graceful stop), `.cookie` (user:password, as bitcoind writes it, while it runs), `kernel` (what its judge needs while it
+runs) and `port`, which is taken again at the next start if it can be had: who knows this chain by its address finds it
+there.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class RunningChain:
         self._cookie = secrets.token_hex(32)
         self.stopped = asyncio.Event()
         """Set when a caller asked it to stop."""
-        judge = open_judge(options.judge)
+        judge = open_judge(options.judge, options.directory)
         directory = options.directory
         self._lock: IO[bytes] | None = None
         if directory is not None:
