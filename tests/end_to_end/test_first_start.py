@@ -59,7 +59,8 @@ def home(line: Line, request: pytest.FixtureRequest) -> Path:
 def test_the_first_start_asks_nothing_and_neither_does_the_second(line: Line, home: Path) -> None:
     for _ in range(2):
         with started(line, home) as terminal:
-            assert b"assword" not in read_until(terminal, b" is up", b"assword")
+            said = read_until(terminal, b"getinfo", b"assword")
+            assert b"assword" not in said and f"fulmen --dir {home} getinfo".encode() in said
 
 
 def test_a_password_that_was_chosen_is_asked_for(line: Line, home: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ from rich.panel import Panel
 from fulmen.adapters.keys.seedfile import NoPassword, WrongPassword, create_seed, open_seed, password_given
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
-from fulmen.cli.settings import Settings
+from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.core.base.faults import Fault
 from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
-from fulmen.core.bitcoin.networks import network_named
+from fulmen.core.bitcoin.networks import REGTEST, network_named
 from fulmen.daemon import risks
 from fulmen.daemon import settings as daemon_settings
 from fulmen.daemon.daemon import Daemon
@@ -89,7 +91,7 @@ def start(
         wanted = daemon_settings.load(flags, environ, file if file.exists() else None)
         risks.check(network_named(wanted.network), wanted.accept_the_risks)
         seed = _unlocked(settings, directory, password_file)
-        asyncio.run(run(wanted, seed, ready=_say_ready))
+        asyncio.run(run(wanted, seed, ready=partial(_say_ready, settings)))
     except Fault as fault:
         raise _refusal(sentence_of(fault)) from fault
 
@@ -117,10 +119,14 @@ def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rp
         raise _refusal(f"The chain cannot run: {error}") from error
 
 
-def _say_ready(daemon: Daemon) -> None:
+def _say_ready(settings: Settings, daemon: Daemon) -> None:
     node = daemon.handle
     listens = ", ".join(f"{host}:{port}" for host, port in node.addresses)
     click.echo(f"{node.node_id.hex()} is up, listens on {listens}, data in {node.directory}")
+    if sys.stdout.isatty():
+        where = "" if settings.home == DEFAULT_DIRECTORY.expanduser() else f" --dir {shlex.quote(str(settings.home))}"
+        network = "" if settings.network == REGTEST.name else f" --network {settings.network}"
+        click.echo(f"Use it from another terminal: fulmen{where}{network} getinfo. Ctrl-C stops it.")
     sys.stdout.flush()
 
 

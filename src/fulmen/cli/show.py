@@ -47,7 +47,11 @@ HEADINGS = {
     "ripe_height": "from block",
 }
 """Short names of columns, where those of the field would make a table wide."""
-FIELDS = {"pay": ("amount_msat", "amount_sent_msat", "destination", "payment_hash", "payment_preimage")}
+FIELDS = {
+    "pay": ("amount_msat", "amount_sent_msat", "destination", "payment_hash", "payment_preimage"),
+    "close": ("type", "txid"),
+    "withdraw": ("amount_msat", "fee_msat", "txid"),
+}
 """What of an answer is for people; all of it where nothing is said."""
 STATES = {
     "OPENINGD": "opening",
@@ -211,7 +215,7 @@ def _show_closing(console: Console, row: Mapping[str, Any], closing: Mapping[str
     """What is left of one channel: a line, and a table of the outputs that are waited for."""
     name = row.get("short_channel_id") or cell("channel_id", row["channel_id"])
     said = f"{name}: {closing['kind']} in block {closing['blockheight']}, transaction {closing['txid']}"
-    console.print(Text(said, overflow="fold"))
+    console.print(Text(said), soft_wrap=True)
     if closing["outputs"]:
         _show_rows(console, "", "its outputs", closing["outputs"], CLOSING_COLUMNS)
 

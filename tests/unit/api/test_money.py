@@ -13,7 +13,7 @@ from fulmen.api.commands.invoices import terms_of_peers
 from fulmen.api.dispatch import Dispatcher
 from fulmen.api.errors import BadParameter, RpcError, code_of
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.ids import OutPoint, ShortChannelId, Txid
 from fulmen.core.base.machine import Disconnected
 from fulmen.core.base.outer import OutputSpent, Send
 from fulmen.core.base.policy import ForwardPolicy
@@ -254,6 +254,20 @@ def test_a_channel_is_found_by_each_of_its_names():
 def test_a_channel_that_is_not_there_is_refused(name):
     with pytest.raises(RpcError):
         ask(a_node_with_a_channel(), "setchannel", [name, 7])
+
+
+def test_a_peer_with_two_channels_is_told_apart_by_their_names():
+    class Twice(RunningNode):
+        def states(self, kind):
+            first = a_normal_channel("bob").but(scid=ShortChannelId(1 << 40))
+            second = first.but(channel_id=b"2" * 32, scid=None)
+            return {CHANNEL_ID: first, b"2" * 32: second} if kind == "channel" else super().states(kind)
+
+    node = Twice()
+    peer = a_normal_channel("bob").terms.node_id.hex()
+    with pytest.raises(RpcError, match=f"with this peer: 1x0x0, {b'2'.hex() * 32}. Name one") as caught:
+        ask(node, "close", [peer])
+    assert caught.value.name == "ChannelAmbiguous"
 
 
 def test_limits_that_contradict_each_other_are_refused():

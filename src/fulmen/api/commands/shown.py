@@ -127,9 +127,9 @@ def channel_called(node: NodeHandle, name: str) -> Channel:
     if not found:
         raise ChannelUnknown(f"No channel of ours is called {name}.")
     if len(found) > 1:
+        names = [shown_scid(channel.scid) or channel.channel_id.hex() for channel in found]
         raise ChannelAmbiguous(
-            "There are several channels with this peer; name one by its channel id.",
-            channels=[channel.channel_id for channel in found],
+            f"There are several channels with this peer: {', '.join(names)}. Name one.", channels=names
         )
     return found[0]
 
