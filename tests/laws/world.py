@@ -61,6 +61,8 @@ class Transport:
     def __init__(self, disk: SimulatedDisk) -> None:
         self._disk = disk
         self._made: deque[tuple[Batch, Action]] = deque()
+        self.refusing = False
+        """The key holder has refused something: what it did not sign never leaves."""
 
     def made(self, batch: Batch) -> None:
         self._made.extend((batch, action) for action in batch.actions)
@@ -69,6 +71,10 @@ class Transport:
         if not self._made:
             raise LawBroken(f"nobody made {action}")
         batch, expected = self._made.popleft()
+        while (
+            self.refusing and self._made and isinstance(expected, Send) and expected.sign and type(action) is not Send
+        ):
+            batch, expected = self._made.popleft()
         if type(expected) is not type(action):
             raise LawBroken(f"{action} leaves before {expected}")
         if batch.durable:
@@ -168,6 +174,7 @@ class Host:
         pass
 
     def _refused(self, address: Address, fault: Fault) -> None:
+        self.transport.refusing = True
         self.run([(address, Freeze(str(fault)))])
 
 

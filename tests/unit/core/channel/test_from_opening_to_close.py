@@ -12,6 +12,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId
 from fulmen.core.base.machine import Address
 from fulmen.core.base.units import Msat
+from fulmen.core.bitcoin.script import p2wpkh
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel
 from fulmen.core.channel.faults import ClosesElsewhere
@@ -31,10 +32,10 @@ def an_open_channel(**changes: object) -> World:
     return world
 
 
-def close(world: World) -> CommandId:
+def close(world: World, script: bytes = b"") -> CommandId:
     alice, _ = world.hosts.values()
     command_id = CommandId(b"close alice bob!")
-    alice.run([(Address("channel", the_channel(alice).channel_id), CloseChannel(command_id))])
+    alice.run([(Address("channel", the_channel(alice).channel_id), CloseChannel(command_id, script))])
     return command_id
 
 
@@ -98,6 +99,39 @@ def test_a_channel_that_others_open_closes_to_where_the_operator_said() -> None:
     assert isinstance(answer.result, ChannelClosing)
     amounts = {output.script_pubkey: output.amount_sat for output in parse_tx(answer.result.tx).outputs}
     assert amounts[HOME] == 400_000
+
+
+ELSEWHERE = p2wpkh(b"\x0e" * 20)
+
+
+def test_a_close_to_a_script_that_the_operator_never_named_freezes_the_channel() -> None:
+    """The machine alone cannot send our share away: the operator tells the key holder past it."""
+    world = an_open_channel()
+    alice, bob = world.hosts.values()
+    close(world, ELSEWHERE)
+    nodes.quiesce(world)
+    assert the_channel(alice).phase is the_channel(bob).phase is Phase.SHUTDOWN
+    (alarm,) = alice.frozen
+    assert "our share would go to a script that is not ours" in alarm.about["reason"]
+    assert not bob.frozen and the_channel(alice).frozen
+
+
+@pytest.mark.parametrize("crash_after", [None, 1, 2, 3])
+def test_a_close_to_a_script_that_the_operator_named_goes_on_after_a_crash(crash_after: int | None) -> None:
+    world = an_open_channel()
+    alice, bob = world.hosts.values()
+    alice.keys.allow_payout(ELSEWHERE)
+    close(world, ELSEWHERE)
+    if crash_after is not None:
+        alice.disk.sync(10)
+        _deliver_some(world, crash_after)
+        alice.crash()
+    world.settle()
+    # Who lost the last message sees the close in a block.
+    assert the_channel(alice).phase in (Phase.CLOSING, Phase.SHUTDOWN) and the_channel(bob).phase is Phase.CLOSING
+    agreed = the_channel(bob).agreed
+    assert agreed is not None and ELSEWHERE in [out.script_pubkey for out in parse_tx(agreed.tx).outputs]
+    assert not alice.frozen and not bob.frozen
 
 
 @pytest.mark.parametrize("cut_after", range(12))
