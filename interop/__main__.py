@@ -94,7 +94,10 @@ def _tell(cell: Cell, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    # The lanes get a Ctrl-C of their own, stop their daemons, and end; then this ends.
+    # Whoever is told to end lets the lanes stop their daemons first.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

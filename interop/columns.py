@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from interop.chains.btcd import Btcd
 from interop.chains.core import CORE, Core
 from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
@@ -52,6 +53,7 @@ PEERS = (
 )
 CHAINS = (
     Column("core", "Bitcoin Core 31", (CORE,), Core, modules=CHAIN_ROOMS),
+    Column("btcd", "btcd 0.25", (GO,), Btcd, modules=CHAIN_ROOMS),
     Column("litecoind", "litecoind 0.21", (LITECOIND,), Litecoind, modules=CHAIN_ROOMS),
 )
 ON_OUR_CHAIN = (

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,11 +47,13 @@ def play(cells: Sequence[Cell], told: Told, lanes: int = LANES) -> Outcomes:
     lock = threading.Lock()
     home = Path(tempfile.mkdtemp(prefix="fulmen-lab-"))
     spawn = multiprocessing.get_context("spawn")
+    running: list[SpawnProcess] = []
 
     def drive(number: int) -> None:
         ours, theirs = spawn.Pipe()
         lane = spawn.Process(target=_lane, args=(number, home / str(number), theirs))
         lane.start()
+        running.append(lane)
         theirs.close()
         try:
             while True:
@@ -69,11 +72,19 @@ def play(cells: Sequence[Cell], told: Told, lanes: int = LANES) -> Outcomes:
             pass
         lane.join()
 
-    drivers = [threading.Thread(target=drive, args=(number,)) for number in range(lanes)]
+    drivers = [threading.Thread(target=drive, args=(number,), daemon=True) for number in range(lanes)]
     for driver in drivers:
         driver.start()
-    for driver in drivers:
-        driver.join()
+    try:
+        for driver in drivers:
+            driver.join()
+    except KeyboardInterrupt:
+        # They stop their daemons, and end.
+        for lane in running:
+            lane.terminate()
+        for lane in running:
+            lane.join()
+        raise
     for key, cell in by_key.items():
         if key not in outcomes:
             outcomes[key] = Outcome(Verdict.FAILED, words="its lane ended before it was played")

@@ -97,6 +97,10 @@ class ChainDaemon(ABC):
             return False
         return True
 
+    def twin(self, home: Path, ports: Ports) -> ChainDaemon:
+        """Another one of its kind, not started yet."""
+        return type(self)(home, ports)
+
     def open(self) -> None:
         """Start it for the first time, with coins to give away."""
         self.start()

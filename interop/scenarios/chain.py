@@ -33,7 +33,7 @@ def blocks_are_seen(lab: Lab) -> None:
 
 @scenario(
     "a version 3 parent without a fee, with pay-to-anchor, comes in with its child, and again with a better one",
-    lacks={"litecoind": "it takes no packages"},
+    lacks={"litecoind": "it takes no packages", "btcd": "it takes no packages, and no version 3"},
 )
 def a_parent_without_a_fee(lab: Lab) -> None:
     parent = _parent(lab.chain)
@@ -78,3 +78,28 @@ async def _publish(chain: ChainDaemon, wanted: list[tuple[str, Tx, tuple[Tx, ...
 
 def _shown(tx: Tx) -> str:
     return tx.txid[::-1].hex()
+
+
+@scenario("it has not come as far as we have: we wait, and go on when it is there")
+def still_syncing(lab: Lab) -> None:
+    late = lab.chain.twin(lab.home / "late", lab.ports)
+    lab.join(late.process)
+    late.start()
+    us = lab.our("sven")
+    us.stop()
+    before = lab.chain.height
+    us.set(late.settings())
+    us.launch()
+    us.program.line_with("SourceWarmingUp")
+    for height in range(1, before + 1):
+        block = lab.chain.call("getblock", lab.chain.call("getblockhash", height), 0)
+        late.call("submitblock", block)
+    us.ready()
+    us.caught_up(before)
+    late.mine(2)
+    us.caught_up(before + 2)
+    us.stop()
+    us.set(lab.chain.settings())
+    us.start()
+    us.caught_up(before)
+    late.process.stop()

@@ -109,11 +109,14 @@ def amount_below_minimum(lab: Lab) -> None:
 
 @scenario("they read our temporary_channel_failure: not enough on our side", Can.ROUTES)
 def not_enough(lab: Lab) -> None:
-    us, them, bea = lab.us, lab.them, lab.our("bea")
-    lab.standing(us, them)
-    scid = lab.scid(lab.channel(us, bea, Order(1_000_000, 900_000)))
-    until(lambda: them.terms_known(scid, us.id) and them.alias_known(bea.id), "they know the way over us", 30)
-    read = them.send_over([us.id, bea.id], 500_000_000, bea.ask(500_000_000), Wrong())
+    us, them, bob = lab.us, lab.them, lab.our("bob")
+    way = _way_over_us(lab)
+    # Nearly all of our side goes over to Bob, for a moment.
+    most = us.at(way.out)["spendable_msat"] - 50_000_000
+    us.pays(bob.ask(most))
+    until(lambda: not us.at(way.out)["htlcs"], "the channel is quiet")
+    read = them.send_over([us.id, bob.id], 500_000_000, bob.ask(500_000_000), Wrong())
+    bob.pays(us.ask(most))
     assert read == "TEMPORARY_CHANNEL_FAILURE", read
 
 

@@ -40,6 +40,8 @@ from fulmen.core.wire.messages.gossip import (
 
 EARLY_HALVES = 64
 """How many halves of channels that we were not told of yet are kept for a peer."""
+ANNOUNCEMENT_S = 10
+"""How long a private update waits for the announcement that makes it needless."""
 NODE_TICKET = b"node"
 """Names our node_announcement among what is being signed; a channel's is its id and what kind of message it is."""
 
@@ -60,6 +62,10 @@ class Ours:
     update: ChannelUpdate | None = None
     sent_update: bool = False
     """Our private update went out on this connection."""
+    announcing_since: Timestamp | None = None
+    """When, on this connection, both halves of the announcement became due."""
+    waited: bool = False
+    """The announcement was waited for in vain."""
     remote_update: ChannelUpdate | None = None
     """The peer's private one, checked."""
 
@@ -140,7 +146,8 @@ class Announcer:
         self._connected[peer] = None
         self._away_since.pop(peer, None)
         for known in self._of(peer):
-            known.sent_half = known.owes_half = known.sent_update = False
+            known.sent_half = known.owes_half = known.sent_update = known.waited = False
+            known.announcing_since = None
 
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
         """A peer is gone."""
@@ -234,15 +241,13 @@ class Announcer:
         """The peer's private update is good.
 
         Its first one shows that it has the channel in its books by now. Ours may have come before that, and LND forgets
-        what comes so early under an alias: it is sent once more. Not while both are about to announce the channel: LND
-        then makes its books anew, fails on an update under an alias that comes meanwhile, and from there on refuses
-        the public one, too.
+        what comes so early under an alias: it is sent once more.
         """
         said = Said()
         channel_id = self._by_scid.get((peer, message.short_channel_id))
         if channel_id is not None:
             known = self._channels[channel_id]
-            if known.remote_update is None and not self._may_announce(known.channel):
+            if known.remote_update is None:
                 known.sent_update = False
             known.remote_update = message
             self._send_update(known, said)
@@ -267,6 +272,9 @@ class Announcer:
         asked: list[tuple[bytes, ToSign]] = []
         for known in channels:
             channel_id = known.channel.channel_id
+            if self._may_announce(known.channel):
+                known.announcing_since = now if known.announcing_since is None else known.announcing_since
+                known.waited = now - known.announcing_since >= ANNOUNCEMENT_S
             # Once everybody knows the channel, our half is of use only to a peer that lost it and sends us its own.
             needed = not self._is_public(known.channel) or known.theirs is not None
             if self._may_announce(known.channel) and needed:
@@ -371,8 +379,14 @@ class Announcer:
         return to_sign(wanted)
 
     def _send_update(self, known: Ours, said: Said) -> None:
-        """A private update goes to the peer, once per connection and whenever it changes."""
+        """A private update goes to the peer, once per connection and whenever it changes.
+
+        Not on the threshold of an announcement: LND then makes its edge anew, fails on an update under an alias that
+        comes meanwhile, and from there on refuses the public one, too.
+        """
         update, peer = known.update, known.channel.node_id
+        if self._may_announce(known.channel) and not known.waited:
+            return
         if update is None or known.sent_update or peer not in self._connected or self._is_public(known.channel):
             return
         known.sent_update = True

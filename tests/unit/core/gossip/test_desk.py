@@ -536,17 +536,24 @@ def half(number: int, here: int, there: int) -> AnnouncementSignatures:
     return said
 
 
-def test_a_private_update_is_not_said_again_when_the_channel_is_about_to_be_announced() -> None:
+def test_a_private_update_waits_for_an_announcement_that_is_due() -> None:
     """LND, which makes its edge anew for the announcement, would take neither it nor our public one afterwards."""
     world = World()
     desk = world.desk(1)
     desk.set_channel(own(1, 1, 2, remote_alias=scid(16_000_000, 0, 7)), world.now)
     world.connect(1, 2)
+
+    def said() -> int:
+        return sum(isinstance(message, ChannelUpdate) for message in world.frames(1, 2))
+
     world.run(5)
     theirs = an_update(1, 2, 1, channel_flags=1, message_flags=3, timestamp=NOW + 5)
     desk.receive(NODES[2], theirs, world.now)
-    world.run(5)
-    assert sum(isinstance(message, ChannelUpdate) for message in world.frames(1, 2)) == 1
+    world.run(4)
+    assert said() == 0
+    # The peer does not announce it, so it is private for now.
+    world.run(3)
+    assert said() == 1
 
 
 def test_new_terms_make_one_new_update_and_the_same_terms_none() -> None:
