@@ -12,14 +12,13 @@ TO_TARGET, FROM_TARGET = 0, 1
 CHUNK = 65536
 
 Judge = Callable[[int, bytes], bytes | None]
-"""Direction and bytes that want to pass -> what passes; None cuts the connection."""
+"""Direction and bytes that want to pass -> what passes of them; if that is not all, the connection is cut."""
 
 
 class Proxy:
     """Listens on a port, and passes each connection on to another one."""
 
     def __init__(self, port: int, target: int, judge: Judge | None = None) -> None:
-        self.port = port
         self._target = target
         self.judge = judge
         self.delay_s = 0.0
@@ -30,6 +29,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -71,9 +71,19 @@ class Proxy:
             with self._lock:
                 self.connections += 1
                 self._sockets |= {near, far}
-            for way, source, sink in ((TO_TARGET, near, far), (FROM_TARGET, far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pass, args=(way, source, sink), daemon=True).start()
+            threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
+
+    def _serve(self, near: socket.socket, far: socket.socket) -> None:
+        for each in (near, far):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back = threading.Thread(target=self._pass, args=(FROM_TARGET, far, near), daemon=True)
+        back.start()
+        self._pass(TO_TARGET, near, far)
+        back.join()
+        with self._lock:
+            self._sockets -= {near, far}
+        near.close()
+        far.close()
 
     def _pass(self, way: int, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -81,11 +91,10 @@ class Proxy:
                 if self.delay_s:
                     time.sleep(self.delay_s)
                 passed = data if self.judge is None else self.judge(way, data)
-                if passed is None:
+                if passed:
+                    sink.sendall(passed)
+                if passed is None or len(passed) < len(data):
                     break
-                sink.sendall(passed)
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        with self._lock:
-            self._sockets -= {source, sink}
