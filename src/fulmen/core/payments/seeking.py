@@ -21,6 +21,8 @@ from fulmen.core.switch.links import links_of, names_of
 MAX_ATTEMPTS = 30
 """Of one call: each leaves out one thing more, so more of them are a probe and no payment."""
 RETRY_AFTER_S = 1
+OF_OURS = (NoRouteReason.NO_CHANNEL, NoRouteReason.INSUFFICIENT_OUTBOUND)
+"""Reasons that speak of our own channels alone."""
 _IN_VAIN = {Wait.CHANNEL: "no channel of ours came back", Wait.CHAIN: "the chain was not read to its end"}
 
 
@@ -40,14 +42,15 @@ def ask(step: Step[Payment], shadow: CltvDelta, env: Env) -> Step[Payment]:
 
 
 def channel_may_return(payment: Payment, reason: NoRouteReason, env: Env) -> bool:
-    """Whether a channel that is away for the moment could change this answer of path finding."""
+    """Whether a channel of ours that could not carry it at that moment, or cannot now, could change this answer."""
     if reason in (NoRouteReason.SELF_PAYMENT, NoRouteReason.BAD_AMOUNT):
         return False
     terms = payment.terms
     assert terms is not None
     refused = {channel.scid for channel in payment.excluded_channels}
     return any(
-        link.away_msat >= terms.amount_msat
+        # What path finding saw of our own channels is a moment old: one may have room again, or be back.
+        max(link.away_msat, link.spendable_msat if link.usable and reason in OF_OURS else 0) >= terms.amount_msat
         and link.node_id not in payment.excluded_nodes
         and refused.isdisjoint(names_of(link))
         and (reason is not NoRouteReason.UNKNOWN_DESTINATION or link.node_id == terms.destination)

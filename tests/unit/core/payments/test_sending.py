@@ -388,7 +388,8 @@ def test_a_failure_of_an_older_attempt_changes_nothing():
 
 def test_no_route_says_why_and_what_the_last_attempt_met():
     begun = run(nobody(), Pay(ONE, TERMS)).state
-    step = answered(begun, NoRoute(NoRouteReason.INSUFFICIENT_OUTBOUND, 5, 100_000))
+    poor = bob(a_link(TO_BOB, BOB, scid=11, spendable_msat=Msat(5)), node_id=ALICE, wall=NOW)
+    step = answered(begun, NoRoute(NoRouteReason.INSUFFICIENT_OUTBOUND, 5, 100_000), at=poor)
     refused = answers(step)[0].refused
     assert isinstance(refused, words.NoRouteFound)
     assert "no single channel of ours can send this much (have 5, need 100000)" in str(refused)
@@ -544,7 +545,7 @@ def test_after_a_crash_it_waits_on_until_the_time_that_was_given():
     ("at", "reason"),
     [
         (away(99_999), NoRouteReason.NO_CHANNEL),
-        (env(), NoRouteReason.NO_CHANNEL),
+        (env(), NoRouteReason.NO_PATH),
         (away(), NoRouteReason.BAD_AMOUNT),
         (away(), NoRouteReason.UNKNOWN_DESTINATION),
     ],
@@ -558,6 +559,14 @@ def test_it_waits_for_a_peer_that_only_we_know_when_that_is_the_payee():
     at = away(node_id=DAVE)
     begun = run(nobody(), Pay(ONE, TERMS), at=at).state
     assert not answers(answered(begun, NoRoute(NoRouteReason.UNKNOWN_DESTINATION), at=at))
+
+
+@pytest.mark.parametrize("reason", [NoRouteReason.NO_CHANNEL, NoRouteReason.INSUFFICIENT_OUTBOUND])
+def test_a_channel_that_has_room_again_when_the_answer_comes_is_asked_for_again(reason):
+    begun = run(nobody(), Pay(ONE, TERMS), at=away()).state
+    waiting = answered(begun, NoRoute(reason), at=env())
+    assert not answers(waiting)
+    assert WantTime(NOW + 1) in wants(waiting.state)
 
 
 def test_a_channel_that_refused_this_payment_is_not_waited_for():
