@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ENOUGH = 4096
-"""How many rows are indexed at once: a few megabytes of memory, and less than a tenth of a second for the disk."""
+"""How many rows are indexed at once: a few megabytes of memory; and where a million are indexed already, a tenth of a
+second for the disk."""
 
 Place = tuple[int, bytes]
 """(number of the kind, key)."""
@@ -78,8 +79,8 @@ class Fresh:
         return row
 
     def rows(self) -> list[FreshRow]:
-        """All of them, the oldest first."""
+        """All of them, in no order."""
         found: dict[Place, FreshRow] = {}
         for rows in (*self._merging, self._rows):
             found |= rows
-        return sorted(found.values())
+        return list(found.values())

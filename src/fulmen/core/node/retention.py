@@ -100,7 +100,8 @@ def decide(state: Retention, event: Event, env: Env) -> Step[Retention]:
     step = Step(state)
     match event:
         case HeightReached():
-            return _sweep(step, event.tip.height)
+            # History goes by quickly, and every row that has outlived it has outlived the tip as well.
+            return step if env.behind else _sweep(step, event.tip.height)
         case TimeReached() if state.again_at != NEVER and env.wall >= state.again_at:
             return _sweep(step.fact(MoreLeft(NEVER)), env.height)
         case RowsUnwanted():

@@ -269,23 +269,33 @@ def test_what_is_read_is_found_by_an_index(path, monkeypatch):
     pumped.close()
 
 
-def test_an_older_database_is_brought_to_this_version(path):
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_database_is_brought_to_this_version(path, version):
     row = toy.Committed(7, ())
     codec = Codec()
     older = apsw.Connection(str(path))
-    older.execute(MIGRATIONS[0])
+    older.execute(";".join(MIGRATIONS[:version]))
     kind, packed = codec.numbers.of("kind order"), sealed(codec.pack(row))
-    older.execute("INSERT INTO cold (kind, key, row) VALUES (?, ?, ?)", (kind, b"old", packed))
+    older.executemany(
+        "INSERT INTO cold (kind, key, row) VALUES (?, ?, ?)", [(kind, key, packed) for key in (b"b", b"a")]
+    )
+    if version > 1:
+        older.execute("UPDATE cold SET until = 5 WHERE key = x'61'")
     older.executemany("INSERT INTO names VALUES (?, ?)", codec.numbers.new())
-    older.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+    older.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}")
     older.close()
-    pumped = Pumped(path)
-    assert pumped.store.read(Address("order", b"old")) == row
-    assert pumped.store.find(Outlived(BlockHeight(10**6), 9)) == ()
+    pumped = Pumped(path, enough=1)
+    assert pumped.store.read(Address("order", b"a")) == row
+    outlived = (Address("order", b"a"),) if version > 1 else ()
+    assert pumped.store.find(Outlived(BlockHeight(6), 9)) == outlived
     pumped.submit(a_batch(1, cold=(ColdRow(Address("order", b"new"), row, BlockHeight(5)),)))
     pumped.pump(lambda: pumped.done)
-    assert pumped.store.find(Outlived(BlockHeight(6), 9)) == (Address("order", b"new"),)
+    assert pumped.store.find(Outlived(BlockHeight(6), 9)) == (*outlived, Address("order", b"new"))
+    reader = pumped.store.reader()
+    assert [address.key for address, _ in reader.page("order", newest_first=False).rows] == [b"b", b"a", b"new"]
+    reader.close()
     pumped.close()
+    check_indexes(path)
 
 
 def test_the_story_is_told_in_order(path):

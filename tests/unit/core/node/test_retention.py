@@ -202,6 +202,12 @@ def test_rows_of_what_is_over_go_whatever_crashes(crash_at):
     assert world.node.state(RETENTION) == Retention()
 
 
+def test_while_history_is_read_nothing_is_looked_for():
+    behind = an_env(behind=True)
+    assert not decide(Retention(), HeightReached(a_block(5000)), behind).actions
+    assert decide(Retention(), HeightReached(a_block(5000)), an_env()).actions
+
+
 def test_several_that_are_over_are_cleared_one_after_the_other():
     world = World()
     for name in (b"a", b"b", b"c"):
