@@ -18,18 +18,19 @@ from tests.builders.wallets import (
     told,
 )
 
-from fulmen.core.base.funds import DetachFee, FeeAttached
+from fulmen.core.base.funds import DetachFee, FeeAttached, FundTransaction, Output
 from fulmen.core.base.ids import BlockHash, OutPoint, Txid
-from fulmen.core.base.machine import CallerGone, Tell
+from fulmen.core.base.machine import Address, CallerGone, Tell
 from fulmen.core.base.outer import Block, ChainRewound, ScriptPaid, WantPublished
-from fulmen.core.base.units import BlockHeight, Sat
-from fulmen.core.bitcoin.accounts import SignWalletInputs, sign_wallet_inputs
-from fulmen.core.bitcoin.transaction import Tx, parse_tx
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
+from fulmen.core.bitcoin.accounts import SignWalletInputs, input_weight, sign_wallet_inputs
+from fulmen.core.bitcoin.transaction import Tx, fee_at, parse_tx
 from fulmen.core.wallet.balance import Balance, available, balance
 from fulmen.core.wallet.change import MAX_CHAIN, spendable_change
 from fulmen.core.wallet.commands import Withdraw
 from fulmen.core.wallet.faults import CoinUnavailable, InsufficientFunds
 from fulmen.core.wallet.machine import wants
+from fulmen.core.wallet.splitting import split_for
 from fulmen.core.wallet.state import Wallet
 
 
@@ -187,3 +188,27 @@ def test_what_is_lent_is_never_safe_whatever_it_spends() -> None:
     (first, made) = wallet.txs
     assert made.own is not None and spendable_change(wallet) != ()
     assert spendable_change(wallet.but(txs=(first, made.but(own=made.own.but(lent=True))))) == ()
+
+
+def test_change_that_is_promised_to_an_opening_is_spent_by_nobody_else() -> None:
+    wallet, _ = a_chain(1)
+    request = FundTransaction(b"opening", Address("opening"), (Output(Sat(100_000), ELSEWHERE),), FeeratePerKw(1000))
+    promised = step_of(wallet, request).state
+    assert len(promised.reservations) == 1 and spendable_change(promised) == ()
+    assert parts(promised).reserved_sat == parts(wallet).spendable_sat
+    with pytest.raises(InsufficientFunds):
+        withdraw(promised, 2)
+
+
+def test_a_coin_is_split_into_parts_that_are_just_enough() -> None:
+    wallet = a_wallet(100_000)
+    rate = FeeratePerKw(1000)
+    whole = split_for(wallet, 3, Sat(1_000), rate, BlockHeight(100), b"ref")
+    assert whole is not None
+    each = whole.coins[0].amount_sat
+    spending = fee_at(rate, input_weight(whole.coins[0].path))
+    assert [coin.amount_sat for coin in whole.coins] == [each] * 3
+    for least, count in ((each - spending, 3), (each - spending + 1, 2)):
+        split = split_for(wallet, 3, Sat(least), rate, BlockHeight(100), b"ref")
+        assert split is not None and len(split.coins) == count
+    assert split_for(wallet, 3, Sat(60_000), rate, BlockHeight(100), b"ref") is None
