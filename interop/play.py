@@ -51,7 +51,7 @@ def play(cells: Sequence[Cell], told: Told, lanes: int = LANES) -> Outcomes:
 
     def drive(number: int) -> None:
         ours, theirs = spawn.Pipe()
-        lane = spawn.Process(target=_lane, args=(number, home / str(number), theirs))
+        lane = spawn.Process(target=_lane, args=(home / str(number), theirs))
         lane.start()
         running.append(lane)
         theirs.close()
@@ -94,12 +94,12 @@ def play(cells: Sequence[Cell], told: Told, lanes: int = LANES) -> Outcomes:
     return outcomes
 
 
-def _lane(number: int, home: Path, orders: Connection) -> None:
+def _lane(home: Path, orders: Connection) -> None:
     """One lane: daemons stay up as long as the column stays the same and nothing fails."""
     # Who is told to stop lets the daemons end, too.
     end_like_ctrl_c()
     cells = {cell.key: cell for cell in cells_of(COLUMNS)}
-    ports = Ports(number)
+    ports = Ports()
     lab: Lab | None = None
     open_column = ""
     opened = 0

@@ -1,20 +1,39 @@
-"""A port for each socket of each daemon: counted up within a lane, so that two lanes never take the same one."""
+"""A port for each socket of each daemon: counted up within a lane, so that no two lanes ever take the same one."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import tempfile
+from pathlib import Path
 
 FIRST = 21_000
-PER_LANE = 3_000
-"""Below 32768, where systems begin to give ports to outgoing connections."""
+PER_LANE = 1_000
+MOST_LANES = 11
+"""Up to 32000: from 32768 on systems give ports to outgoing connections."""
 
 
 class Ports:
-    """The ports of one lane."""
+    """The ports of one lane: the first one that no other lane on this machine has, of this run or another.
 
-    def __init__(self, lane: int) -> None:
-        self._next = FIRST + lane * PER_LANE
-        self._end = self._next + PER_LANE
+    Args:
+        least: the lane's number is at least this.
+    """
+
+    def __init__(self, least: int = 0) -> None:
+        for lane in range(least, MOST_LANES):
+            claim = (Path(tempfile.gettempdir()) / f"fulmen-lab-lane-{lane}.lock").open("w")
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                claim.close()
+                continue
+            # Held until this process ends, and not by its children.
+            self._claim = claim
+            self._next = FIRST + lane * PER_LANE
+            self._end = self._next + PER_LANE
+            return
+        raise RuntimeError("there are too many lanes on this machine")
 
     def take(self) -> int:
         """One that nobody listens on, and that was not given before."""
