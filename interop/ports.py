@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -22,18 +23,22 @@ class Ports:
 
     def __init__(self, least: int = 0) -> None:
         for lane in range(least, MOST_LANES):
-            claim = (Path(tempfile.gettempdir()) / f"fulmen-lab-lane-{lane}.lock").open("w")
+            claim = os.open(Path(tempfile.gettempdir()) / f"fulmen-lab-lane-{lane}.lock", os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                claim.close()
+                os.close(claim)
                 continue
-            # Held until this process ends, and not by its children.
+            # Held until this process ends at the latest, and not by its children.
             self._claim = claim
             self._next = FIRST + lane * PER_LANE
             self._end = self._next + PER_LANE
             return
         raise RuntimeError("there are too many lanes on this machine")
+
+    def release(self) -> None:
+        """Let another lane have them."""
+        os.close(self._claim)
 
     def take(self) -> int:
         """One that nobody listens on, and that was not given before."""
