@@ -247,6 +247,7 @@ class Court:
         spender = self.regtest.pool.spender(self.funding)
         for host in self.hosts.values():
             if host.matcher is not None:
+                host.inbox += host.matcher.gone_from([seen.txid for seen in found])
                 host.inbox += host.matcher.unconfirmed(found)
                 if spender is not None:
                     host.inbox.append((self.address, CommitmentSeen(self.at_close(host.name), spender.raw)))

@@ -28,6 +28,10 @@ class CloseComing(Fact):
     coming: Ending
 
 
+class CloseVanished(Fact):
+    """The mempool has that spend no longer, and the channel lives on."""
+
+
 class CloseSeen(Fact):
     """The funding is spent in a block."""
 
@@ -118,6 +122,12 @@ def _ours_withdrawn(state: Onchain, _: OursWithdrawn) -> Onchain:
 @evolves(CloseComing)
 def _close_coming(state: Onchain, fact: CloseComing) -> Onchain:
     return state.but(coming=fact.coming)
+
+
+@evolves(CloseVanished)
+def _close_vanished(state: Onchain, _: CloseVanished) -> Onchain:
+    gone = None if state.coming is None else state.coming.txid
+    return state.but(coming=None, claims=tuple([claim for claim in state.claims if claim.root != gone]))
 
 
 @evolves(CloseSeen)

@@ -18,8 +18,10 @@ from fulmen.core.base.outer import (
     OutputSpent,
     PublishFailed,
     TxConfirmed,
+    TxGone,
     Want,
     WantHeight,
+    WantMempoolWatch,
     WantPublished,
     WantSpendWatch,
 )
@@ -44,6 +46,7 @@ from fulmen.core.onchain.facts import (
     CloseComing,
     CloseSeen,
     CloseUndone,
+    CloseVanished,
     DestinationSet,
     OursPublished,
     OursWithdrawn,
@@ -216,6 +219,19 @@ def on_tx_confirmed(state: Onchain, _event: TxConfirmed, _env: Env) -> Step[Onch
     return Step(state)
 
 
+@onchain.on(TxGone)
+def on_tx_gone(state: Onchain, event: TxGone, _env: Env) -> Step[Onchain]:
+    """The commitment has left the mempool: while the channel lives on, nothing hangs on it any more.
+
+    Where the channel has failed, one of the commitments will be mined: then what was prepared stays.
+    """
+    coming = state.coming
+    if coming is None or coming.txid != event.txid or state.ending is not None or state.publishing is not None:
+        return Step(state)
+    step = Step(state).fact(CloseVanished())
+    return step.act(*voided(state, step.state))
+
+
 @onchain.on(HeightReached)
 def on_height_reached(state: Onchain, _event: HeightReached, env: Env) -> Step[Onchain]:
     """A block: some outputs are ripe now, some spends deep enough."""
@@ -325,7 +341,11 @@ def wants(state: Onchain) -> tuple[Want, ...]:
     if _is_idle(state):
         return ()
     if state.ending is None:
-        watches = [WantSpendWatch(matter.outpoint, matter.script_pubkey) for matter in state.matters.values()]
+        watches: list[Want] = [
+            WantSpendWatch(matter.outpoint, matter.script_pubkey) for matter in state.matters.values()
+        ]
+        if state.coming is not None and state.publishing is None:
+            watches.append(WantMempoolWatch(state.coming.txid, (state.coming.close.funding.outpoint,)))
         return (WantHeight(BlockHeight(0)), *watches, *_children(state))
     watches = [
         WantSpendWatch(matter.outpoint, matter.script_pubkey, matter.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.builders.cheats import HTLCS, LIVING_OFFER, a_court, cheat, htlc_txs, mine_exactly, worth
 from tests.builders.closes import both_formats, check_money
 from tests.builders.court import Court
@@ -81,6 +82,41 @@ def test_a_mutual_close_that_comes_first_ends_all_that_was_prepared() -> None:
     court.settle()
     assert not court.alice.onchain.claims and court.alice.coins_sat == court.plan.coin_sat > coins
     assert court.alice.node is not None and court.alice.node.state(court.address) is None
+
+
+@pytest.mark.parametrize("cheats", [False, True])
+def test_a_commitment_that_leaves_the_mempool_leaves_nothing_behind_while_the_channel_lives(cheats: bool) -> None:
+    offer = Planned(0, "bob", expires_in=4, within=("alice", "bob", "bob_last"))
+    court = Court(Plan(htlcs=(offer,), feerate=253, known=(("alice", 0),), coin_sat=Sat(2_000_000)))
+    court.regtest.submit_tx(court.revoked() if cheats else parse_tx(court.bob.commitment()))
+    court.publish()
+    mine_exactly(court)
+    assert court.alice.onchain.claims
+    court.empty_mempool()
+    court.see_mempool()
+    assert not court.alice.onchain.claims and court.alice.coins_sat == court.plan.coin_sat
+    assert court.alice.node is not None and court.alice.node.state(court.address) is None
+    # And when it comes again, all is as before.
+    court.regtest.submit_tx(court.revoked() if cheats else parse_tx(court.bob.commitment()))
+    court.publish()
+    mine_exactly(court)
+    assert court.alice.onchain.claims
+
+
+def test_a_commitment_that_leaves_the_mempool_is_brought_back_where_the_channel_has_failed() -> None:
+    offer = Planned(0, "bob", expires_in=4)
+    court = Court(Plan(htlcs=(offer,), feerate=253, known=(("alice", 0),), coin_sat=Sat(2_000_000)))
+    court.regtest.submit_tx(parse_tx(court.bob.commitment()))
+    court.alice.tell_published()
+    court.publish()
+    mine_exactly(court)
+    court.empty_mempool()
+    court.see_mempool()
+    assert {claim.root for claim in court.alice.onchain.claims} == {
+        parse_tx(host.commitment()).txid for host in (court.alice, court.bob)
+    }
+    court.mine_until_resolved()
+    assert court.bob.fate_of(offer) == ["fulfilled"]
 
 
 @both_formats
