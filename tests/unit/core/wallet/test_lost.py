@@ -97,6 +97,10 @@ def test_our_balance_on_a_lost_channels_close_is_taken_home(csv: int) -> None:
     (output,) = tx.outputs
     assert output.script_pubkey == our_script(KeyPath(86, 1, 0)) and 69_000 < output.amount_sat < 70_000
     assert balance(wallet, BlockHeight(100), Sat(0)).pending_sat == output.amount_sat
+    (coin,) = wallet.unspent
+    mined = step_of(wallet, told(tx, a_block(101))).state
+    assert [confirmed.but(block=None) for confirmed in mined.unspent] == [coin]
+    assert balance(mined, BlockHeight(101), Sat(0)).spendable_sat == output.amount_sat
 
 
 def test_several_are_taken_home_together_each_by_its_own_key() -> None:
