@@ -14,12 +14,12 @@ from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, Msat
 from fulmen.core.channel import faults
-from fulmen.core.channel.dance import local_view
+from fulmen.core.channel.dance import local_view, tell_locked_in
 from fulmen.core.channel.facts import PreimageLearned
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import checks, decide
 from fulmen.core.commitments.commitment import REMOTE
-from fulmen.core.commitments.htlcs import Failed, OfferHtlc
+from fulmen.core.commitments.htlcs import Failed, HtlcLockedIn, OfferHtlc
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of
@@ -168,3 +168,16 @@ def test_a_failure_is_told_when_no_commitment_holds_the_htlc_any_more() -> None:
 def test_an_htlc_whose_preimage_was_shown_never_fails() -> None:
     """Law 5: the peer showed it, the connection was lost, and now the peer says that it failed."""
     assert fates(failed_by_bob(PreimageLearned(0, preimage_of(2)))) == []
+
+
+def test_a_received_onion_is_told_again_after_a_reconnection_and_ours_is_dropped() -> None:
+    """Ours never has to be sent again once the peer has revoked; a circuit may not have got theirs (law 2d)."""
+    channel = decide(with_a_signed_offer(), MessageReceived(an_add()), ALICE).state
+    channel = heard(channel, signed_by_bob(channel)).state
+    channel = heard(channel, revocation(channel)).state
+    channel = heard(decide(channel, Lull(), ALICE).state, revocation(channel)).state
+    (ours,), (theirs,) = channel.local_log.adds, channel.remote_log.adds
+    assert (ours.onion, ours.since) == (b"", 1)
+    assert (theirs.onion, theirs.since) == (bytes(1366), 2)
+    told = tell_locked_in(channel, theirs).event
+    assert isinstance(told, HtlcLockedIn) and told.onion == bytes(1366)
