@@ -11,7 +11,7 @@ from tests.laws.world import Host, World
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId
 from fulmen.core.base.machine import Address
-from fulmen.core.base.units import Msat
+from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.bitcoin.script import p2wpkh
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel
@@ -132,6 +132,19 @@ def test_a_close_to_a_script_that_the_operator_named_goes_on_after_a_crash(crash
     agreed = the_channel(bob).agreed
     assert agreed is not None and ELSEWHERE in [out.script_pubkey for out in parse_tx(agreed.tx).outputs]
     assert not alice.frozen and not bob.frozen
+
+
+def test_both_ends_know_from_birth_when_their_operator_wants_to_be_woken() -> None:
+    def patient(name: str) -> Env:
+        env = nodes.env_of(name)
+        deadlines = env.policy.deadlines.but(fulfilled_deadline=CltvDelta(40 if name == "alice" else 50))
+        return replace(env, policy=env.policy.but(deadlines=deadlines))
+
+    world = nodes.a_world(env=patient)
+    alice, bob = world.hosts.values()
+    nodes.open_channel(alice, bob, zeroconf=True)
+    nodes.quiesce(world)
+    assert (the_channel(alice).fulfilled_deadline, the_channel(bob).fulfilled_deadline) == (40, 50)
 
 
 @pytest.mark.parametrize("cut_after", range(12))
