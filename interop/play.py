@@ -125,7 +125,7 @@ def _lane(home: Path, orders: Connection) -> None:
                         lab.close()
                     lab = None
                 orders.send(outcome)
-    except (KeyboardInterrupt, EOFError):
+    except (KeyboardInterrupt, EOFError, BrokenPipeError):
         pass
     finally:
         if lab is not None:

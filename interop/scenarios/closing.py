@@ -151,12 +151,12 @@ def ours_by_them_preimage(lab: Lab) -> None:
     _ours(lab, by_us=False, settled=True)
 
 
-@scenario("we close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE, limit_s=120)
+@scenario("we close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE)
 def ours_by_us_timeout(lab: Lab) -> None:
     _ours(lab, by_us=True, settled=False)
 
 
-@scenario("they close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE, limit_s=120)
+@scenario("they close alone; our payment comes back by timeout", Can.HOLD, Can.FORCE_CLOSE)
 def ours_by_them_timeout(lab: Lab) -> None:
     _ours(lab, by_us=False, settled=False)
 
@@ -171,12 +171,12 @@ def theirs_by_them_preimage(lab: Lab) -> None:
     _theirs(lab, by_us=False, settled=True)
 
 
-@scenario("we close alone; their payment goes back by timeout", Can.FORCE_CLOSE, limit_s=120)
+@scenario("we close alone; their payment goes back by timeout", Can.FORCE_CLOSE)
 def theirs_by_us_timeout(lab: Lab) -> None:
     _theirs(lab, by_us=True, settled=False)
 
 
-@scenario("they close alone; their payment goes back by timeout", Can.FORCE_CLOSE, limit_s=120)
+@scenario("they close alone; their payment goes back by timeout", Can.FORCE_CLOSE)
 def theirs_by_them_timeout(lab: Lab) -> None:
     _theirs(lab, by_us=False, settled=False)
 

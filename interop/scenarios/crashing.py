@@ -32,9 +32,7 @@ def we_die_given_back(lab: Lab) -> None:
     _we_die(lab, settled=False)
 
 
-@scenario(
-    "they are killed with a payment of ours in the channel, which they then take", Can.HOLD, Can.KILL, limit_s=120
-)
+@scenario("they are killed with a payment of ours in the channel, which they then take", Can.HOLD, Can.KILL)
 def they_die_taken(lab: Lab) -> None:
     us, them = lab.us, lab.them
     outpoint = lab.standing(us, them)
@@ -49,7 +47,7 @@ def they_die_taken(lab: Lab) -> None:
     lab.quiet(outpoint, us, them)
 
 
-@scenario("we are killed in the middle: they – us – they", Can.HOLD, Can.FORWARDS, limit_s=120)
+@scenario("we are killed in the middle: they – us – they", Can.HOLD, Can.FORWARDS)
 def the_middle_dies(lab: Lab) -> None:
     us, payer, payee = lab.us, lab.their("dave"), lab.them
     into, out = lab.standing(payer, us), lab.standing(us, payee)
@@ -71,7 +69,7 @@ def the_middle_dies(lab: Lab) -> None:
     assert gained == 1000 + MSAT // 1_000_000, gained
 
 
-@scenario("we are killed under load, both ways", Can.PAYS_MANY, limit_s=150)
+@scenario("we are killed under load, both ways", Can.PAYS_MANY)
 def we_die_under_load(lab: Lab) -> None:
     us = lab.us
     _under_load(lab, us.kill, us.start)
@@ -83,7 +81,7 @@ def they_die_under_load(lab: Lab) -> None:
     _under_load(lab, them.kill, them.start)
 
 
-@scenario("both restart with nothing under way, and go on", limit_s=120)
+@scenario("both restart with nothing under way, and go on")
 def both_restart(lab: Lab) -> None:
     us, them = lab.us, lab.them
     outpoint = lab.standing(us, them)

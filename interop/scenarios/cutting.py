@@ -59,22 +59,22 @@ class Scissors:
             return data[: self.rest] if 0 < self.rest < len(data) else None
 
 
-@scenario("cut at each message from us while we pay", limit_s=120)
+@scenario("cut at each message from us while we pay")
 def we_pay_our_messages(lab: Lab) -> None:
     _cut_everywhere(lab, TO_TARGET, we_pay=True)
 
 
-@scenario("cut at each message from them while we pay", limit_s=120)
+@scenario("cut at each message from them while we pay")
 def we_pay_their_messages(lab: Lab) -> None:
     _cut_everywhere(lab, FROM_TARGET, we_pay=True)
 
 
-@scenario("cut at each message from us while they pay", limit_s=120)
+@scenario("cut at each message from us while they pay")
 def they_pay_our_messages(lab: Lab) -> None:
     _cut_everywhere(lab, TO_TARGET, we_pay=False)
 
 
-@scenario("cut at each message from them while they pay", limit_s=120)
+@scenario("cut at each message from them while they pay")
 def they_pay_their_messages(lab: Lab) -> None:
     _cut_everywhere(lab, FROM_TARGET, we_pay=False)
 

@@ -14,7 +14,7 @@ TITLE = "Forwarding"
 MSAT = 25_000_000
 
 
-@scenario("through us: they – us – they", Can.FORWARDS, Can.ANNOUNCED, limit_s=120)
+@scenario("through us: they – us – they", Can.FORWARDS, Can.ANNOUNCED)
 def through_us(lab: Lab) -> None:
     us, one, other = lab.us, lab.their("dave"), lab.them
     lab.standing(one, us)
@@ -51,7 +51,7 @@ def by_our_hint(lab: Lab) -> None:
     assert hidden.was_paid(asked)
 
 
-@scenario("we find an unannounced node of theirs by their route hint", Can.HINTS, Can.FORWARDS, limit_s=120)
+@scenario("we find an unannounced node of theirs by their route hint", Can.HINTS, Can.FORWARDS)
 def by_their_hint(lab: Lab) -> None:
     us, them = lab.our("bob"), lab.them
     hidden = lab.their("henry")
@@ -62,7 +62,7 @@ def by_their_hint(lab: Lab) -> None:
     assert hidden.paid(asked.payment_hash)
 
 
-@scenario("we find an unannounced node of theirs behind us", Can.HINTS, Can.FORWARDS, limit_s=120)
+@scenario("we find an unannounced node of theirs behind us", Can.HINTS, Can.FORWARDS)
 def behind_us(lab: Lab) -> None:
     us, bob, them = lab.us, lab.our("bob"), lab.their("henry")
     lab.channel(us, them, Order(1_000_000, 500_000, announce=False))

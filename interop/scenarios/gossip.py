@@ -11,7 +11,7 @@ from interop.scenario import scenario
 TITLE = "Gossip"
 
 
-@scenario("we learn their graph from nothing", Can.ANNOUNCED, Can.FORWARDS, limit_s=120)
+@scenario("we learn their graph from nothing", Can.ANNOUNCED, Can.FORWARDS)
 def we_learn(lab: Lab) -> None:
     _row(lab)
     newcomer = lab.our("gustav", coins=False)
@@ -28,7 +28,7 @@ def we_learn(lab: Lab) -> None:
     )
 
 
-@scenario("they learn our graph from nothing", Can.ANNOUNCED, Can.GRAPH, limit_s=120)
+@scenario("they learn our graph from nothing", Can.ANNOUNCED, Can.GRAPH)
 def they_learn(lab: Lab) -> None:
     outpoints = _row(lab)
     newcomer = lab.their("greta", coins=False)

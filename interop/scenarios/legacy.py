@@ -17,7 +17,7 @@ NO_FEE_RANGE = Options(more=("test_shutdown_legacy",))
 MONEY = Order(1_000_000, 400_000, announce=False)
 
 
-@scenario("they open at their own feerate, 180 sat/vB", Can.LEGACY, limit_s=120)
+@scenario("they open at their own feerate, 180 sat/vB", Can.LEGACY)
 def they_open_dear(lab: Lab) -> None:
     them = lab.their("lena", DEAR)
     outpoint = lab.channel(them, lab.us, MONEY)
@@ -25,7 +25,7 @@ def they_open_dear(lab: Lab) -> None:
     _pay_and_close(lab, outpoint, them, by=them)
 
 
-@scenario("we open at ours, far below theirs", Can.LEGACY, limit_s=120)
+@scenario("we open at ours, far below theirs", Can.LEGACY)
 def we_open_cheap(lab: Lab) -> None:
     them = lab.their("lena", DEAR)
     outpoint = lab.channel(lab.us, them, MONEY)
@@ -33,14 +33,14 @@ def we_open_cheap(lab: Lab) -> None:
     _pay_and_close(lab, outpoint, them, by=lab.us)
 
 
-@scenario("they close without fee_range, fee by fee", Can.LEGACY, limit_s=120)
+@scenario("they close without fee_range, fee by fee", Can.LEGACY)
 def they_close_fee_by_fee(lab: Lab) -> None:
     them = lab.their("otto", NO_FEE_RANGE)
     outpoint = lab.channel(them, lab.us, MONEY)
     _pay_and_close(lab, outpoint, them, by=them)
 
 
-@scenario("we close, and they name no fee_range", Can.LEGACY, limit_s=120)
+@scenario("we close, and they name no fee_range", Can.LEGACY)
 def we_close_fee_by_fee(lab: Lab) -> None:
     them = lab.their("otto", NO_FEE_RANGE)
     outpoint = lab.channel(lab.us, them, MONEY)

@@ -14,7 +14,7 @@ from interop.us import Us
 TITLE = "HTLCs that stand still"
 
 MSAT = 10_000_000
-LIMIT_S = 120
+LIMIT_S = 240
 STANDS = "mode enabled"
 """What LND writes into its log when it holds an HTLC because it was told to."""
 
@@ -47,13 +47,16 @@ def commit(lab: Lab) -> None:
 
 
 @scenario(
-    "it does not take the payment up (add-incoming): we close at the deadline", Can.HODL, differs=FORGETS, limit_s=150
+    "it does not take it up (add-incoming): we close at the deadline",
+    Can.HODL,
+    differs=FORGETS,
+    limit_s=LIMIT_S,
 )
 def add_incoming(lab: Lab) -> None:
     _in_the_middle(lab, "add-incoming", TIMEOUT)
 
 
-@scenario("it loses the preimage (settle-outgoing): we close at the deadline", Can.HODL, differs=FORGETS, limit_s=150)
+@scenario("it loses the preimage (settle-outgoing): we close at the deadline", Can.HODL, differs=FORGETS)
 def settle_outgoing(lab: Lab) -> None:
     _in_the_middle(lab, "settle-outgoing", TIMEOUT)
 
