@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from demo.ledger import ANCHOR_SAT
 from demo.nodes import NETWORK, Node
 from demo.screen import sat
 from demo.story import Story
@@ -54,7 +55,8 @@ def play(story: Story) -> None:
     screen.say(f"She puts the copy back and closes the channel as it was before: {sat(max(outputs) * 1000)} for her.")
 
     bob.start()
-    until(lambda: stage.chain.is_spent(cheat, outputs.index(max(outputs))), "Bob takes Mallory's share")
+    worth_taking = [output for output, amount in enumerate(outputs) if amount != ANCHOR_SAT]
+    until(lambda: all(stage.chain.is_spent(cheat, output) for output in worth_taking), "Bob takes Mallory's share")
     stage.mine(2)
     channel = ledger.between("mallory", "bob")
     taken = ledger.cheated(channel, "mallory", stage.chain.transaction(cheat), stage.chain.spenders(cheat))

@@ -2,7 +2,7 @@
 
 BOLT 5, "Revoked Transaction Close Handling". Its balance and its HTLCs go to the revocation key at once, and so does
 the output of every HTLC transaction with which it got ahead of us: that one waits for `to_self_delay` as well. Each
-output is taken by a transaction of its own: what the cheater spends first takes nothing else with it.
+HTLC is taken by a transaction of its own: what the cheater spends first takes nothing else with it.
 """
 
 from __future__ import annotations
