@@ -8,17 +8,18 @@ from pathlib import Path
 
 from interop.chains.btcd import Btcd
 from interop.chains.core import CORE, Core
+from interop.chains.daemon import ChainDaemon
 from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer
 from interop.peers.electrum import ELECTRUM, Electrum
 from interop.peers.ldk import LDK, Ldk
 from interop.peers.lnd import GO, Lnd
-from interop.peers.peer import Can
+from interop.peers.peer import Can, Options, Peer
 from interop.ports import Ports
 from interop.recipe import Recipe
 from interop.scenario import ROOMS, Room
-from interop.scenarios import CHAIN_ROOMS, OUR_CHAIN_ROOMS, PEER_ROOMS
+from interop.scenarios import CHAIN_ROOMS, MIXED_ROOMS, OUR_CHAIN_ROOMS, PEER_ROOMS
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Column:
         return lab
 
 
+def lnd_or_ldk(name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None) -> Peer:
+    """Whichever the name begins with."""
+    return (Lnd if name.startswith("lnd") else Ldk)(name, home, ports, chain, options)
+
+
 PEERS = (
     Column("lnd", "LND 0.21.3-beta", (CORE, GO), Core, Lnd, Lnd.can),
     Column("ldk", "LDK 0.2.7", (CORE, LDK), Core, Ldk, Ldk.can),
@@ -61,4 +67,5 @@ ON_OUR_CHAIN = (
     Column("ldk-embedded", "LDK 0.2.7", (LDK,), Embedded, Ldk, Ldk.can, OUR_CHAIN_ROOMS),
     Column("electrum-embedded", "Electrum 4.3.4", (ELECTRUM,), Embedded, Electrum, Electrum.can, OUR_CHAIN_ROOMS),
 )
-COLUMNS = PEERS + CHAINS + ON_OUR_CHAIN
+MIXED = (Column("mixed", "LND and LDK", (CORE, GO, LDK), Core, lnd_or_ldk, modules=MIXED_ROOMS),)
+COLUMNS = PEERS + CHAINS + ON_OUR_CHAIN + MIXED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from interop.columns import CHAINS, ON_OUR_CHAIN, PEERS, Column
+from interop.columns import CHAINS, MIXED, ON_OUR_CHAIN, PEERS, Column
 from interop.results import Outcome, Outcomes, Verdict
 from interop.scenario import Room, Scenario
 
@@ -29,6 +29,8 @@ def page(outcomes: Outcomes) -> str:
         BEGIN,
         "## Lightning nodes\n",
         _table(PEERS, outcomes, notes),
+        "## Lightning nodes mixed\n",
+        _table(MIXED, outcomes, notes),
         "## Chains\n",
         _table(CHAINS, outcomes, notes),
         "## Lightning nodes on the embedded chain\n",

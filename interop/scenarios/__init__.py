@@ -12,5 +12,7 @@ PEER_ROOMS = tuple(f"{__name__}.{room}" for room in _PEERS)
 CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain", "channels_on_chain"))
 OUR_CHAIN_ROOMS = (f"{__name__}.on_our_chain",)
 
-for _module in PEER_ROOMS + CHAIN_ROOMS + OUR_CHAIN_ROOMS:
+MIXED_ROOMS = (f"{__name__}.mixed",)
+
+for _module in PEER_ROOMS + CHAIN_ROOMS + OUR_CHAIN_ROOMS + MIXED_ROOMS:
     importlib.import_module(_module)

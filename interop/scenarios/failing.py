@@ -110,13 +110,16 @@ def amount_below_minimum(lab: Lab) -> None:
 @scenario("they read our temporary_channel_failure: not enough on our side", Can.ROUTES)
 def not_enough(lab: Lab) -> None:
     us, them, bob = lab.us, lab.them, lab.our("bob")
-    way = _way_over_us(lab)
+    _way_over_us(lab)
     # Nearly all of our side goes over to Bob, for a moment.
-    most = us.at(way.out)["spendable_msat"] - 50_000_000
-    us.pays(bob.ask(most))
-    until(lambda: not us.at(way.out)["htlcs"], "the channel is quiet")
-    read = them.send_over([us.id, bob.id], 500_000_000, bob.ask(500_000_000), Wrong())
-    bob.pays(us.ask(most))
+    gone: list[int] = []
+    while (most := max(row["spendable_msat"] for row in us.channels() if row["peer_id"] == bob.id)) > MSAT:
+        gone.append(most - MSAT // 2)
+        us.pays(bob.ask(gone[-1]))
+        until(lambda: not us.pending_htlcs(), "our channels are quiet")
+    read = them.send_over([us.id, bob.id], 2 * MSAT, bob.ask(2 * MSAT), Wrong())
+    for msat in reversed(gone):
+        bob.pays(us.ask(msat))
     assert read == "TEMPORARY_CHANNEL_FAILURE", read
 
 
