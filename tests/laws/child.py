@@ -88,7 +88,7 @@ class DyingStore:
 async def live(directory: Path, link: socket.socket, death: Death) -> None:
     loop = asyncio.get_running_loop()
     lock = DirectoryLock(directory)
-    store = SqliteStore(directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"})
+    store = SqliteStore(directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"}, enough=2)
     env = an_env(b"anna")
     keys = toy.ToyKeys()
     node = Node(toy.MOUNTS, lambda: env, verify=keys.verify, cold=store)
