@@ -13,7 +13,7 @@ from fulmen.core.base.ids import CommandId, PaymentHash
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
 from fulmen.core.base.outer import Answer, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, fee_for_weight
 from fulmen.core.channel import faults
 from fulmen.core.channel.closing import closing_tx, fee_limits, sign_closing, variants
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
@@ -23,15 +23,17 @@ from fulmen.core.channel.facts import (
     CommitmentSent,
     RevocationReceived,
     ShutdownExchanged,
+    ShutdownReceived,
     ShutdownSent,
 )
 from fulmen.core.channel.scripts import is_shutdown_script
-from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide, wants
 from fulmen.core.commitments.htlcs import OfferHtlc, OfferRefused
 from fulmen.core.commitments.updates import Updates
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.signer import signing
+from fulmen.core.transactions.closing import closing_weight
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
 from fulmen.core.wire.messages.updates import UpdateAddHtlc
 
@@ -262,4 +264,15 @@ def test_a_close_with_an_output_that_is_dust_for_its_script_fails_the_channel(th
 def test_our_own_feerate_is_kept() -> None:
     channel = drained_channel("alice").but(closing_feerate_per_kw=FeeratePerKw(5000))
     low, fee, high = fee_limits(channel, ALICE)
-    assert low <= fee == high
+    assert low < fee == high == fee_for_weight(FeeratePerKw(5000), closing_weight(OURS, THEIRS))
+
+
+def test_an_answer_to_shutdown_waits_for_the_connection() -> None:
+    """Before `channel_reestablish` nothing else may be said."""
+    bound = a_normal_channel("bob").terms
+    terms = bound.but(local=bound.local.but(upfront_shutdown_script=OURS))
+    owed = fold(a_normal_channel("bob"), [ShutdownReceived(THEIRS)]).but(params=terms)
+    for link in (Link.OFFLINE, Link.REESTABLISHING):
+        step = decide(owed.but(link=link), Lull(), BOB)
+        assert not step.actions and step.state.shutdown_sent is None
+    assert decide(owed, Lull(), BOB).state.shutdown_sent == OURS

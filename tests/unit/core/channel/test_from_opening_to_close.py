@@ -17,6 +17,7 @@ from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel
 from fulmen.core.channel.faults import ClosesElsewhere
 from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.wallet.state import Wallet
 
 
 def the_channel(host: Host) -> Channel:
@@ -158,6 +159,11 @@ def test_an_opening_cut_at_any_message_leaves_both_with_the_channel_or_the_opene
     ours, theirs = nodes.channels(alice), nodes.channels(bob)
     # "the other node will eventually forget": only the accepter may remember a channel that the opener does not.
     assert not ours or len(theirs) == len(ours) == 1
+    (answer,) = world.answers[b"t" * 16]
+    assert (answer.refused is None) is bool(ours)
+    assert alice.node is not None
+    wallet = alice.node.state(Address("wallet"))
+    assert isinstance(wallet, Wallet) and not wallet.reservations
     if ours:
         assert ours[0].phase is theirs[0].phase is Phase.NORMAL
     for host in (alice, bob):

@@ -16,7 +16,7 @@ from fulmen.core.base.machine import Address, Step, Tell, evolve
 from fulmen.core.base.outer import Send
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.policy import CommitmentPolicy, Policy
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
 from fulmen.core.channel import faults
 from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
 from fulmen.core.channel.limits import opener_cost_msat, spendable_msat, why_not_offer
@@ -351,3 +351,16 @@ def test_which_threshold_trims_depends_on_whose_commitment_it_is() -> None:
     assert both.totals.output_count == 1
     offered = decide(a_normal_channel("alice", STATIC_REMOTEKEY.name), an_offer(amount), ALICE).state
     assert offered.remote_pending.totals.output_count == 0
+
+
+def test_which_htlcs_are_dust_depends_on_who_offered_them() -> None:
+    """The peer's dust limit meets what HTLC-timeout costs where the peer offered, and HTLC-success where we did."""
+    policy = Policy(commitment=CommitmentPolicy(max_dust_htlc_exposure_msat=Msat(1_000_000)))
+    tight = replace(BOB, policy=policy)
+    channel = a_normal_channel("bob", STATIC_REMOTEKEY.name)
+    high = channel.terms.but(remote=channel.terms.remote.but(dust_limit_sat=Sat(1000)))
+    # At 1000 + 2530 sat/kw an HTLC-timeout transaction costs 2340 sat, and an HTLC-success transaction 2481 sat.
+    received = heard(channel.but(params=high), an_add(0, 3_400_000), tight).state.remote_log.adds
+    assert [add.over_dust_exposure for add in received] == [False]
+    assert why_not_offer(channel.but(params=high), tight, Msat(3_400_000), BlockHeight(500)) == "DustExposure"
+    assert why_not_offer(channel.but(params=high), tight, Msat(3_500_000), BlockHeight(500)) is None

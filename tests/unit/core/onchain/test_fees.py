@@ -138,6 +138,17 @@ def test_an_htlc_that_costs_more_than_it_brings_is_given_up_and_failed_upstream_
     assert court.alice.fate_of(offer) == ["failed"]
 
 
+def test_an_htlc_has_to_pay_for_both_of_its_transactions() -> None:
+    """Its second stage alone would leave 520 sat, more than dust; its first stage costs more than that."""
+    dear = rates(floor_per_kw=760, urgent_per_kw=760, closing_per_kw=760)
+    given_up = {}
+    for amount_msat in (880_000, 2_000_000):
+        court = closed("alice", Plan(ANCHORS, (Planned(0, "alice", amount_msat, expires_in=4),), feerates=dear))
+        court.mine(6)
+        given_up[amount_msat] = bool(court.alice.onchain.given_up)
+    assert given_up == {880_000: True, 2_000_000: False}
+
+
 def test_a_balance_below_its_fee_is_given_up() -> None:
     dear = rates(floor_per_kw=200_000, urgent_per_kw=240_000, closing_per_kw=200_000)
     htlcs = (Planned(0, "bob", 380_000_000, expires_in=3),)

@@ -9,7 +9,7 @@ from tests.builders.court import Court
 from tests.builders.onchain import Plan, Planned
 
 from fulmen.core.base.outer import WantPublished, WantSpendWatch
-from fulmen.core.base.units import Sat
+from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.close import CommitmentWithdrawn
 from fulmen.core.onchain.classify import Kind
@@ -136,3 +136,24 @@ def test_a_cheat_is_the_same_after_a_restart(format: str) -> None:
 def wants(court: Court) -> list[tuple[object, object]]:
     assert court.alice.node is not None
     return [(address, want) for address, want in court.alice.node.wants() if not isinstance(want, WantPublished)]
+
+
+def test_penalties_follow_the_market_while_the_cheat_is_unconfirmed() -> None:
+    court = a_court(ANCHORS_ZERO_FEE_HTLC.name, HTLCS[:4])
+    court.regtest.submit_tx(court.revoked())
+    court.publish()
+    before = {claim.outpoints: claim.feerate_per_kw for claim in court.alice.onchain.claims}
+    court.feerates = court.feerates.but(urgent_per_kw=FeeratePerKw(5 * court.feerates.urgent_per_kw))
+    court.mine_empty()
+    court.publish()
+    assert court.alice.onchain.ending is None
+    after = {claim.outpoints: claim.feerate_per_kw for claim in court.alice.onchain.claims}
+    assert before.keys() == after.keys() and all(after[lot] > 4 * rate for lot, rate in before.items())
+    assert not court.alice.failures
+
+
+def test_nothing_but_penalties_is_claimed_of_a_close_that_no_block_holds() -> None:
+    court = Court(Plan(ANCHORS_ZERO_FEE_HTLC.name))
+    court.regtest.submit_tx(parse_tx(court.bob.commitment()))
+    court.publish()
+    assert court.alice.onchain.spend is not None and not court.alice.onchain.claims
