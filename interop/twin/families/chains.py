@@ -105,6 +105,22 @@ def reorganisation(rng: Random, coins: list[Coin], world: World) -> list[Step]:
     return [*steps, Send(child), Send(rival), Mine(rng.randrange(3), 2)]
 
 
+@family(2)
+def deep_reorganisation(rng: Random, coins: list[Coin], world: World) -> list[Step]:
+    """A dozen blocks ruled out at once: the mempool gets back only what the last ones had confirmed."""
+    count = rng.randint(1, 4)
+    sent = [draft([coin], ["wsh", "wsh"], rate=1000) for coin in coins[:count]]
+    steps: list[Step] = []
+    for tx in sent:
+        steps += [Send(tx), Mine(rng.randrange(3), rng.randint(1, 4))]
+    steps += [
+        Send(draft([rng.choice(coins_of(tx)) for tx in sent], ["wsh"], rate=1000)),
+        Invalidate(rng.randint(8, 13)),
+    ]
+    after: list[Step] = [Reconsider()] if rng.random() < 0.4 else [Mine(rng.randrange(3))]
+    return [*steps, *after[: rng.randint(0, 1)], Ask("getrawmempool", (True,))]
+
+
 @family(6)
 def bad_block(rng: Random, coins: list[Coin], world: World) -> list[Step]:
     """Blocks with a defect; bad transactions in blocks; the same block twice."""

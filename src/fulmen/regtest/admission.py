@@ -123,13 +123,19 @@ class Admission:
             if pooled.time < oldest and self._pool.get(pooled.txid) is pooled:
                 self._pool.remove_with_descendants(pooled)
 
-    def after_reorg(self) -> None:
-        """Take back what disconnected blocks had confirmed, and drop what the new chain makes impossible."""
+    def after_reorg(self, *, take_back: bool = True) -> None:
+        """Take back what disconnected blocks had confirmed, and drop what the new chain makes impossible.
+
+        Args:
+            take_back: else what they had confirmed is gone, and what depends on it.
+        """
         back = self._pool.take_unconfirmed()
         if back is None:
             return
         for tx in back:
             try:
+                if not take_back:
+                    raise Rejected("too deep")
                 self.admit(tx, FROM_A_BLOCK)
             except Rejected:
                 if (same := self._pool.get(tx.txid)) is not None:

@@ -64,6 +64,8 @@ class ChainState:
         self._active = [entry]
         self._undo: dict[BlockHash, Undo] = {}
         self._followers: list[Follower] = []
+        self.settle: Callable[[], None] = lambda: None
+        """Called after each step to a better branch: by then blocks may have left, and others taken their place."""
         self._parsed: OrderedDict[BlockHash, WholeBlock] = OrderedDict()
 
     @property
@@ -181,6 +183,7 @@ class ChainState:
         """Make the best valid branch the active chain. Gives the last block that was found invalid on the way."""
         refused: tuple[Entry, Rejected] | None = None
         while (best := self.tree.best()) is not self.tip:
+            before = self.height
             branch = []
             entry = best
             while not self.is_active(entry):
@@ -196,6 +199,10 @@ class ChainState:
                     self.tree.rule_out(joining)
                     refused = (joining, why)
                     break
+                if self.height > before:
+                    # Better than it was: as in Core, who waits is served before the rest of the branch follows.
+                    break
+            self.settle()
         return refused
 
     def _connect(self, entry: Entry) -> None:

@@ -26,6 +26,8 @@ from fulmen.regtest.packages import PackageOutcome
 from fulmen.regtest.relaypolicy import RelayPolicy
 from fulmen.regtest.replacement import Reconsiderable
 
+TAKEN_BACK_BLOCKS = 10
+"""When blocks are ruled out by command, the mempool gets back what so many of them had confirmed."""
 MATURING_ROUNDS = 2
 """How often the faucet mines a hundred blocks for one payment: two rounds leave thousands of bitcoins ripe."""
 
@@ -57,6 +59,7 @@ class RegtestNode:
         for kind, payload in kept.read():
             self._replay(kind, payload)
         self._journal = kept
+        self.chain.settle = self.admission.after_reorg
 
     def now(self) -> int:
         """Seconds since 1970, by the wall clock or as `set_mocktime` says."""
@@ -97,7 +100,6 @@ class RegtestNode:
         """
         entry = self.chain.accept(block)
         self._journal.write(journal.BLOCK, entry.raw)
-        self.admission.after_reorg()
         return entry
 
     def mine(self, count: int, script_pubkey: bytes = faucet.SCRIPT_PUBKEY) -> list[Entry]:
@@ -129,10 +131,13 @@ class RegtestNode:
             BlockUnknown: no such block.
             Rejected: it is the genesis block.
         """
-        # As in Core: what each block had confirmed comes back before the next one is taken off.
-        self.chain.invalidate(block_hash, self.admission.after_reorg)
+        # As in Core: what each block had confirmed comes back before the next one is taken off, for so many blocks.
+        top = self.chain.height
+        self.chain.invalidate(
+            block_hash,
+            lambda: self.admission.after_reorg(take_back=top - self.chain.height <= TAKEN_BACK_BLOCKS),
+        )
         self._journal.write(journal.INVALIDATED, block_hash)
-        self.admission.after_reorg()
 
     def reconsider(self, block_hash: bytes) -> None:
         """Take an invalidation back.
@@ -142,7 +147,6 @@ class RegtestNode:
         """
         self.chain.reconsider(block_hash)
         self._journal.write(journal.RECONSIDERED, block_hash)
-        self.admission.after_reorg()
 
     def give(self, script_pubkey: bytes, amount_sat: Sat) -> Txid:
         """Pay from the faucet into the mempool; mines until its coins are ripe, if it must.

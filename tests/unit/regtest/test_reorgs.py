@@ -179,3 +179,18 @@ def test_what_waits_for_a_week_stays_when_blocks_only_come():
     assert node.pool.get(tx.txid) is not None
     node.invalidate(node.chain.tip.hash)
     assert node.pool.get(tx.txid) is None
+
+
+def test_a_command_brings_back_what_ten_blocks_had_confirmed_and_no_more():
+    node, wallet, coins = a_funded_node(coins=12)
+    sent = []
+    for coin in coins:
+        node.submit_tx(tx := wallet.pay(coin, fee=1000))
+        sent.append(tx)
+        node.mine(1)
+    late = wallet.pay(output_of(sent[0]), fee=1000)
+    node.submit_tx(late)
+    first = node.chain.at(node.chain.height - 11)
+    assert first is not None
+    node.invalidate(first.hash)
+    assert [pooled.txid for pooled in node.pool] == [tx.txid for tx in reversed(sent[2:])]
