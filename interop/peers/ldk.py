@@ -33,7 +33,7 @@ LDK = Recipe(
         ("cp", "target/release/ldk-peer", "{out}/bin/"),
     ),
 )
-PAYMENT_S = 60.0
+PAYMENT_S = 150.0
 SAID_S = 5.0
 CALL_S = 60.0
 
@@ -204,8 +204,12 @@ class Ldk(Peer):
         return until(opened, f"{self} opens a channel", 60)
 
     def usable(self, outpoint: str) -> bool:
-        """Whether a channel could carry a payment now."""
-        return bool(self._channel(outpoint).get("usable"))
+        """Whether a channel could carry a payment now; one that is announced is in its graph by then, both ways."""
+        row = self._channel(outpoint)
+        if not row.get("usable") or not row["announced"]:
+            return bool(row.get("usable"))
+        known = next((one for one in self.call("graph")["channels"] if one["scid"] == row["scid"]), None)
+        return known is not None and known["one_to_two"] is not None and known["two_to_one"] is not None
 
     def balance_msat(self, outpoint: str) -> int:
         """What is its own in a channel: what it can send, and what it must leave there."""

@@ -74,6 +74,9 @@ def the_middle_dies(lab: Lab) -> None:
     us.kill()
     payee.settle(preimage.hex())
     us.start()
+    for other in (payer, payee):
+        # Who called us looks for us again when it likes: LDK once a minute.
+        lab.connect(us, other)
     payment.join(60)
     assert payment.preimage == preimage.hex(), payment.wrong
     for outpoint, other in ((into, payer), (out, payee)):

@@ -59,7 +59,7 @@ def _pay_and_close(lab: Lab, outpoint: str, them: Peer, by: Anybody) -> None:
         them.close(outpoint)
     else:
         lab.us.shut(outpoint)
-    txid = until(lambda: lab.us.at(outpoint).get("close_txid"), "we know how it is closed")
-    lab.chain.mine_with(txid)
-    lab.mine(5)
+    txid, _, vout = outpoint.partition(":")
+    until(lambda: lab.chain.call("gettxout", txid, int(vout), True) is None, "the close is in the mempool")
+    lab.mine(6)
     until(lambda: not them.has(outpoint), "they know that it is closed")
