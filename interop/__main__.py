@@ -88,7 +88,7 @@ def _build(columns: list[Column]) -> dict[str, str]:
 
 
 def _tell(cell: Cell, outcome: Outcome) -> None:
-    print(f"{outcome.verdict.value:8} {outcome.seconds:5.1f} s  {cell}", flush=True)
+    print(f"{outcome.verdict.value:10} {outcome.seconds:5.1f} s  {cell}", flush=True)
     if outcome.words:
         print("    " + outcome.words.replace("\n", "\n    "), flush=True)
 

@@ -13,6 +13,7 @@ class Verdict(Enum):
     """How it ended, in the words of the report."""
 
     GREEN = "green"
+    SECOND_TRY = "second try"
     FAILED = "failed"
     NOT_RUN = "not run"
     NO_FEATURE = "–"
