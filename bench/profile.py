@@ -16,13 +16,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
-from demo.nodes import Node
 from demo.stage import Stage
-from demo.waiting import until
 
 from bench.__main__ import machine
 from bench.profiled import FILE
 from bench.stage import opened, pay
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import until
 
 PAGE = Path(__file__).parent.parent / "docs" / "profile.md"
 PAYER, PAYEE = "payer", "payee"

@@ -14,10 +14,10 @@ from typing import Any
 
 import apsw
 import msgspec
-from demo.nodes import NETWORK, Node
 from demo.stage import Stage
 
 from fulmen.api.socketpath import socket_to_call
+from fulmen.lab.nodes import NETWORK, Node
 
 AMOUNT_MSAT = 1_000_000
 FUNDING_SAT = 16_000_000

@@ -10,8 +10,8 @@ from demo.chapters import ALL
 from demo.screen import Screen
 from demo.stage import end_like_ctrl_c
 from demo.story import Chapter, play
-from demo.waiting import Deviation
 from fulmen.core.base.faults import Fault
+from fulmen.lab.waiting import Deviation
 
 
 def main() -> int:

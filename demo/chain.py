@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from demo.programs import Program
-from demo.waiting import Deviation, until
+from fulmen.lab.programs import Program
+from fulmen.lab.waiting import Deviation, until
 
 DIRECTORY = "chain"
 """Where `fulmen chain` keeps its data, under the directory that it is given."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from demo.chain import Spending
-from demo.waiting import Deviation, expect
+from fulmen.lab.waiting import Deviation, expect
 
 ANCHOR_SAT = 330
 """BOLT 3, "Commitment Transaction Anchor Outputs": two of them, paid by the opener."""

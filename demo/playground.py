@@ -15,8 +15,8 @@ from rich.text import Text
 from demo.screen import Screen, plain_table, sat
 from demo.stage import Stage, end_like_ctrl_c
 from demo.story import settings_of
-from demo.waiting import Deviation, until
 from fulmen.core.base.faults import Fault
+from fulmen.lab.waiting import Deviation, until
 
 ME, NEIGHBOURS = "you", ("bakery", "bookshop")
 CAPACITY_SAT = 2_000_000

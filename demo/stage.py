@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from demo.chain import Chain
-from demo.nodes import Node
-from demo.waiting import Deviation
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import Deviation
 
 QUICK = {
     "chain.poll_s": "0.1",

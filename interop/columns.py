@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fulmen.lab.chains import ChainDaemon
 from interop.chains.btcd import Btcd
 from interop.chains.core import CORE, Core
-from interop.chains.daemon import ChainDaemon
 from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer

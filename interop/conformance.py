@@ -27,7 +27,7 @@ from fulmen.conformance.scripts import ALL
 from fulmen.core.base.ids import ChannelId, NodeId, Secret
 from fulmen.core.base.units import Sat
 from fulmen.core.crypto.secp256k1 import is_secret
-from interop.chains.daemon import PASSWORD, USER
+from fulmen.lab.chains import PASSWORD, USER
 from interop.columns import PEERS, Column
 from interop.lab import Lab
 from interop.peers.peer import Order, Peer

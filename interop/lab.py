@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from demo.programs import Process
-from demo.waiting import Deviation, until
-
-from interop.chains.daemon import ChainDaemon
+from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import Deviation, until
 from interop.peers.peer import Can, Options, Order, Peer
 from interop.ports import Ports
 from interop.proxy import Proxy

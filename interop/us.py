@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from demo.chapters.crash import Payer
-from demo.nodes import Node
 from demo.stage import QUICK
-from demo.waiting import until
 
 from fulmen.api.errors import RpcError
-from interop.chains.daemon import ChainDaemon
+from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import until
 from interop.peers.peer import Asked, Order
 
 TO_SELF_DELAY = 6

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from demo.nodes import OVER, Node
 from demo.screen import plain_table, sat
 from demo.story import Story
-from demo.waiting import Deviation
+from fulmen.lab.nodes import OVER, Node
+from fulmen.lab.waiting import Deviation
 
 TITLE = "The books"
 

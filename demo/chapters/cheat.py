@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 
 from demo.ledger import ANCHOR_SAT
-from demo.nodes import NETWORK, Node
 from demo.screen import sat
 from demo.story import Story
-from demo.waiting import expect, until
+from fulmen.lab.nodes import NETWORK, Node
+from fulmen.lab.waiting import expect, until
 
 TITLE = "Mallory cheats"
 

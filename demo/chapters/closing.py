@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from demo.screen import sat
 from demo.story import Story
-from demo.waiting import expect
+from fulmen.lab.waiting import expect
 
 TITLE = "A close by agreement"
 

@@ -6,10 +6,10 @@ import threading
 import time
 from typing import Any
 
-from demo.nodes import Node
 from demo.story import Story
-from demo.waiting import expect, until
 from fulmen.api.errors import RpcError
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import expect, until
 
 TITLE = "kill -9"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from demo.nodes import Node
 from demo.story import PRICES, Story
-from demo.waiting import expect, until
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import expect, until
 
 TITLE = "Gossip"
 

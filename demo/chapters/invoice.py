@@ -6,7 +6,7 @@ import hashlib
 
 from demo.screen import sat
 from demo.story import Story
-from demo.waiting import expect
+from fulmen.lab.waiting import expect
 
 TITLE = "An invoice"
 

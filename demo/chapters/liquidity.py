@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from demo.screen import sat
 from demo.story import Story
-from demo.waiting import Deviation, expect
 from fulmen.api.client import RemoteError
 from fulmen.api.errors import PAY_ROUTE_NOT_FOUND
+from fulmen.lab.waiting import Deviation, expect
 
 TITLE = "Not enough liquidity"
 

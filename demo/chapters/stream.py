@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from rich.text import Text
 
-from demo.nodes import Node
 from demo.screen import Screen
 from demo.story import Story
-from demo.waiting import Deviation, expect
 from fulmen.api.errors import RpcError
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import Deviation, expect
 
 TITLE = "A stream of satoshis"
 

@@ -6,7 +6,7 @@ from demo.ledger import ANCHOR_SAT, Channel
 from demo.screen import sat
 from demo.stage import Stage
 from demo.story import Story
-from demo.waiting import expect, until
+from fulmen.lab.waiting import expect, until
 
 TITLE = "Closes by one side alone"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from demo.programs import Process
-
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.programs import Process
 from interop.peers.lnd import GO
 
 SEGWIT_HEIGHT = 450

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo.programs import Process
-
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.programs import Process
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from demo.programs import Process, Program
-
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.programs import Process, Program
 
 
 class Embedded(ChainDaemon):

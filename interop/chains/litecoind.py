@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from demo.programs import Process
-
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.programs import Process
 from interop.recipe import Recipe, Tool
 
 PROGRAM = "/usr/lib/litecoin/litecoind"

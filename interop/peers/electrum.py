@@ -12,11 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from demo.programs import Process
-from demo.waiting import until
-
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
-from interop.http_json import Unanswered, ask
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.http_json import Unanswered, ask
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import until
 from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool

@@ -12,11 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from demo.programs import Process
-from demo.waiting import Deviation, until
-
 from fulmen.core.crypto.hashes import sha256
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import Deviation, until
 from interop.peers.lnd import scid_text
 from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms
 from interop.ports import Ports

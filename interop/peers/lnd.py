@@ -6,11 +6,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from demo.programs import Process
-from demo.waiting import until
-
-from interop.chains.daemon import PASSWORD, USER, ChainDaemon
-from interop.http_json import Unanswered, ask
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.http_json import Unanswered, ask
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import until
 from interop.peers.acceptor import Acceptor
 from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms, Wrong
 from interop.ports import Ports

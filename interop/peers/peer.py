@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from demo.programs import Process
-from demo.waiting import until
-
-from interop.http_json import Unanswered
+from fulmen.lab.http_json import Unanswered
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import until
 
 
 class Can(Enum):

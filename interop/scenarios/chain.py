@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from demo.waiting import until
-
 from fulmen.adapters.chain import CoreSource, Endpoint, Publisher, RpcClient
 from fulmen.adapters.chain.dialects import dialect_named
 from fulmen.core.base.machine import Address
@@ -13,7 +11,8 @@ from fulmen.core.base.policy import FeeratePolicy
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.script import P2A, p2wsh
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, TxIn, TxOut
-from interop.chains.daemon import ANYONE, PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import ANYONE, PASSWORD, USER, ChainDaemon
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.scenario import scenario
 

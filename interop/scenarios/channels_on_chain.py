@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from demo.waiting import until
-
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, REGTEST
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Order
 from interop.scenario import scenario

@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 
 from demo.chapters.crash import under_way
-from demo.waiting import until
 
 from fulmen.core.crypto.hashes import sha256
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can, Order, Peer, TheirPayer
 from interop.scenario import scenario

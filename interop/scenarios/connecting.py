@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from demo.waiting import until
-
 from fulmen.conformance.links import Link, LinkClosed, tcp_connect
 from fulmen.core.base.ids import NodeId, Secret
 from fulmen.core.peer.features import CARRIED
 from fulmen.core.wire import decode, encode
 from fulmen.core.wire.messages.setup import Init, Ping, Pong
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Can, Peer
 from interop.scenario import scenario

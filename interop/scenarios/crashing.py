@@ -6,11 +6,10 @@ import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from demo.waiting import until
-
 from fulmen.api.errors import RpcError
 from fulmen.core.crypto.hashes import sha256
-from interop.http_json import Unanswered
+from fulmen.lab.http_json import Unanswered
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can, NotPaid, Peer, PeerRefused, TheirPayer
 from interop.scenario import scenario

@@ -10,9 +10,8 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from demo.waiting import until
-
 from fulmen.api.errors import RpcError
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Can, NotPaid, Order, Peer
 from interop.proxy import FROM_TARGET, TO_TARGET

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from demo.waiting import until
-
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can, Order, Peer, Wrong
 from interop.scenario import scenario

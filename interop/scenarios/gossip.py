@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from demo.waiting import until
-
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Can, Terms
 from interop.scenario import scenario

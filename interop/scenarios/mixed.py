@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from demo.waiting import until
-
+from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
 from interop.peers.peer import Peer
 from interop.scenario import scenario

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from demo.waiting import Deviation, until
-
+from fulmen.lab.waiting import Deviation, until
 from interop.lab import Anybody, Lab
 from interop.peers.peer import Can, Order
 from interop.scenario import scenario

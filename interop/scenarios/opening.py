@@ -5,9 +5,8 @@ Each is paid over both ways and closed together, so that its transactions were r
 
 from __future__ import annotations
 
-from demo.waiting import until
-
 from fulmen.api.errors import RpcError
+from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
 from interop.peers.peer import Can, Order, Peer, PeerRefused
 from interop.scenario import scenario

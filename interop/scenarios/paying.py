@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from demo.waiting import until
-
 from fulmen.api.errors import RpcError
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can, NotPaid
 from interop.scenario import scenario

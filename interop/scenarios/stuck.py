@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from demo.waiting import until
-
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can, Options, Peer
 from interop.scenario import scenario

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from demo.ledger import Ledger
-from demo.nodes import Node
 from demo.stage import Stage
 from demo.story import PLAYERS, PRICES, settings_of
-from demo.waiting import until
 
 from fulmen.api.errors import RpcError
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 1_000_000
 PUSH_MSAT = 500_000_000

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from demo.stage import Stage
-from demo.waiting import until
 from tests.end_to_end.conftest import no_tracebacks
 
 from fulmen.api.errors import RpcError
+from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 500_000
 PUSH_MSAT = 200_000_000

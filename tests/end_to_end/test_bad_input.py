@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from demo.nodes import NETWORK, Node
 from tests.builders.line import Line
 
 import fulmen
 from fulmen.api.client import RemoteError
+from fulmen.lab.nodes import NETWORK, Node
 
 SOURCE = str(Path(fulmen.__file__).parent.parent)
 

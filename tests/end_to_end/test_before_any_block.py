@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from demo.nodes import NETWORK, Node
 from demo.stage import Stage
-from demo.waiting import until
 from tests.builders.line import Line
+
+from fulmen.lab.nodes import NETWORK, Node
+from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 500_000
 COINS_SAT = 900_000

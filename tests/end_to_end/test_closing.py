@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from demo.waiting import until
 from tests.builders.line import Line
+
+from fulmen.lab.waiting import until
 
 
 def test_a_close_waits_for_an_absent_peer_and_pays_where_it_was_told(line: Line) -> None:

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
-from demo.nodes import Node
 from demo.stage import Stage
 from tests.end_to_end.conftest import no_tracebacks
 
@@ -25,6 +24,7 @@ from fulmen.conformance.scripts import ALL
 from fulmen.core.base.ids import ChannelId, NodeId, Secret
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.networks import REGTEST
+from fulmen.lab.nodes import Node
 
 PATIENT = 30.0
 """Scripts that listen longer than this are for `make soak`."""

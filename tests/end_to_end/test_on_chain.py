@@ -7,10 +7,11 @@ from typing import Any
 
 from demo.chapters.crash import Payer, under_way
 from demo.ledger import ANCHOR_SAT
-from demo.nodes import Node
 from demo.story import PRICES, settings_of
-from demo.waiting import until
 from tests.builders.line import Line
+
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 400_000
 AMOUNT_MSAT = 50_000_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from demo.nodes import Node
 from demo.story import settings_of
-from demo.waiting import until
 from tests.builders.line import Line
 
 from fulmen.api.client import RemoteError
+from fulmen.lab.nodes import Node
+from fulmen.lab.waiting import until
 
 COIN_SAT = 300_000
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from demo.chapters.crash import Payer
-from demo.waiting import until
 from tests.builders.line import Line, Load
 
 from fulmen.api.client import RemoteError
 from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, PAY_STOPPED_RETRYING
+from fulmen.lab.waiting import until
 
 
 def test_a_payment_over_three_hops_costs_what_was_published(line: Line) -> None:

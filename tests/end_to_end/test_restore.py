@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 from demo.ledger import ANCHOR_SAT
-from demo.nodes import NETWORK, Node
 from demo.stage import Stage
-from demo.waiting import until
 from tests.end_to_end.conftest import no_tracebacks
 
 import fulmen
 from fulmen.adapters.keys.seedfile import PASSWORD_VARIABLE, open_seed
 from fulmen.cli.processes import REGTEST_PASSWORD
 from fulmen.core.bitcoin.bip39 import mnemonic_of
+from fulmen.lab.nodes import NETWORK, Node
+from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 400_000
 PUSH_MSAT = 150_000_000

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import fulmen
-from demo.waiting import Deviation, until
+from fulmen.lab.claims import Claim
+from fulmen.lab.waiting import Deviation, until
 
 START_S = 60.0
 """A machine with two slow cores starts all five at once."""
@@ -22,7 +24,12 @@ LAST_LINES = 12
 
 
 class Process:
-    """One process of any program, which may live several times; Ctrl-C has to end it."""
+    """One process of any program, which may live several times; Ctrl-C has to end it.
+
+    With a `claim`, another process of ours can find it and stop it (`fulmen.lab.claims`).
+    """
+
+    claim: Path | None = None
 
     def __init__(self, name: str, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -47,16 +54,20 @@ class Process:
         """Start it, and do not wait."""
         self._asked = False
         self._read = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, ExitStack() as held:
+            claim = None if self.claim is None else held.enter_context(Claim.taken(self.claim))
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environ,
+                pass_fds=() if claim is None else (claim.descriptor,),
                 # Ctrl-C is for whoever directs the play: the players are told to stop one by one.
                 start_new_session=True,
             )
+            if claim is not None:
+                claim.write(self._process.pid)
 
     def line_with(self, words: str) -> str:
         """The first line since the start that holds these words.

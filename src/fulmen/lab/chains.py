@@ -12,10 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-
-from demo.programs import Process
-from demo.waiting import until
+from typing import Any, Protocol
 
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.units import Sat
@@ -23,8 +20,9 @@ from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import REGTEST, Network
 from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
-from interop.http_json import Unanswered, ask
-from interop.ports import Ports
+from fulmen.lab.http_json import Unanswered, ask
+from fulmen.lab.programs import Process
+from fulmen.lab.waiting import until
 
 ANYONE = b"\x51"
 """OP_1: a witness script that is true for everybody."""
@@ -33,6 +31,13 @@ FIRST_BLOCKS = 120
 FEE_SAT = 2_000
 FULL_SEQUENCE = 0xFFFFFFFE
 USER, PASSWORD = "lab", "lab"
+
+
+class Ports(Protocol):
+    """Where a daemon gets its ports from."""
+
+    def take(self) -> int:
+        """One that nobody listens on."""
 
 
 class ChainRefused(Exception):
@@ -212,5 +217,7 @@ class ChainDaemon(ABC):
         for coin in list(self._coins):
             if coin.sat >= needed:
                 self._coins.remove(coin)
-                return coin
+                # Whoever gave coins before us, in an earlier life of this chain, may have spent it.
+                if not coin.ripe_at or self.call("gettxout", coin.outpoint.txid[::-1].hex(), coin.outpoint.vout, True):
+                    return coin
         raise ChainRefused("give", {"message": "no coin is large enough", "code": 0})

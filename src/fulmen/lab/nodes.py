@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo.programs import Program
-from demo.waiting import until
 from fulmen.api.client import RpcClient
+from fulmen.lab.programs import Program
+from fulmen.lab.waiting import until
 
 NETWORK = "regtest"
 CALL_S = 120.0
