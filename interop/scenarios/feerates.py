@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from demo.waiting import until
-
+from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Can, Order, PeerRefused
 from interop.scenario import scenario
@@ -12,7 +11,7 @@ from interop.us import Us
 TITLE = "Feerates"
 
 MORE, LESS = 2_000, 1_000
-FLOOR = "policy.feerates.floor_per_kw"
+FLOOR, CAP = "policy.feerates.floor_per_kw", "policy.feerates.cap_per_kw"
 
 
 @scenario("our update_fee, up and down, while payments go on", Can.FEES)
@@ -21,7 +20,7 @@ def our_update_fee(lab: Lab) -> None:
     outpoint = lab.channel(us, them)
     for feerate in (MORE, LESS):
         us.stop()
-        us.set({FLOOR: str(feerate)})
+        us.set(believing(feerate))
         us.start()
         _await_feerate(us, outpoint, feerate)
         lab.await_usable(outpoint, us, them)
@@ -44,6 +43,14 @@ def too_high_for_us(lab: Lab) -> None:
         assert "feerate" in str(refused).lower(), refused
     else:
         raise AssertionError("a channel was opened at a feerate that we do not take")
+
+
+def believing(feerate: int) -> dict[str, str]:
+    """Settings under which a node takes a feerate for the chain's, whatever is estimated.
+
+    A floor alone would not do: what others have paid before makes Bitcoin Core estimate more than that.
+    """
+    return {FLOOR: str(feerate), CAP: str(feerate)}
 
 
 def _await_feerate(us: Us, outpoint: str, feerate: int) -> None:
