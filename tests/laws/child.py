@@ -1,9 +1,13 @@
 """A toy node in a process of its own, with the real driver and the real store, that kills itself when it is told to.
 
-    python -m tests.laws.child <directory> <socket> <phase> <point>
+    python -m tests.laws.child <socket>
 
-Phases: `never`; `written` dies when batch number `point` is on disk and nothing of it has left; `sending` dies before
-action number `point` leaves; `submitted` dies right after batch number `point` went to the writer.
+is a nursery: it imports everything once, and each order that comes through the socket (`Order`, with the socket of
+the child's own) is a fork of it. Says (pid) when the child lives, and (pid, how it ended) when it does no more.
+
+Phases: `never`; `submitted` dies right after batch number `point` went to the writer; `writing` dies with half of the
+disk's write number `point` done; `syncing` dies before sync number `point`; `written` dies when batch number `point`
+is on disk and nothing of it has left; `sending` dies before action number `point` leaves.
 """
 
 from __future__ import annotations
@@ -15,11 +19,13 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from tests.builders import toy
 from tests.builders.env import an_env
+from tests.builders.sick_disk import SickDisk, SickFile, Write
 
 from fulmen.adapters.store import DirectoryLock, SqliteStore
 from fulmen.core.base.ids import NodeId
@@ -29,6 +35,15 @@ from fulmen.core.node import Node
 from fulmen.daemon.driver import Driver
 
 HEADER = struct.Struct(">I")
+PHASES = ("submitted", "writing", "syncing", "written", "sending")
+
+
+class Life(NamedTuple):
+    """What a child is born for."""
+
+    directory: Path
+    phase: str
+    point: int
 
 
 def frame(value: Any) -> bytes:
@@ -62,10 +77,21 @@ class Death:
         self._left = point
 
     def near(self, phase: str) -> None:
+        if self._is_now(phase):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def near_the_disk(self, operation: str, file: SickFile, write: Write | None) -> None:
+        """The disk is about to do something."""
+        if operation == "sync":
+            self.near("syncing")
+        elif write is not None and self._is_now("writing"):
+            file.put(write._replace(data=write.data[: len(write.data) // 2]))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _is_now(self, phase: str) -> bool:
         if phase == self._phase:
             self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        return phase == self._phase and self._left == 0
 
 
 class DyingStore:
@@ -88,7 +114,10 @@ class DyingStore:
 async def live(directory: Path, link: socket.socket, death: Death) -> None:
     loop = asyncio.get_running_loop()
     lock = DirectoryLock(directory)
-    store = SqliteStore(directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"}, enough=2)
+    disk = SickDisk(before=death.near_the_disk)
+    store = SqliteStore(
+        directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"}, vfs=disk.name, enough=2
+    )
     env = an_env(b"anna")
     keys = toy.ToyKeys()
     node = Node(toy.MOUNTS, lambda: env, verify=keys.verify, cold=store)
@@ -125,13 +154,37 @@ async def live(directory: Path, link: socket.socket, death: Death) -> None:
     lock.release()
 
 
-def main() -> None:
-    directory, descriptor, phase, point = sys.argv[1:]
-    link = socket.socket(fileno=int(descriptor))
-    asyncio.run(live(Path(directory), link, Death(phase, int(point))))
+def nursery(door: socket.socket) -> None:
+    """Bear children one by one, until the door is closed."""
+    while True:
+        order, links, _, _ = socket.recv_fds(door, 65536, 1)
+        if not order:
+            return
+        life: Life = pickle.loads(order)
+        pid = os.fork()
+        if pid == 0:
+            door.close()
+            grow_up(life, socket.socket(fileno=links[0]))
+        for link in links:
+            os.close(link)
+        door.sendall(frame((pid,)))
+        _, status = os.waitpid(pid, 0)
+        door.sendall(frame((pid, os.waitstatus_to_exitcode(status))))
+
+
+def grow_up(life: Life, link: socket.socket) -> NoReturn:
+    """The whole life of a child."""
+    code = 1
+    try:
+        asyncio.run(live(life.directory, link, Death(life.phase, life.point)))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 ANNA = NodeId(b"anna".rjust(33, b"\x02"))
 
 if __name__ == "__main__":
-    main()
+    nursery(socket.socket(fileno=int(sys.argv[1])))
