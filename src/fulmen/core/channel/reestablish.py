@@ -12,12 +12,12 @@ from fulmen.core.base.ids import Secret
 from fulmen.core.base.machine import Step, Topic
 from fulmen.core.base.outer import Notify, Send
 from fulmen.core.base.peers import PeerReady
-from fulmen.core.channel.closing import send_shutdown
 from fulmen.core.channel.dance import send_commitment, send_revocation, tell_locked_in
 from fulmen.core.channel.facts import LinkChanged, Outdated, ShutdownExchanged
 from fulmen.core.channel.failing import fail, send_error
 from fulmen.core.channel.faults import BadReestablishSecret, CommitmentNumberMismatch, PeerForgotEverything
 from fulmen.core.channel.funding import on_depth, send_channel_ready
+from fulmen.core.channel.shutdown import send_shutdown
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.updates import follow_feerate, locked_in, propose_fulfill, received_key, send_update
 from fulmen.core.commitments.htlcs import FulfillHtlc

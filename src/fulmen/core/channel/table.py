@@ -24,7 +24,7 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
-from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, updates
+from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, shutdown, updates
 from fulmen.core.channel.announcing import announced_at
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
@@ -100,9 +100,9 @@ def ignoring(*types: type) -> Topic:
 
 _ALWAYS = failing.errors | nothing | settings
 _OVER = _ALWAYS.but(ending.over)
-_WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(closing.lulls)
+_WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(shutdown.lulls)
 _CHAIN = funding.funding | chain.blocks | chain.watching
-_WITH_PEER = closing.closing | patience
+_WITH_PEER = shutdown.shutdowns | patience
 _LIVE = _ALWAYS.but(_WITH_PEER) | _WIRE | _CHAIN | failing.leaving | reestablish.reconnecting | bad_signatures
 _QUIET = ignoring(Lull, Disconnected, FailHtlc, FailMalformedHtlc, updates.FeeratesChanged)
 

@@ -1,0 +1,148 @@
+"""A mutual close begins: `shutdown` both ways, and the HTLCs drain. The fee is `closing`'s.
+
+BOLT 2, "Closing Initiation: `shutdown`".
+"""
+
+from __future__ import annotations
+
+from fulmen.core.base.env import Env
+from fulmen.core.base.faults import Refused
+from fulmen.core.base.funds import WalletView
+from fulmen.core.base.machine import Lull, Step, Topic
+from fulmen.core.base.outer import Send
+from fulmen.core.bitcoin.accounts import KeyPath
+from fulmen.core.channel.closing import perhaps_negotiate
+from fulmen.core.channel.commands import CloseChannel
+from fulmen.core.channel.dance import on_lull
+from fulmen.core.channel.ending import closed, wait_for_close
+from fulmen.core.channel.facts import ShutdownExchanged, ShutdownReceived, ShutdownSeen, ShutdownSent, ShutdownWanted
+from fulmen.core.channel.failing import fail
+from fulmen.core.channel.faults import (
+    BadShutdownScript,
+    ChannelNotUsable,
+    ClosesElsewhere,
+    PeerAway,
+    PendingUpdatesAtShutdown,
+)
+from fulmen.core.channel.scripts import is_shutdown_script
+from fulmen.core.channel.state import Channel, Link
+from fulmen.core.wire.features import Features
+from fulmen.core.wire.messages.closing import Shutdown
+
+shutdowns = Topic()
+lulls = Topic()
+
+
+@shutdowns.on(CloseChannel)
+def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
+    """A caller wants the channel closed: with the peer if it is there, or without it when forced."""
+    if event.force:
+        return force_close(channel, event, env)
+    if channel.link is not Link.READY:
+        raise PeerAway("the peer is not connected: wait for it, or force the close")
+    said = channel.shutdown_sent or channel.shutdown_wanted
+    settled = said or channel.terms.local.upfront_shutdown_script
+    if settled and event.script not in (b"", settled):
+        raise ClosesElsewhere(script=settled)
+    script, path = settled or event.script, channel.shutdown_path if said else None
+    if not script:
+        script, path = _default_script(env)
+    # "MUST set `scriptpubkey` in one of the following forms"
+    if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
+        raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
+    step = wait_for_close(channel, event.command_id)
+    feerate = event.feerate_per_kw or channel.closing_feerate_per_kw
+    if channel.shutdown_sent is None:
+        step.fact(ShutdownWanted(script, feerate, path))
+    elif feerate != channel.closing_feerate_per_kw:
+        step.fact(ShutdownSent(script, feerate, path))
+    return step.then(lambda state: perhaps_shutdown(state, env))
+
+
+def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
+    """Publish our commitment. The answer names it; what follows is onchain's.
+
+    Raises:
+        ChannelNotUsable: we have lost state.
+    """
+    outcome = closed(channel, env)
+    if isinstance(outcome, Refused):
+        raise outcome
+    step = wait_for_close(channel, event.command_id)
+    return step.then(lambda state: fail(state, env, "closed by its owner", "closed by its owner"))
+
+
+def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:
+    """Send our `shutdown` as soon as it may go: wanted by us, or owed to the peer's."""
+    step = Step(channel)
+    if channel.shutdown_sent is not None or channel.link is not Link.READY:
+        return step
+    script, path = channel.shutdown_wanted or b"", channel.shutdown_path
+    if not script and channel.shutdown_received is not None:
+        script, path = channel.terms.local.upfront_shutdown_script, None
+        if not script:
+            script, path = _default_script(env)
+    # "if there are updates pending on the receiving node's commitment transaction: MUST NOT send a `shutdown`."
+    if not script or _pending_for_peer(channel):
+        return step
+    step.fact(ShutdownSent(script, channel.closing_feerate_per_kw, path)).fact(ShutdownExchanged())
+    step.act(send_shutdown(step.state))
+    return step.then(lambda state: perhaps_negotiate(state, env))
+
+
+def _pending_for_peer(channel: Channel) -> bool:
+    return channel.remote_next is not None or channel.local_log.next_index > channel.remote.local_upto
+
+
+def _default_script(env: Env) -> tuple[bytes, KeyPath | None]:
+    """A script of our wallet, and the key behind it; nothing where there is no wallet."""
+    wallet = env.views.get("wallet")
+    if not isinstance(wallet, WalletView):
+        return b"", None
+    return wallet.script_pubkey, wallet.path if isinstance(wallet.path, KeyPath) else None
+
+
+def send_shutdown(channel: Channel) -> Send:
+    """Our `shutdown`, first or again."""
+    assert channel.shutdown_sent is not None
+    return Send(channel.terms.node_id, Shutdown(channel.terms.channel_id, channel.shutdown_sent))
+
+
+@shutdowns.on(Shutdown)
+def on_shutdown(channel: Channel, msg: Shutdown, env: Env) -> Step[Channel]:
+    """The peer wants to close, or agrees to it.
+
+    Raises:
+        BadShutdownScript, PendingUpdatesAtShutdown: the peer broke BOLT 2.
+    """
+    if not is_shutdown_script(msg.scriptpubkey, anysegwit=_anysegwit(channel)):
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey)
+    # "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: MUST fail the connection."
+    agreed = channel.terms.remote.upfront_shutdown_script
+    if agreed and agreed != msg.scriptpubkey:
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey, agreed=agreed)
+    if channel.shutdown_received is not None and channel.shutdown_received != msg.scriptpubkey:
+        raise BadShutdownScript(scriptpubkey=msg.scriptpubkey, before=channel.shutdown_received)
+    if channel.remote_log.next_index > channel.local.remote_upto:
+        raise PendingUpdatesAtShutdown()
+    step = Step(channel)
+    if channel.shutdown_received is None:
+        step.fact(ShutdownReceived(msg.scriptpubkey))
+    step.fact(ShutdownSeen())
+    step.then(lambda state: perhaps_shutdown(state, env))
+    return step.then(lambda state: perhaps_negotiate(state, env))
+
+
+def _anysegwit(channel: Channel) -> bool:
+    ours, theirs = Features.from_bytes(channel.local_features), Features.from_bytes(channel.remote_features)
+    return ours.supports(26) and theirs.supports(26)
+
+
+@lulls.on(Lull)
+def on_lull_while_closing(channel: Channel, event: Lull, env: Env) -> Step[Channel]:
+    """Sign first; then see whether what is left lets the close go on."""
+    step = on_lull(channel, event, env)
+    if step.state.shutdown_wanted is not None or step.state.shutdown_received is not None:
+        step.then(lambda state: perhaps_shutdown(state, env))
+        step.then(lambda state: perhaps_negotiate(state, env))
+    return step
