@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fulmen.conformance import script
-from fulmen.conformance.defaults import resolve
+from fulmen.conformance.defaults.values import resolve
 from fulmen.conformance.peer import FakePeer
 from fulmen.core.base.record import Record
 from fulmen.core.channel.scripts import is_shutdown_script

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fulmen.conformance.channel import NodeIsWrong
 from fulmen.conformance.checking import shown, why_not
-from fulmen.conformance.defaults import FUNDING_SAT, compose, resolve
+from fulmen.conformance.defaults.compose import compose
+from fulmen.conformance.defaults.numbers import FUNDING_SAT
+from fulmen.conformance.defaults.values import resolve
 from fulmen.conformance.links import LinkClosed, Subject
 from fulmen.conformance.peer import Announced, Cast, FakePeer
 from fulmen.conformance.script import (

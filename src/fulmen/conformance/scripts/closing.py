@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.conformance.defaults import CLOSING_FEE_SAT, FUNDING_SAT
+from fulmen.conformance.defaults.numbers import CLOSING_FEE_SAT, FUNDING_SAT
 from fulmen.conformance.script import (
     BOB,
     Ask,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.conformance.defaults import FEATURES
+from fulmen.conformance.defaults.numbers import FEATURES
 from fulmen.conformance.script import (
     Connect,
     Expect,

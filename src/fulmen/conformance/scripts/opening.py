@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.conformance.defaults import FEATURES, FUNDING_SAT, RESERVE_SAT
+from fulmen.conformance.defaults.numbers import FEATURES, FUNDING_SAT, RESERVE_SAT
 from fulmen.conformance.script import (
     Ask,
     AtLeast,

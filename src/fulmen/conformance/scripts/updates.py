@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.conformance.defaults import FEE_MSAT, FUNDING_SAT, HTLC_MSAT
+from fulmen.conformance.defaults.numbers import FEE_MSAT, FUNDING_SAT, HTLC_MSAT
 from fulmen.conformance.script import (
     BOB,
     Expect,
