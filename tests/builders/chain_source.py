@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from tests.builders.regtest import Wallet, output_of
 
 from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
 from fulmen.adapters.chain.dialects import EMBEDDED, Dialect
@@ -12,6 +15,8 @@ from fulmen.core.base.policy import FeeratePolicy
 from fulmen.core.bitcoin.networks import REGTEST, Network
 from fulmen.regtest.rpc.server import ChainOptions, RunningChain, serve
 
+Play = Callable[..., Coroutine[Any, Any, None]]
+"""What a test does with the chain's node, a source, a wallet, and its coins."""
 OPTIONS = ChainOptions(judge="btclib")
 
 
@@ -31,6 +36,20 @@ async def an_embedded_chain(
             yield chain, source
         finally:
             await source.close()
+
+
+def on_a_chain(play: Play, dialect: Dialect = EMBEDDED) -> None:
+    """Run a test against an embedded chain, with a source and a wallet of three ripe coins."""
+
+    async def run() -> None:
+        async with an_embedded_chain(dialect=dialect) as (chain, source):
+            wallet = Wallet()
+            mined = chain.node.mine(3, wallet.script)
+            chain.node.mine(100)
+            coins = [output_of(chain.node.chain.block(entry).txs[0]) for entry in mined]
+            await play(chain.node, source, wallet, coins)
+
+    asyncio.run(run())
 
 
 @contextlib.asynccontextmanager

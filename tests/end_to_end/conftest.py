@@ -30,6 +30,14 @@ def line() -> Iterator[Line]:
         no_tracebacks(stage.directory)
 
 
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """One for this test alone, with nobody on it yet."""
+    with Stage() as stage:
+        yield stage
+        no_tracebacks(stage.directory)
+
+
 def no_tracebacks(directory: Path) -> None:
     """No input and no crash of anybody may end in a traceback."""
     for log in directory.glob("**/*.log"):

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from demo.stage import Stage
-from tests.end_to_end.conftest import no_tracebacks
 
 from fulmen.api.errors import RpcError
 from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 500_000
 PUSH_MSAT = 200_000_000
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """Alice is well, Bob is broken; their channel is open."""
-    with Stage() as stage:
-        yield stage
-        no_tracebacks(stage.directory)
 
 
 def a_channel(stage: Stage) -> str:

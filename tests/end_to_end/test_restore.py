@@ -6,13 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from demo.ledger import ANCHOR_SAT
 from demo.stage import Stage
-from tests.end_to_end.conftest import no_tracebacks
 
 import fulmen
 from fulmen.adapters.keys.seedfile import PASSWORD_VARIABLE, open_seed
@@ -23,14 +20,6 @@ from fulmen.lab.waiting import until
 
 CAPACITY_SAT = 400_000
 PUSH_MSAT = 150_000_000
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """Nobody is on it yet."""
-    with Stage() as stage:
-        yield stage
-        no_tracebacks(stage.directory)
 
 
 def lose_all_but_the_words(node: Node) -> None:

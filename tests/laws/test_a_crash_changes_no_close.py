@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.builders.court import Court
+from tests.builders.crashes import crash_at
 from tests.builders.onchain import NAMES, Plan, Planned
 
 from fulmen.core.node import Batch
@@ -57,20 +58,5 @@ def test_a_crash_at_any_commit_point_changes_nothing(closer: str, format: str) -
     for point in range(1, points + 1):
         for written in (True, False):
             court = a_close(closer, format)
-            _crash_at(court, point, written)
+            crash_at(court.alice.disk, court.alice.crash, point, written)
             assert run(court, closer) == expected, f"crashed at {point}, written: {written}"
-
-
-def _crash_at(court: Court, point: int, written: bool) -> None:
-    host, seen = court.alice, 0
-
-    def crash(_batch: Batch) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == point:
-            host.crash()
-
-    if written:
-        host.disk.before_done = crash
-    else:
-        host.disk.before_write = crash

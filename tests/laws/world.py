@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+from tests.builders.crashes import crash_at
 from tests.builders.env import an_env
 from tests.laws.audits import audit
 
@@ -296,26 +297,11 @@ def crash_at_every_commit_point(
     for point in range(1, points + 1):
         for written in (True, False):
             again = world()
-            _crash_at(again.hosts[name], point, written)
+            crash_at(again.hosts[name].disk, again.hosts[name].crash, point, written)
             scenario(again)
             again.settle()
             right(again)
     return points
-
-
-def _crash_at(host: Host, point: int, written: bool) -> None:
-    seen = 0
-
-    def crash(_batch: Batch) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == point:
-            host.crash()
-
-    if written:
-        host.disk.before_done = crash
-    else:
-        host.disk.before_write = crash
 
 
 def deliver_everything_twice(mount: Mount) -> Mount:

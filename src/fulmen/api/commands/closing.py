@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import (
+    Feerate,
     channel_called,
     feerate_of,
     shown_address,
@@ -40,9 +41,7 @@ class CloseRequest(Record):
         Annotated[str, Meta(max_length=128)] | None,
         Meta(description="where a close by agreement pays us; our wallet without it"),
     ] = None
-    feerate: Annotated[
-        Annotated[str, Meta(max_length=20)] | None, Meta(description="such as 2500perkw; a good one without it")
-    ] = None
+    feerate: Feerate = None
     force: Annotated[bool, Meta(description="close alone at once")] = False
 
 

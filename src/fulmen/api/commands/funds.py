@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import (
+    Feerate,
     MinConf,
     await_published,
     channels_of,
@@ -166,10 +167,7 @@ class WithdrawRequest(Record):
 
     destination: Annotated[str, Meta(description="a bitcoin address of this network", max_length=128)]
     satoshi: Annotated[SatOrAll, Meta(description="how much; all: everything, or all of the named coins, less the fee")]
-    feerate: Annotated[
-        Annotated[str, Meta(max_length=20)] | None,
-        Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
-    ] = None
+    feerate: Feerate = None
     minconf: MinConf = 0
     utxos: Annotated[OutPoints | None, Meta(description="spend exactly these coins: TXID:OUTPUT, …")] = None
 

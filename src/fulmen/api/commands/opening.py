@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fulmen.api.commands.reading import script_called
-from fulmen.api.commands.shown import MinConf, await_published, feerate_of, shown_hash
+from fulmen.api.commands.shown import Feerate, MinConf, await_published, feerate_of, shown_hash
 from fulmen.api.errors import (
     CODES,
     FUND_CANNOT_AFFORD,
@@ -45,9 +45,7 @@ class FundChannelRequest(Record):
 
     id: Annotated[PubKey, Meta(description="the peer, which must be connected")]
     amount: Annotated[SatOrAll, Meta(description="the channel's size; all: what the wallet has, less fee and reserve")]
-    feerate: Annotated[
-        Annotated[str, Meta(max_length=20)] | None, Meta(description="such as 2500perkw; a good one without it")
-    ] = None
+    feerate: Feerate = None
     announce: Annotated[bool, Meta(description="whether the network may know and use it")] = True
     minconf: MinConf = 0
     push_msat: Annotated[Amount | None, Meta(description="given to the peer at once, as a gift")] = None

@@ -20,6 +20,11 @@ from fulmen.core.gossip.addresses import DNS, IPV4, IPV6, TOR_V3, NodeAddress
 MinConf = Annotated[
     int, Meta(description="depth that the spent coins must have; 0: our own change may be unconfirmed", ge=0, le=10_000)
 ]
+Feerate = Annotated[
+    Annotated[str, Meta(max_length=20)] | None,
+    Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
+]
+"""To be read by `feerate_of`."""
 VBYTES = {"perkw": 1, "perkb": 4}
 
 

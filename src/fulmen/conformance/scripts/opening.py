@@ -29,7 +29,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
-from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, asked, hello
+from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, OPENED_BY_NODE, asked, hello
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
@@ -489,16 +489,7 @@ AS_FUNDEE = (
         name="a channel that the node opens becomes ready",
         ids=("B2-15", "B2-16"),
         quotes=("on receipt of a valid `funding_signed`: - SHOULD broadcast the funding transaction.",),
-        steps=(
-            *asked(),
-            Send("accept_channel"),
-            Expect("funding_created"),
-            Send("funding_signed"),
-            ExpectQuiet(),
-            Mine(6),
-            Send("channel_ready"),
-            Expect("channel_ready", within_s=30.0),
-        ),
+        steps=OPENED_BY_NODE,
     ),
 )
 

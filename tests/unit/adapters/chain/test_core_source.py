@@ -7,8 +7,8 @@ import json
 from decimal import Decimal
 
 import pytest
-from tests.builders.chain_source import a_server, a_source, an_embedded_chain, http
-from tests.builders.regtest import P2A, Wallet, output_of
+from tests.builders.chain_source import a_server, a_source, http, on_a_chain
+from tests.builders.regtest import P2A, output_of
 
 from fulmen.adapters.chain import SourceGarbage, SourceLied, SourceRefused, SourceWarmingUp, WrongNetwork
 from fulmen.adapters.chain.dialects import BTCD, CORE, LITECOIND, DialectUnknown, dialect_named
@@ -20,20 +20,6 @@ from fulmen.core.bitcoin.transaction import TxOut
 from fulmen.regtest.params import GENESIS_BLOCK
 
 GENESIS_HASH = BlockHash(REGTEST.chain_hash)
-
-
-def on_a_chain(play, **options):
-    """Run a test against an embedded chain with one ripe coin of ours."""
-
-    async def run():
-        async with an_embedded_chain(**options) as (chain, source):
-            wallet = Wallet()
-            mined = chain.node.mine(3, wallet.script)
-            chain.node.mine(100)
-            coins = [output_of(chain.node.chain.block(entry).txs[0]) for entry in mined]
-            return await play(chain.node, source, wallet, coins)
-
-    return asyncio.run(run())
 
 
 def with_answers(play, answers, dialect=CORE, network=REGTEST):

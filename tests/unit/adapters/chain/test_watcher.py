@@ -9,8 +9,8 @@ import dataclasses
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.builders.chain_source import OPTIONS, a_source, an_embedded_chain
-from tests.builders.regtest import Wallet, output_of
+from tests.builders.chain_source import a_source, on_a_chain
+from tests.builders.regtest import output_of
 
 from fulmen.adapters.chain import AnotherChain, ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
 from fulmen.adapters.chain.dialects import EMBEDDED, LITECOIND
@@ -70,18 +70,6 @@ def a_watcher(source, passed=(), poll_s=0.01) -> tuple[ChainWatcher, Told]:
 
 def wants(*added) -> WantsChanged:
     return WantsChanged(tuple(added))
-
-
-def on_a_chain(play, dialect=EMBEDDED):
-    async def run():
-        async with an_embedded_chain(OPTIONS, dialect) as (chain, source):
-            wallet = Wallet()
-            mined = chain.node.mine(3, wallet.script)
-            chain.node.mine(100)
-            coins = [output_of(chain.node.chain.block(entry).txs[0]) for entry in mined]
-            return await play(chain.node, source, wallet, coins)
-
-    return asyncio.run(run())
 
 
 def at(entry) -> Block:

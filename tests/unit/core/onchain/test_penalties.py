@@ -24,6 +24,7 @@ from tests.builders.cheats import (
 )
 from tests.builders.closes import both_formats
 from tests.builders.court import Court
+from tests.builders.crashes import crash_at
 from tests.builders.onchain import DELAY
 
 from fulmen.core.bitcoin.script import dust_limit
@@ -120,7 +121,7 @@ def test_a_crash_at_any_commit_point_of_a_penalty_changes_nothing(format: str) -
     for point in range(1, points + 1):
         for written in (True, False):
             court = a_court(format, HTLCS[:5])
-            _crash_at(court, point, written)
+            crash_at(court.alice.disk, court.alice.crash, point, written)
             assert _punished(court)[0] == expected, f"crashed at {point}, written: {written}"
 
 
@@ -139,21 +140,6 @@ def _punished(court: Court) -> tuple[dict[str, Any], int]:
     court.mine_until_resolved()
     gains = {name: court.gain_of(name) for name in ("alice", "bob")}
     return {"gains": gains, "fates": [court.alice.fate_of(offer) for offer in (LIVING_OFFER, NEWER)]}, points
-
-
-def _crash_at(court: Court, point: int, written: bool) -> None:
-    seen = 0
-
-    def crash(_batch: Batch) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == point:
-            court.alice.crash()
-
-    if written:
-        court.alice.disk.before_done = crash
-    else:
-        court.alice.disk.before_write = crash
 
 
 @both_formats
