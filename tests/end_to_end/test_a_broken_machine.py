@@ -57,6 +57,7 @@ def test_what_is_revoked_is_not_published_whatever_the_machine_says(stage: Stage
     assert "this commitment is revoked" in frozen
     # Alice was told that the channel failed, and closes it as it is: nothing of Bob's is lost.
     until(lambda: bool(alice.channel(channel_id).get("failed_because")), "Alice heard of it")
+    until(lambda: stage.chain.call("getrawmempool"), "Alice's commitment is published")
     stage.mine()
     until(lambda: "ONCHAIN" in bob.channel(channel_id)["state"], "Bob sees Alice's commitment")
     assert bob.program.alive
