@@ -8,7 +8,9 @@ import lzma
 from tests.builders.vectors import ROOT
 
 from fulmen.core.base.ids import OutPoint, scid
+from fulmen.core.base.machine import Tell
 from fulmen.core.base.outer import HangUp
+from fulmen.core.commitments.announcing import AnnouncementHalf
 from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
 from fulmen.core.gossip.desk import Gossip, PassOn
 from fulmen.core.gossip.intake import FundingOutput, funding_script
@@ -108,6 +110,8 @@ class World:
         self.sent: list[tuple[bytes, bytes, bytes]] = []
         """(from, to, frame) of everything that went over a wire."""
         self.hung_up: list[tuple[bytes, bytes]] = []
+        self.kept: dict[tuple[bytes, bytes], AnnouncementHalf] = {}
+        """What channels were told to remember: by node and channel."""
         self.links: set[tuple[bytes, bytes]] = set()
 
     def desk(self, place: int, features: Features = FEATURES, **policy: object) -> Gossip:
@@ -173,6 +177,9 @@ class World:
             desk.signed(ticket, *signatures, self.now)
         actions = desk.take_actions()
         for action in actions:
+            if isinstance(action, Tell):
+                self.kept[node_id, action.to.key] = action.event.half
+                continue
             if isinstance(action, HangUp):
                 self.hung_up.append((node_id, action.to))
                 continue

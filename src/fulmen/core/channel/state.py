@@ -10,6 +10,7 @@ from fulmen.core.base.policy import DeadlinePolicy, ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat, Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
+from fulmen.core.commitments.announcing import AnnouncementHalf
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Commitment, Totals
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.commitments.updates import Log
@@ -163,6 +164,8 @@ class Channel(Record, kw_only=True):
     """The peer's commitment that was signed, and not acknowledged when the peer last answered a ping. Passing."""
     fulfilled_deadline: CltvDelta = DeadlinePolicy().fulfilled_deadline
     """How long before its expiry an HTLC that we claim has to be gone, so that we are woken in time."""
+    remote_half: AnnouncementHalf | None = None
+    """The peer's half of the channel_announcement."""
 
     @property
     def terms(self) -> ChannelParams:

@@ -25,7 +25,7 @@ from fulmen.core.base.outer import (
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
 from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, shutdown, updates
-from fulmen.core.channel.announcing import announced_at
+from fulmen.core.channel.announcing import announced_at, announcing
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
 from fulmen.core.channel.faults import BadCommitmentSignature, BadRevocationSecret, ChannelNotUsable, UnexpectedMessage
@@ -34,6 +34,7 @@ from fulmen.core.channel.opening import first_view
 from fulmen.core.channel.patience import patience
 from fulmen.core.channel.remembering import remembered
 from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.commitments.announcing import HalfHeard
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.commitment import LOCAL
@@ -98,7 +99,7 @@ def ignoring(*types: type) -> Topic:
 
 # -- the states -------------------------------------------------------------------------------------------------------
 
-_ALWAYS = failing.errors | nothing | settings
+_ALWAYS = failing.errors | nothing | settings | announcing
 _OVER = _ALWAYS.but(ending.over)
 _WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(shutdown.lulls)
 _CHAIN = funding.funding | chain.blocks | chain.watching
@@ -111,12 +112,15 @@ UNBORN = (
     | funding.unborn
     | nothing
     | offers_refused
-    | ignoring(Disconnected, Lull, ChainRewound, FulfillHtlc, FailHtlc, FailMalformedHtlc)
+    | ignoring(Disconnected, Lull, ChainRewound, FulfillHtlc, FailHtlc, FailMalformedHtlc, HalfHeard)
 )
 
 TABLE: dict[Phase, Topic] = {
     Phase.NONE: UNBORN,
-    Phase.CREATED: funding.created | nothing | offers_refused | ignoring(Lull, HeightReached, ChainRewound, PeerReady),
+    Phase.CREATED: funding.created
+    | nothing
+    | offers_refused
+    | ignoring(Lull, HeightReached, ChainRewound, PeerReady, HalfHeard),
     Phase.AWAITING_READY: _LIVE,
     Phase.NORMAL: _LIVE,
     Phase.SHUTDOWN: _LIVE.but(closing.negotiation).but(bad_signatures),
@@ -145,7 +149,15 @@ TABLE: dict[Phase, Topic] = {
         | offers_refused
         | _QUIET
         | ignoring(
-            PeerReady, FulfillHtlc, HeightReached, ChainRewound, OutputSpent, TxConfirmed, ChannelResolved, SetChannel
+            PeerReady,
+            FulfillHtlc,
+            HeightReached,
+            ChainRewound,
+            OutputSpent,
+            TxConfirmed,
+            ChannelResolved,
+            SetChannel,
+            HalfHeard,
         )
     ),
 }

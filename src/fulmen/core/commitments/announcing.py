@@ -5,10 +5,25 @@ A channel makes it from its state; gossip makes announcements and updates from i
 
 from __future__ import annotations
 
-from fulmen.core.base.ids import ChannelId, NodeId, OutPoint, Point, ShortChannelId
+from fulmen.core.base.ids import ChannelId, NodeId, OutPoint, Point, ShortChannelId, Signature
+from fulmen.core.base.machine import Event
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Msat, Sat
+
+
+class AnnouncementHalf(Record):
+    """What the peer signed of a channel_announcement, and for which place of the chain."""
+
+    scid: ShortChannelId
+    node_signature: Signature
+    bitcoin_signature: Signature
+
+
+class HalfHeard(Event):
+    """From gossip, to a channel: the peer's `announcement_signatures` came, and were found good."""
+
+    half: AnnouncementHalf
 
 
 class OwnChannel(Record, kw_only=True):
@@ -27,6 +42,8 @@ class OwnChannel(Record, kw_only=True):
     outpoint: OutPoint
     scid: ShortChannelId | None
     """The real one, once the funding is as deep as gossip asks for."""
+    remote_half: AnnouncementHalf | None = None
+    """The peer's part of the announcement at that place, if it ever came: checked then."""
     remote_alias: ShortChannelId | None = None
     """The name that the peer gave us in its `channel_ready`: a private channel_update of ours bears it."""
     local_alias: ShortChannelId | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, Point, ShortChannelId, Signature
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Timestamp
-from fulmen.core.commitments.announcing import OwnChannel
+from fulmen.core.commitments.announcing import AnnouncementHalf, OwnChannel
 from fulmen.core.gossip.graph import DISABLE, DirectionPolicy, Graph
 from fulmen.core.gossip.own import (
     OwnNode,
@@ -39,7 +39,7 @@ from fulmen.core.wire.messages.gossip import (
 )
 
 EARLY_HALVES = 64
-"""How many halves of channels that we were not told of yet are kept for a peer."""
+"""How many halves are kept for a peer of channels, or of places of them, that we were not told of yet."""
 ANNOUNCEMENT_S = 10
 """How long a private update waits for the announcement that makes it needless."""
 NODE_TICKET = b"node"
@@ -53,8 +53,9 @@ class Ours:
     channel: OwnChannel
     ours: AnnouncementSignatures | None = None
     theirs: AnnouncementSignatures | None = None
-    early: AnnouncementSignatures | None = None
-    """The peer's half, come before we could look at it."""
+    """The peer's half, checked: said on some connection, or kept from before we were started."""
+    heard_half: bool = False
+    """The peer has said it since we were started."""
     sent_half: bool = False
     """Our half went out on this connection."""
     owes_half: bool = False
@@ -75,6 +76,8 @@ class Said:
     """What came out of a step: for the peer alone, or for everybody (the graph first)."""
 
     direct: list[tuple[NodeId, Record]] = field(default_factory=list)
+    kept: list[tuple[ChannelId, AnnouncementHalf]] = field(default_factory=list)
+    """Halves of peers that the channels are to remember."""
     public: list[ChannelAnnouncement | ChannelUpdate | NodeAnnouncement] = field(default_factory=list)
 
 
@@ -113,17 +116,23 @@ class Announcer:
         """A channel of ours is there, or something about it is new."""
         known = self._channels.get(channel.channel_id)
         if known is None:
-            early = self._early.get(channel.node_id, {}).pop(channel.channel_id, None)
-            known = self._channels[channel.channel_id] = Ours(channel, early=early)
+            known = self._channels[channel.channel_id] = Ours(channel)
             self._of_peer.setdefault(channel.node_id, {})[channel.channel_id] = None
             if channel.node_id not in self._connected:
                 self._away_since.setdefault(channel.node_id, now)
         elif known.channel.scid != channel.scid:
             # A splice was locked: the new output is announced anew.
-            known.ours = known.theirs = known.update = None
+            known.ours = known.update = None
             known.sent_half = known.sent_update = False
+            if known.theirs is not None and known.theirs.short_channel_id != channel.scid:
+                known.theirs, known.heard_half = None, False
         self._forget_names(known.channel)
         known.channel = channel
+        if known.theirs is None and channel.remote_half is not None:
+            kept = channel.remote_half
+            known.theirs = AnnouncementSignatures(
+                channel.channel_id, kept.scid, kept.node_signature, kept.bitcoin_signature
+            )
         for name in (channel.scid, channel.local_alias):
             if name is not None:
                 self._by_scid[channel.node_id, name] = channel.channel_id
@@ -194,29 +203,30 @@ class Announcer:
         """What must hold of the peer's announcement_signatures; None: it is not for now, or not ours."""
         known = self._channels.get(theirs.channel_id)
         if known is None:
-            kept = self._early.setdefault(peer, {})
-            kept[theirs.channel_id] = theirs
-            if len(kept) > EARLY_HALVES:
-                del kept[next(iter(kept))]
+            self._keep_early(peer, theirs)
             return None
-        if known.channel.node_id != peer:
+        channel = known.channel
+        if channel.node_id != peer or not channel.announce or channel.closing:
             return None
-        # BOLT 7: "If it has not sent `channel_ready`: SHOULD defer handling the `announcement_signatures`"
-        if not self._may_announce(known.channel):
-            known.early = theirs
+        if channel.scid not in (None, theirs.short_channel_id):
+            self._keep_early(peer, theirs)
             return None
-        if theirs.short_channel_id != known.channel.scid:
-            known.early = theirs
-            return None
-        return their_checks(known.channel, self._node_id, self._chain_hash, theirs)
+        # It may name a place that we have not seen, or not as deep: it is looked at now all the same, and used then.
+        return their_checks(channel.but(scid=theirs.short_channel_id), self._node_id, self._chain_hash, theirs)
 
     def half_holds(self, peer: NodeId, theirs: AnnouncementSignatures) -> Said:
         """The peer's half is good: keep it, and answer with ours."""
         said = Said()
         known = self._channels.get(theirs.channel_id)
-        if known is None or known.channel.scid != theirs.short_channel_id:
+        if known is None or known.channel.scid not in (None, theirs.short_channel_id):
             return said
-        known.theirs = theirs
+        known.theirs, known.heard_half = theirs, True
+        half = AnnouncementHalf(theirs.short_channel_id, theirs.node_signature, theirs.bitcoin_signature)
+        if known.channel.remote_half is None:
+            said.kept.append((theirs.channel_id, half))
+        # BOLT 7: "If it has not sent `channel_ready`: SHOULD defer handling the `announcement_signatures`"
+        if not self._may_announce(known.channel):
+            return said
         # BOLT 7: "If it receives `announcement_signatures` for the funding transaction: MUST respond with its own"
         self._send_half(known, said)
         self._announce(known, said)
@@ -276,11 +286,11 @@ class Announcer:
                 known.announcing_since = now if known.announcing_since is None else known.announcing_since
                 known.waited = now - known.announcing_since >= ANNOUNCEMENT_S
             # Once everybody knows the channel, our half is of use only to a peer that lost it and sends us its own.
-            needed = not self._is_public(known.channel) or known.theirs is not None
+            needed = not self._is_public(known.channel) or known.heard_half or known.ours is not None
             if self._may_announce(known.channel) and needed:
                 if known.ours is None:
                     self._ask(b"half" + channel_id, self._unsigned_half(known.channel), asked)
-                elif not known.sent_half and (known.theirs is None or known.owes_half):
+                elif not known.sent_half and (not known.heard_half or known.owes_half):
                     self._send_half(known, said)
             unsigned = self._update_due(known, now)
             if unsigned is not None:
@@ -289,13 +299,8 @@ class Announcer:
         return said, asked
 
     def early_half(self, channel_id: ChannelId) -> AnnouncementSignatures | None:
-        """The peer's half of a channel, if it came too early and can be looked at now."""
-        known = self._channels[channel_id]
-        half = known.early
-        if half is None or not self._may_announce(known.channel) or half.short_channel_id != known.channel.scid:
-            return None
-        known.early = None
-        return half
+        """The peer's half of a channel, if it came before we were told of the channel, or of that place of it."""
+        return self._early.get(self._channels[channel_id].channel.node_id, {}).pop(channel_id, None)
 
     def signed(self, ticket: bytes, node_signature: Signature, bitcoin_signature: Signature | None = None) -> Said:
         """The signatures for a ticket have been made."""
@@ -418,6 +423,12 @@ class Announcer:
         return to_sign(wanted)
 
     # Small things
+
+    def _keep_early(self, peer: NodeId, theirs: AnnouncementSignatures) -> None:
+        kept = self._early.setdefault(peer, {})
+        kept[theirs.channel_id] = theirs
+        if len(kept) > EARLY_HALVES:
+            del kept[next(iter(kept))]
 
     def _ask(self, ticket: bytes, unsigned: ToSign, asked: list[tuple[bytes, ToSign]]) -> None:
         if ticket not in self._signing:

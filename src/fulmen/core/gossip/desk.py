@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from fulmen.core.base.faults import Malformed, Remedy
 from fulmen.core.base.ids import ALL_CHANNELS, ChainHash, ChannelId, NodeId, OutPoint, ShortChannelId, Signature
-from fulmen.core.base.machine import Action
+from fulmen.core.base.machine import Action, Address, Tell
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
-from fulmen.core.commitments.announcing import OwnChannel
+from fulmen.core.commitments.announcing import HalfHeard, OwnChannel
 from fulmen.core.gossip.announcer import Announcer, Said
 from fulmen.core.gossip.answers import filtered, range_replies, scid_replies
 from fulmen.core.gossip.faults import (
@@ -171,7 +171,7 @@ class Gossip:
         self._pump(state)
 
     def take_actions(self) -> list[Action]:
-        """What is to be sent, oldest first."""
+        """What is to be sent to peers or told to our channels, oldest first."""
         actions, self._actions = self._actions, []
         return actions
 
@@ -434,6 +434,8 @@ class Gossip:
     def _say(self, said: Said, now: Timestamp) -> None:
         for peer, message in said.direct:
             self._send(peer, message)
+        for channel_id, half in said.kept:
+            self._actions.append(Tell(Address("channel", channel_id), HalfHeard(half)))
         for public in said.public:
             frame = encode(public)
             if isinstance(public, ChannelAnnouncement):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fulmen.core.base.machine import Action, Topic
+from fulmen.core.base.ids import ChannelId
+from fulmen.core.base.machine import Action, Tell, Topic
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.units import Timestamp
+from fulmen.core.commitments.announcing import HalfHeard
 from fulmen.core.gossip.desk import Gossip, PassOn
 from fulmen.core.gossip.graph import Graph, GraphChannel, NodeInfo
 from fulmen.core.gossip.intake import Question as Checking
@@ -31,6 +33,7 @@ from fulmen.core.routing.words import (
     GossipSigned,
     Heard,
     HowMuch,
+    KeepHalf,
     Known,
     LearnFrom,
     Leave,
@@ -249,5 +252,8 @@ def _outward(action: Action) -> FromPathfinder:
         return PassFrame(action.to, action.frame)
     if isinstance(action, Send):
         return PassFrame(action.to, encode(action.message))
+    if isinstance(action, Tell):
+        assert isinstance(action.event, HalfHeard)
+        return KeepHalf(ChannelId(action.to.key), action.event.half)
     assert isinstance(action, HangUp)
     return Leave(action.to, action.reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fulmen.core.base.ids import ChainHash, ChannelId, NodeId, OutPoint, ShortChannelId, Signature
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight
-from fulmen.core.commitments.announcing import OwnChannel
+from fulmen.core.commitments.announcing import AnnouncementHalf, OwnChannel
 from fulmen.core.gossip.graph import DirectionPolicy, GraphChannel, NodeInfo
 from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.gossip.own import OwnNode
@@ -186,6 +186,13 @@ class SignGossip(FromPathfinder):
     request: SignAnnouncement
 
 
+class KeepHalf(FromPathfinder):
+    """Have a channel of ours remember the peer's half of its announcement, which is good."""
+
+    channel_id: ChannelId
+    half: AnnouncementHalf
+
+
 class Reply(FromPathfinder):
     """The answer to the question of this number."""
 
@@ -253,5 +260,5 @@ Words = (
     | HowMuch
 )
 """All that can be said to it."""
-Answers = PassFrame | Leave | LookUp | SignGossip | Found | Channels | Nodes | Terms | Known
+Answers = PassFrame | Leave | LookUp | SignGossip | KeepHalf | Found | Channels | Nodes | Terms | Known
 """All that it can say."""

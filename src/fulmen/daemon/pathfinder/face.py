@@ -12,6 +12,7 @@ from fulmen.core.base.faults import Refused
 from fulmen.core.base.ids import NodeId, ShortChannelId, Signature
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.peers import GossipLink, GossipReceived
+from fulmen.core.commitments.announcing import HalfHeard
 from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.routing.requests import FindRoute, Learn, RouteAnswered
 from fulmen.core.routing.words import (
@@ -23,6 +24,7 @@ from fulmen.core.routing.words import (
     FundingLooked,
     GossipSigned,
     Heard,
+    KeepHalf,
     LearnFrom,
     Leave,
     LookUp,
@@ -239,6 +241,8 @@ class Pathfinding(ABC):
         elif isinstance(answer, LookUp):
             for scid in answer.scids:
                 outside.look_up(scid, partial(_looked, reply, scid))
+        elif isinstance(answer, KeepHalf):
+            self._post(Address("channel", answer.channel_id), HalfHeard(answer.half))
         elif isinstance(answer, SignGossip):
             outside.sign_gossip(answer.request, partial(_signed, reply, answer.ticket))
 

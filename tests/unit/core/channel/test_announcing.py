@@ -2,12 +2,15 @@
 
 from tests.builders.channels import CAPACITY_SAT, CHANNEL_ID, KEY_INDEX, born, keys_of
 
-from fulmen.core.base.ids import NodeId, scid
+from fulmen.core.base.ids import NodeId, Signature, scid
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.channel.announcing import announced
+from fulmen.core.channel.facts import RemoteHalfKept
 from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.table import decide
+from fulmen.core.commitments.announcing import AnnouncementHalf, HalfHeard
 
 DEFAULT = ForwardPolicy(fee_base_msat=Msat(7))
 PLACE = scid(100, 1, 0)
@@ -75,3 +78,32 @@ def test_a_policy_of_its_own_comes_first() -> None:
 def test_a_channel_is_online_once_it_is_reestablished():
     assert announced(a_channel(link=Link.READY), BlockHeight(105), DEFAULT).online
     assert not announced(a_channel(link=Link.REESTABLISHING), BlockHeight(105), DEFAULT).online
+
+
+def the_half(place: int) -> AnnouncementHalf:
+    return AnnouncementHalf(place, Signature(bytes(64)), Signature(bytes(64)))
+
+
+VOUT = a_channel().funding.outpoint.vout
+FUNDED = scid(100, 1, VOUT)
+
+
+def test_a_half_of_the_peer_is_kept_once_for_the_place_of_the_funding() -> None:
+    event = HalfHeard(the_half(FUNDED))
+    step = decide(a_channel(scid=None), event, keys_of("alice"))
+    assert step.facts == [RemoteHalfKept(event.half)] and not RemoteHalfKept.passing
+    assert decide(step.state, HalfHeard(the_half(FUNDED)), keys_of("alice")).facts == []
+    assert decide(a_channel(), HalfHeard(the_half(scid(100, 2, VOUT))), keys_of("alice")).facts == []
+
+
+def test_gossip_is_told_of_a_kept_half_while_the_funding_lies_where_it_says() -> None:
+    half, here = the_half(FUNDED), a_channel(scid=FUNDED)
+    assert announced(here.but(remote_half=half), BlockHeight(105), DEFAULT).remote_half == half
+    assert announced(here.but(remote_half=half), BlockHeight(104), DEFAULT).remote_half is None
+    moved = here.but(remote_half=half, scid=scid(101, 4, VOUT))
+    assert announced(moved, BlockHeight(105), DEFAULT).remote_half is None
+    # There it is kept anew.
+    (funding,) = moved.fundings
+    moved = moved.but(fundings=(funding.but(confirmed=Block(BlockHeight(101), bytes(32)), index_in_block=4),))
+    again = the_half(scid(101, 4, VOUT))
+    assert decide(moved, HalfHeard(again), keys_of("alice")).state.remote_half == again

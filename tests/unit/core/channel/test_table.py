@@ -13,7 +13,7 @@ from tests.builders.messages import messages
 from tests.builders.normal_channels import ALICE, a_normal_channel, an_unconfirmed_channel
 
 from fulmen.core.base.faults import PeerFault, Refused
-from fulmen.core.base.ids import RECEIVED, BlockHash, CommandId, HtlcKey, PaymentHash, Preimage, Signature, Txid
+from fulmen.core.base.ids import RECEIVED, BlockHash, CommandId, HtlcKey, PaymentHash, Preimage, Signature, Txid, scid
 from fulmen.core.base.machine import Address, CallerGone, Disconnected, Event, Faulted, Lull, Step, evolve
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import Block, ChainRewound, HeightReached, OutputSpent, TxConfirmed
@@ -34,6 +34,7 @@ from fulmen.core.channel.facts import (
 from fulmen.core.channel.faults import UnexpectedMessage
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide, initial, view, wants
+from fulmen.core.commitments.announcing import AnnouncementHalf, HalfHeard
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
 from fulmen.core.commitments.updates import Add
@@ -89,6 +90,7 @@ EVENTS: tuple[Event, ...] = (
     SetChannel(CommandId(b"c" * 16), ForwardPolicy()),
     FulfillHtlc(KEY, Preimage(bytes(32))),
     FailHtlc(KEY, b""),
+    HalfHeard(AnnouncementHalf(scid(100, 1, 0), Signature(bytes(64)), Signature(bytes(64)))),
     OfferHtlc(Address("payer", b""), 0, Msat(1000), PaymentHash(bytes(32)), BlockHeight(500), bytes(1366)),
 )
 
@@ -102,7 +104,7 @@ def answered(channel: Channel, event: Event) -> Step[Channel]:
 
 
 # An opener that waits for funding_signed (CREATED) is tested with its whole opening; these are told to it anyway.
-ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc)
+ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc, HalfHeard)
 PAIRS = [
     (phase, event) for phase in Phase for event in EVENTS if phase is not Phase.CREATED or isinstance(event, ALWAYS)
 ]

@@ -450,6 +450,53 @@ def test_after_a_reconnection_a_node_that_lost_the_half_gets_it_again() -> None:
     assert ONE in lost.graph
 
 
+def test_a_half_that_came_once_is_enough_for_a_node_that_is_started_again() -> None:
+    """LDK sends its half until it believes that it came, and never again."""
+    world = World()
+    desk = world.desk(1)
+    world.connect(1, 2)
+    # It comes before the block that makes the funding deep enough, and then the node dies.
+    desk.set_channel(own(1, 1, 2, scid=None), world.now)
+    desk.receive(NODES[2], encode(half(1, 2, 1)), world.now)
+    world.settle()
+    kept = world.kept[NODES[1], (1).to_bytes(32, "big")]
+    assert ONE not in desk.graph and kept.scid == ONE
+    world.disconnect(1, 2)
+    again = world.desk(1)
+    again.set_channel(own(1, 1, 2, remote_half=kept), world.now)
+    world.run(3)
+    assert ONE in again.graph
+    # The peer still gets ours: it may have been on its way when the node died.
+    world.sent.clear()
+    world.connect(1, 2)
+    world.run(3)
+    assert sum(isinstance(message, AnnouncementSignatures) for message in world.frames(1, 2)) == 1
+    assert world.kept == {(NODES[1], (1).to_bytes(32, "big")): kept}
+
+
+def test_a_channel_that_is_known_to_all_is_not_signed_again_for_a_half_that_was_kept() -> None:
+    world = two_with_a_channel()
+    kept = world.kept[NODES[1], (1).to_bytes(32, "big")]
+    graph = world.desks[NODES[1]].graph
+    again = Gossip(world.policy, CHAIN, NODES[1], FEATURES, graph)
+    world.desks[NODES[1]] = again
+    world.sent.clear()
+    again.set_channel(own(1, 1, 2, remote_half=kept), world.now)
+    again.connected(NODES[2], FEATURES, None, world.now)
+    world.run(3)
+    assert not any(isinstance(message, AnnouncementSignatures) for message in world.frames(1, 2))
+
+
+def test_a_half_that_signs_something_else_is_refused_before_the_funding_is_deep() -> None:
+    world = World()
+    desk = world.desk(1)
+    world.connect(1, 2)
+    desk.set_channel(own(1, 1, 2, scid=None), world.now)
+    desk.receive(NODES[2], encode(half(1, 2, 1).but(short_channel_id=scid(101, 2, 0))), world.now)
+    world.settle()
+    assert world.hung_up == [(NODES[1], NODES[2])] and not world.kept
+
+
 def test_our_half_waits_until_the_peer_has_said_channel_reestablish() -> None:
     world = World()
     one, two = world.desk(1), world.desk(2)

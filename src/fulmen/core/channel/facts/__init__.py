@@ -30,6 +30,7 @@ from fulmen.core.channel.facts.opening import (
     PolicySet,
     ReadyReceived,
     ReadySent,
+    RemoteHalfKept,
     ScidAssigned,
 )
 from fulmen.core.channel.facts.proposals import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
@@ -58,6 +59,7 @@ __all__ = [
     "PreimageLearned",
     "ReadyReceived",
     "ReadySent",
+    "RemoteHalfKept",
     "RemoteProposed",
     "RevocationReceived",
     "ScidAssigned",

@@ -10,6 +10,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Timestamp
 from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.commitments.announcing import AnnouncementHalf
 from fulmen.core.commitments.commitment import (
     LOCAL,
     REMOTE,
@@ -70,6 +71,12 @@ class ScidAssigned(Fact):
     """The real short channel id is deep enough to be used and announced."""
 
     scid: ShortChannelId
+
+
+class RemoteHalfKept(Fact):
+    """The peer's half of the channel_announcement came, and is good."""
+
+    half: AnnouncementHalf
 
 
 class PolicySet(Fact):
@@ -148,6 +155,11 @@ def _perhaps_normal(channel: Channel) -> Channel:
 @evolves(ScidAssigned)
 def _scid_assigned(channel: Channel, fact: ScidAssigned) -> Channel:
     return channel.but(scid=fact.scid)
+
+
+@evolves(RemoteHalfKept)
+def _remote_half_kept(channel: Channel, fact: RemoteHalfKept) -> Channel:
+    return channel.but(remote_half=fact.half)
 
 
 @evolves(PolicySet)
