@@ -104,6 +104,7 @@ CODES: dict[str, int] = {
     "AmountNeeded": INVALID_PARAMS,
     "AmountNotAsked": INVALID_PARAMS,
     "AmountTooLarge": FUND_MAX_EXCEEDED,
+    "CannotConnect": CONNECT_ALL_ADDRESSES_FAILED,
     "CouldNotConnect": CONNECT_ALL_ADDRESSES_FAILED,
     "DustOutput": FUND_OUTPUT_IS_DUST,
     "InsufficientFunds": FUND_CANNOT_AFFORD,

@@ -13,8 +13,8 @@ import click
 
 from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
 from fulmen.cli.exits import Exit
-from fulmen.cli.settings import Settings
-from fulmen.cli.verbs import as_json
+from fulmen.cli.settings import Settings, json_option
+from fulmen.cli.verbs import as_json, fail
 from fulmen.conformance import report
 from fulmen.conformance.chain import Coins, RpcChain
 from fulmen.conformance.links import CannotConnect, Operator, Subject, tcp_connect
@@ -93,8 +93,7 @@ def conformance(
     """
     scripts = _chosen(only)
     if listing:
-        for script in scripts:
-            click.echo(f"{' '.join(script.ids):14} {script.name}")
+        _list(settings, scripts)
         return
     seed = seed if seed is not None else os.urandom(8).hex()
     chain: RpcChain | None = None
@@ -111,12 +110,8 @@ def conformance(
             subject.connect(_secret()).close()  # a node that is not there is said once, not a hundred times
             about = {"node": f"{node_id}@{address}", "seed": seed}
         outcomes = run_all(scripts, subject, seed.encode(), lambda outcome: _say(settings, outcome))
-    except CannotConnect as fault:
-        click.echo(f"The node cannot be reached: {fault}", err=True)
-        raise SystemExit(int(Exit.UNREACHABLE)) from fault
     except Fault as fault:
-        click.echo(f"{fault.name}: {fault}", err=True)
-        raise SystemExit(int(Exit.REFUSED)) from fault
+        fail(fault, settings, "conformance", Exit.UNREACHABLE if isinstance(fault, CannotConnect) else Exit.REFUSED)
     finally:
         if chain is not None:
             chain.close()
@@ -128,6 +123,17 @@ def conformance(
         settings.console.print(f"{report.summary(outcomes)} (--seed {seed})", highlight=False)
     if any(outcome.verdict is Verdict.FAILED for outcome in outcomes):
         raise SystemExit(int(Exit.REFUSED))
+
+
+conformance.params.append(json_option())
+
+
+def _list(settings: Settings, scripts: list[Script]) -> None:
+    if settings.json:
+        click.echo(as_json({"scripts": [{"name": script.name, "ids": script.ids} for script in scripts]}))
+        return
+    for script in scripts:
+        click.echo(f"{' '.join(script.ids):14} {script.name}")
 
 
 def _chosen(only: str | None) -> list[Script]:

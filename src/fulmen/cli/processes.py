@@ -17,7 +17,8 @@ from rich.panel import Panel
 from fulmen.adapters.keys.seedfile import NoPassword, WrongPassword, create_seed, open_seed, password_given
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
-from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
+from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings, json_option
+from fulmen.cli.verbs import as_json
 from fulmen.core.base.faults import Fault
 from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
 from fulmen.core.bitcoin.networks import REGTEST, network_named
@@ -57,10 +58,16 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
         create_seed(directory.seed, entropy, password)
     except Fault as fault:
         raise _refusal(sentence_of(fault)) from fault
-    if restore:
+    if settings.json:
+        told = {"seed": str(directory.seed)}
+        click.echo(as_json(told if restore else {**told, "words": mnemonic_of(entropy)}))
+    elif restore:
         click.echo(f"The seed is back, in {directory.seed}. Once the node runs, `fulmen rescan` finds its coins again.")
-        return
-    _show_words(settings, mnemonic_of(entropy))
+    else:
+        _show_words(settings, mnemonic_of(entropy))
+
+
+init.params.append(json_option())
 
 
 @click.command()

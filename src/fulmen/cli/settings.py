@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
 from rich.console import Console
 
 DEFAULT_DIRECTORY = Path("~/.fulmen")
@@ -35,3 +36,19 @@ class Settings:
     def terminal(self) -> bool:
         """Whether a person looks at standard output."""
         return sys.stdout.isatty()
+
+
+def json_option() -> click.Option:
+    """`--json` and `--no-json` behind a verb, where they win over those before it."""
+    return click.Option(
+        ["--json/--no-json", "json_wanted"],
+        default=None,
+        expose_value=False,
+        callback=_json_said,
+        help="JSON instead of text; the default when piped.",
+    )
+
+
+def _json_said(ctx: click.Context, _option: click.Parameter, wanted: bool | None) -> None:
+    if wanted is not None:
+        ctx.obj = replace(ctx.obj, json=wanted)

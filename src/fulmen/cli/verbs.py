@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -20,7 +19,7 @@ from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
 from fulmen.cli.exits import Exit, advice_of, exit_of
 from fulmen.cli.live import close_live, pay_live
-from fulmen.cli.settings import Settings
+from fulmen.cli.settings import Settings, json_option
 from fulmen.cli.show import show
 from fulmen.cli.words import params_of
 from fulmen.core.base.faults import Fault
@@ -35,8 +34,8 @@ def commands_of(registry: Registry) -> Iterator[click.Command]:
         yield _click_command(command)
 
 
-def fail(fault: Fault, settings: Settings, command: str = "") -> None:
-    """Say what is wrong, in the form that was asked for, and end.
+def fail(fault: Fault, settings: Settings, command: str = "", exit_code: Exit | None = None) -> NoReturn:
+    """Say what is wrong, in the form that was asked for, and end; with the fault's own code where none is given.
 
     Raises:
         SystemExit
@@ -47,7 +46,7 @@ def fail(fault: Fault, settings: Settings, command: str = "") -> None:
         click.echo(f"Error: {sentence_of(fault)}", err=True)
         if (advice := advice_of(fault, command)) is not None:
             click.echo(advice, err=True)
-    sys.exit(exit_of(fault, command))
+    sys.exit(exit_of(fault, command) if exit_code is None else exit_code)
 
 
 def as_json(answer: Any) -> str:
@@ -75,7 +74,7 @@ def _click_command(command: Command) -> click.Command:
                 metavar=None if choices else "VALUE",
             )
         )
-    params.append(click.Option(["--json/--no-json", "json_wanted"], default=None, help="JSON instead of a table."))
+    params.append(json_option())
     asks = "\n\nA single - reads that value from standard input, one on each line." if fields else ""
     return click.Command(
         command.name,
@@ -96,11 +95,8 @@ def _callback(command: Command) -> Callable[..., None]:
         settings: Settings,
         /,
         words: tuple[str, ...] = (),
-        json_wanted: bool | None = None,
         **options: str | bool | None,
     ) -> None:
-        if json_wanted is not None:
-            settings = replace(settings, json=json_wanted)
         said = {name: value for name, value in options.items() if value is not None}
         try:
             if "-" in (*words, *said.values()):

@@ -16,6 +16,7 @@ from fulmen.cli import settings
 from fulmen.cli.exits import Exit
 from fulmen.cli.main import PROCESSES, cli
 
+GENERATOR = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 SOURCE = Path(__file__).parents[3] / "src"
 
 
@@ -140,6 +141,26 @@ def test_every_verb_has_help(fulmen, command):
     ran = fulmen(command.name, "--help")
     assert ran.exit_code == Exit.DONE
     assert command.help in ran.stdout
+
+
+@pytest.mark.parametrize("words", [("getinfo",), ("conformance", "--list")], ids=lambda words: words[0])
+def test_how_it_is_told_may_be_said_before_and_behind_the_verb(node, fulmen, words):
+    for before, behind in ((("--json",), ()), ((), ("--json",)), (("--no-json",), ("--json",))):
+        json.loads(fulmen(*before, *words, *behind).stdout)
+    assert not fulmen("--json", *words, "--no-json").stdout.startswith("{")
+
+
+def test_the_words_of_a_new_seed_can_be_told_to_a_program(fulmen, monkeypatch):
+    monkeypatch.setenv("FULMEN_PASSWORD", "a good one")
+    told = json.loads(fulmen("init", "--json").stdout)
+    assert len(told["words"].split()) == 24
+    assert Path(told["seed"]).exists()
+
+
+def test_a_node_that_cannot_be_held_against_the_bolts_is_told_as_other_errors_are(fulmen):
+    ran = fulmen("conformance", "127.0.0.1:1", "--node-id", GENERATOR, "--json")
+    assert ran.exit_code == Exit.UNREACHABLE
+    assert json.loads(ran.stderr)["error"]["data"]["name"] == "CannotConnect"
 
 
 def test_the_schema_is_told_without_a_node(fulmen):
