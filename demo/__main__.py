@@ -8,9 +8,9 @@ from typing import cast
 
 from demo.chapters import ALL
 from demo.screen import Screen
-from demo.stage import end_like_ctrl_c
 from demo.story import Chapter, play
 from fulmen.core.base.faults import Fault
+from fulmen.lab.signals import end_like_ctrl_c
 from fulmen.lab.waiting import Deviation
 
 

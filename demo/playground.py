@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.text import Text
 
 from demo.screen import Screen, plain_table, sat
-from demo.stage import Stage, end_like_ctrl_c
+from demo.stage import Stage
 from demo.story import settings_of
 from fulmen.core.base.faults import Fault
+from fulmen.lab.signals import end_like_ctrl_c
 from fulmen.lab.waiting import Deviation, until
 
 ME, NEIGHBOURS = "you", ("bakery", "bookshop")

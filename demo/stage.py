@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from demo.chain import Chain
 from fulmen.lab.nodes import Node
+from fulmen.lab.signals import deaf_to_ctrl_c
 from fulmen.lab.waiting import Deviation
 
 QUICK = {
@@ -46,7 +44,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _deaf_to_ctrl_c():
+        with deaf_to_ctrl_c():
             self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
@@ -154,32 +152,6 @@ class Stage:
     def _remove(self) -> None:
         if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def end_like_ctrl_c() -> None:
-    """A closed terminal and a `kill` are a Ctrl-C: the players have sessions of their own and would play on.
-
-    Who starts us in the background of a script hands us a SIGINT that is ignored; the nodes hear it all the same, and
-    so do we. `nohup` means what it says.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Who presses it twice gets a clean end all the same, and no process is left behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.SIG_IGN) for number in ends]
-    try:
-        yield
-    finally:
-        for number, handler in zip(ends, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _stopped(name: str, stop: Any) -> list[str]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.chains import ChainDaemon, Embedded
 from interop.chains.btcd import Btcd
 from interop.chains.core import CORE, Core
-from interop.chains.embedded import Embedded
 from interop.chains.litecoind import LITECOIND, Litecoind
 from interop.lab import Lab, MakeChain, MakePeer
 from interop.peers.electrum import ELECTRUM, Electrum

@@ -28,9 +28,10 @@ from fulmen.core.base.ids import ChannelId, NodeId, Secret
 from fulmen.core.base.units import Sat
 from fulmen.core.crypto.secp256k1 import is_secret
 from fulmen.lab.chains import PASSWORD, USER
+from fulmen.lab.members import Order
 from interop.columns import PEERS, Column
 from interop.lab import Lab
-from interop.peers.peer import Order, Peer
+from interop.peers.peer import Peer
 from interop.play import LANES
 from interop.ports import Ports
 from interop.recipe import NotHere

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.members import Order
 from fulmen.lab.programs import Process
 from fulmen.lab.waiting import Deviation, until
-from interop.peers.peer import Can, Options, Order, Peer
+from interop.peers.peer import Can, Options, Peer
 from interop.ports import Ports
 from interop.proxy import Proxy
 from interop.us import Us

@@ -24,8 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from demo.stage import end_like_ctrl_c
-
+from fulmen.lab.signals import end_like_ctrl_c
 from interop.columns import COLUMNS
 from interop.lab import Lab
 from interop.ports import Ports

@@ -11,9 +11,10 @@ from demo.stage import QUICK
 
 from fulmen.api.errors import RpcError
 from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.members import Order, can_use, channel_at, open_channel
 from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import until
-from interop.peers.peer import Asked, Order
+from interop.peers.peer import Asked
 
 TO_SELF_DELAY = 6
 LEAST_MSAT = 2
@@ -61,26 +62,15 @@ class Us(Node):
 
     def open(self, node_id: str, order: Order) -> str:
         """Open a channel; its outpoint."""
-        made = self.call(
-            "fundchannel",
-            id=node_id,
-            amount=str(order.sat),
-            announce=order.announce,
-            push_msat=order.push_sat * 1000,
-            zeroconf=order.zeroconf,
-            scid_alias=order.scid_alias,
-        )
-        return f"{made['txid']}:{made['outnum']}"
+        return open_channel(self, node_id, order)
 
     def at(self, outpoint: str) -> dict[str, Any]:
         """One channel; empty when there is none."""
-        rows = self.channels()
-        return next((row for row in rows if f"{row['funding_txid']}:{row['funding_outnum']}" == outpoint), {})
+        return channel_at(self, outpoint)
 
     def can_use(self, outpoint: str) -> bool:
         """Whether a channel could carry a payment now."""
-        row = self.at(outpoint)
-        return row.get("state") == "CHANNELD_NORMAL" and row["peer_connected"] and "frozen" not in row
+        return can_use(self, outpoint)
 
     def await_channel(self, outpoint: str) -> None:
         """Wait until a channel could carry a payment."""

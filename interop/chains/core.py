@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.lab.chains import Bitcoind
 from fulmen.lab.programs import Process
-from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 
 SOURCE = "vendor/libbitcoinkernel-sys/bitcoin"
@@ -41,31 +38,11 @@ CORE = Recipe(
 )
 
 
-class Core(ChainDaemon):
+class Core(Bitcoind):
     """A bitcoind."""
 
     name = "Bitcoin Core 31"
-    dialect = "core"
-
-    def __init__(self, home: Path, ports: Ports, *more: str, listen: bool = False, chain: str = "regtest") -> None:
-        self._more = more
-        self._chain = chain
-        self.p2p = ports.take() if listen else 0
-        super().__init__(home, ports)
 
     def _process(self) -> Process:
-        peers = (f"-port={self.p2p}", "-bind=127.0.0.1", "-listen=1") if self.p2p else ("-listen=0",)
-        command = (
-            *(str(CORE.program("bitcoind")), f"-{self._chain}", f"-datadir={self.home}", "-server", *peers),
-            *(f"-rpcuser={USER}", f"-rpcpassword={PASSWORD}", f"-rpcport={self.port}"),
-            *(
-                "-txindex",
-                "-blockfilterindex=1",
-                "-dbcache=16",
-                "-maxmempool=20",
-                "-rpcworkqueue=256",
-                "-rpcthreads=16",
-            ),
-            *("-dnsseed=0", "-fixedseeds=0", "-discover=0", "-nodebuglogfile", "-printtoconsole", *self._more),
-        )
-        return Process(self.name, command, self.home / "bitcoind.log")
+        self.program = (str(CORE.program("bitcoind")),)
+        return super()._process()

@@ -14,9 +14,10 @@ from typing import Any
 
 from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
 from fulmen.lab.http_json import Unanswered, ask
+from fulmen.lab.members import Order, PeerRefused
 from fulmen.lab.programs import Process
 from fulmen.lab.waiting import until
-from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused
+from interop.peers.peer import Asked, Can, NotPaid, Options, Peer
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 

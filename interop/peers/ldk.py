@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import socket
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fulmen.core.crypto.hashes import sha256
-from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
-from fulmen.lab.programs import Process
+from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.ldk import LdkNode
+from fulmen.lab.members import PeerRefused
 from fulmen.lab.waiting import Deviation, until
 from interop.peers.lnd import scid_text
-from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms
+from interop.peers.peer import Asked, Can, NotPaid, Options, Peer, Terms
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 
@@ -34,10 +30,9 @@ LDK = Recipe(
 )
 PAYMENT_S = 150.0
 SAID_S = 5.0
-CALL_S = 60.0
 
 
-class Ldk(Peer):
+class Ldk(LdkNode, Peer):
     """One LDK node."""
 
     kind = "ldk"
@@ -49,166 +44,45 @@ class Ldk(Peer):
     )
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
-        super().__init__(name)
-        home.mkdir(parents=True, exist_ok=True)
-        self.home = home
-        self._chain = chain
-        self._listen, self._control = ports.take(), ports.take()
-        self._ids = itertools.count(1)
-        self.events: list[dict[str, Any]] = []
-        self._reading = threading.Lock()
-        self._restarted(options or Options())
+        self._options = options or Options()
+        super().__init__(name, home, ports, chain, program=(str(LDK.program("ldk-peer")),))
 
-    def _restarted(self, options: Options) -> None:
-        self._options = options
-        settings = {
-            "directory": str(self.home / "data"),
-            "seed": f"the seed of {self.name}".ljust(64),
-            "alias": self.name,
-            "listen": f"127.0.0.1:{self._listen}",
-            "control_port": self._control,
-            "rpc_port": self._chain.port,
-            "rpc_user": USER,
-            "rpc_password": PASSWORD,
-            "anchors": options.anchors,
-            "zeroconf_from": list(options.more),
+    def settings(self) -> dict[str, Any]:
+        """What it is started with."""
+        return {
+            **super().settings(),
+            "anchors": self._options.anchors,
+            "zeroconf_from": list(self._options.more),
         }
-        path = self.home / "settings.json"
-        path.write_text(json.dumps(settings), encoding="utf-8")
-        self.process = Process(self.name, (str(LDK.program("ldk-peer")), str(path)), self.home / "ldk.log")
 
     # ---- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.process.launch()
-        self.id = self.process.line_with(" is up").split()[0]
-        self.address = f"{self.id}@127.0.0.1:{self._listen}"
-        self.events = []
+        self.launch()
+        self.ready()
 
     def stop(self) -> None:
         """Stop it gracefully."""
         if self.process.alive:
-            # It answers nothing to this.
-            with suppress(PeerRefused):
-                self.call("stop")
+            self.ask_to_stop()
             until(lambda: not self.process.alive, f"{self} stops", 60)
 
     def restart(self, options: Options) -> None:
         """Stop it, and start it in another way."""
         self.stop()
-        self._restarted(options)
+        self._options = options
         self.start()
 
     def accept_unconfirmed(self, node_id: str) -> None:
         """Say yes to channels of a node that are used before they are confirmed."""
         self.restart(replace(self._options, more=(node_id,)))
 
-    def caught_up(self, height: int) -> None:
-        """Wait until it has read the chain."""
-        until(lambda: self._synced() >= height, f"{self} reads the chain to {height}", 60)
-
-    def _synced(self) -> int:
-        return int(self.call("sync")["height"])
-
-    # ---- calls ---------------------------------------------------------------------------------
-
-    def call(self, do: str, **about: Any) -> Any:
-        """One command to the driver.
-
-        Raises:
-            PeerRefused: in LDK's words.
-        """
-        try:
-            with socket.create_connection(("127.0.0.1", self._control), timeout=CALL_S) as line:
-                line.sendall(json.dumps({"id": next(self._ids), "do": do, **about}).encode() + b"\n")
-                answer = json.loads(line.makefile("r", encoding="utf-8").readline() or "{}")
-        except (OSError, ValueError) as why:
-            raise PeerRefused(f"{do}: {why!r}") from why
-        if "ok" not in answer:
-            raise PeerRefused(f"{do}: {answer.get('error', 'it hung up')}")
-        return answer["ok"]
-
-    def happened(self, kind: str, which: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any] | None:
-        """The first event of a kind that is looked for, if it came since the last start."""
-        with self._reading:
-            self.events += self.call("events", **{"from": len(self.events)})
-        return next((event for event in self.events if event["event"] == kind and which(event)), None)
-
-    def _channel(self, outpoint: str) -> dict[str, Any]:
-        return next((row for row in self.call("channels") if row["funding"] == outpoint), {})
-
-    # ---- coins ---------------------------------------------------------------------------------
-
-    def new_address(self) -> str:
-        """For coins."""
-        return str(self.call("new_address")["address"])
-
-    def coins_sat(self) -> int:
-        """Confirmed on chain."""
-        return int(self.call("balances")["onchain_sat"])
-
     # ---- peers and channels --------------------------------------------------------------------
-
-    def connect(self, address: str) -> None:
-        """Be connected to node id @ host : port."""
-        node_id, _, where = address.partition("@")
-
-        def connected() -> bool:
-            if node_id not in self.peers():
-                try:
-                    self.call("connect", node_id=node_id, address=where)
-                except PeerRefused as why:
-                    # Both sides may have called at once, and one of the two connections was dropped.
-                    if "Network connection closed" not in str(why):
-                        raise
-            return node_id in self.peers()
-
-        until(connected, f"{self} connects to {where}")
 
     def disconnect(self, node_id: str) -> None:
         """Hang up."""
         self.call("disconnect", node_id=node_id)
-
-    def peers(self) -> list[str]:
-        """The node ids it is connected to."""
-        return [row["node_id"] for row in self.call("peers") if row["connected"]]
-
-    def open(self, node_id: str, order: Order) -> str:
-        """Open a channel; its outpoint."""
-        where = next((row["address"] for row in self.call("peers") if row["node_id"] == node_id), None)
-        if where is None:
-            raise PeerRefused(f"open: {node_id} is no peer")
-        known = {row["channel_id"] for row in self.call("channels")}
-        self.happened("ChannelPending")
-        seen = len(self.events)
-        self.call(
-            *("open",),
-            node_id=node_id,
-            address=where,
-            amount_sat=order.sat,
-            push_msat=order.push_sat * 1000,
-            announced=order.announce,
-        )
-
-        def opened() -> str:
-            self.happened("ChannelPending")
-            for event in self.events[seen:]:
-                if event["event"] == "ChannelPending" and event["peer"] == node_id:
-                    return str(event["funding"])
-                if event["event"] == "ChannelClosed" and event["peer"] == node_id and event["channel_id"] not in known:
-                    raise PeerRefused(f"open: {event['reason']}")
-            return ""
-
-        return until(opened, f"{self} opens a channel", 60)
-
-    def usable(self, outpoint: str) -> bool:
-        """Whether a channel could carry a payment now; one that is announced is in its graph by then, both ways."""
-        row = self._channel(outpoint)
-        if not row.get("usable") or not row["announced"]:
-            return bool(row.get("usable"))
-        known = next((one for one in self.call("graph")["channels"] if one["scid"] == row["scid"]), None)
-        return known is not None and known["one_to_two"] is not None and known["two_to_one"] is not None
 
     def balance_msat(self, outpoint: str) -> int:
         """What is its own in a channel: what it can send, and what it must leave there."""
@@ -218,10 +92,6 @@ class Ldk(Peer):
     def pending(self, outpoint: str) -> int:
         """How many HTLCs are in a channel."""
         return int(self._channel(outpoint)["htlcs"])
-
-    def has(self, outpoint: str) -> bool:
-        """Whether a channel is open, used or not."""
-        return bool(self._channel(outpoint))
 
     def close(self, outpoint: str, *, force: bool = False) -> None:
         """Close a channel, together or alone."""

@@ -6,12 +6,12 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
-from fulmen.lab.http_json import Unanswered, ask
-from fulmen.lab.programs import Process
-from fulmen.lab.waiting import until
+from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.http_json import ask
+from fulmen.lab.lnd import LndNode
+from fulmen.lab.members import PeerRefused
 from interop.peers.acceptor import Acceptor
-from interop.peers.peer import Asked, Can, NotPaid, Options, Order, Peer, PeerRefused, Terms, Wrong
+from interop.peers.peer import Asked, Can, NotPaid, Options, Peer, Terms, Wrong
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 
@@ -32,40 +32,22 @@ TO_SELF_DELAY = 6
 PAY_S = 50
 
 
-class Lnd(Peer):
+class Lnd(LndNode, Peer):
     """One lnd."""
 
     kind = "lnd"
     can = frozenset(Can) - {Can.LEGACY}
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
-        super().__init__(name)
-        home.mkdir(parents=True, exist_ok=True)
-        self.home = home
-        self._chain = chain
-        self._rest, self._rpc, self.port = ports.take(), ports.take(), ports.take()
         self._options = options or Options()
         self._acceptor: Acceptor | None = None
-        self.process = self._process()
+        super().__init__(name, home, ports, chain, program=(str(GO.program("lnd")),), open_to_all=True)
 
-    def _process(self) -> Process:
-        chain = self._chain
-        command = [
-            str(GO.program("lnd")),
-            f"--lnddir={self.home}",
-            f"--alias={self.name}",
-            f"--listen=127.0.0.1:{self.port}",
-            f"--rpclisten=127.0.0.1:{self._rpc}",
-            f"--restlisten=127.0.0.1:{self._rest}",
-            *("--noseedbackup", "--no-rest-tls", "--no-macaroons", "--nobootstrap", "--logging.file.disable"),
-            *("--bitcoin.regtest", f"--bitcoin.node={_node_of(chain)}"),
-            *_chain_flags(chain),
-            *(
-                "--trickledelay=50",
-                "--gossip.sub-batch-delay=50ms",
-                "--accept-keysend",
-                "--keep-failed-payment-attempts",
-            ),
+    def arguments(self) -> tuple[str, ...]:
+        """What it is started with."""
+        return (
+            *super().arguments(),
+            *("--logging.file.disable", "--accept-keysend", "--keep-failed-payment-attempts"),
             *(
                 "--sweeper.batchwindowduration=1s",
                 "--maxpendingchannels=10",
@@ -73,32 +55,17 @@ class Lnd(Peer):
                 "--bitcoin.defaultchanconfs=3",
             ),
             *("--protocol.wumbo-channels", "--protocol.option-scid-alias", "--protocol.zero-conf"),
-            *("--minbackoff=200ms", "--maxbackoff=1s", "--debuglevel=info"),
             *(() if self._options.anchors else ("--protocol.no-anchors",)),
             *(f"--hodl.{mode}" for mode in self._options.hodl),
             *self._options.more,
-        ]
-        return Process(self.name, command, self.home / "lnd.log")
+        )
 
     # ---- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
-        self.process = self._process()
-        self.process.launch()
-        until(self._serves, f"{self} serves", 60)
-        info = self._get("/v1/getinfo")
-        self.id = info["identity_pubkey"]
-        self.address = f"{self.id}@127.0.0.1:{self.port}"
-
-    def _serves(self) -> bool:
-        try:
-            state = self._ask("GET", "/v1/state").get("state")
-            return state == "SERVER_ACTIVE" and bool(self._get("/v1/getinfo")["identity_pubkey"])
-        except (Unanswered, PeerRefused):
-            if not self.process.alive:
-                raise PeerRefused(f"{self} ended:\n{self.process.last_words()}") from None
-            return False
+        self.launch()
+        self.ready()
 
     def stop(self) -> None:
         """Stop it gracefully."""
@@ -121,100 +88,11 @@ class Lnd(Peer):
         self._options = options
         self.start()
 
-    def caught_up(self, height: int) -> None:
-        """Wait until it is synced at this height."""
-
-        def synced() -> bool:
-            info = self._get("/v1/getinfo")
-            return bool(info["block_height"] >= height and info["synced_to_chain"])
-
-        until(synced, f"{self} is synced at block {height}", 60)
-
-    # ---- calls ---------------------------------------------------------------------------------
-
-    def _ask(self, method: str, path: str, body: Any = None, timeout_s: float = 60) -> Any:
-        return ask(self._rest, method, path, body, timeout_s=timeout_s)
-
-    def _checked(self, answer: Any) -> Any:
-        first = answer[0] if isinstance(answer, list) and answer else answer
-        if isinstance(first, dict):
-            error = first.get("error") or (first if {"code", "message"} <= first.keys() else None)
-            if error:
-                raise PeerRefused(str(error.get("message", error) if isinstance(error, dict) else error))
-        return answer
-
-    def _get(self, path: str) -> Any:
-        return self._checked(self._ask("GET", path))
-
-    def _post(self, path: str, body: Any, timeout_s: float = 60) -> Any:
-        return self._checked(self._ask("POST", path, body, timeout_s))
-
-    # ---- coins ---------------------------------------------------------------------------------
-
-    def new_address(self) -> str:
-        """A p2wpkh address."""
-        return str(self._get("/v1/newaddress?type=WITNESS_PUBKEY_HASH")["address"])
-
-    def coins_sat(self) -> int:
-        """Confirmed on chain."""
-        return int(self._get("/v1/balance/blockchain")["confirmed_balance"])
-
     # ---- peers and channels --------------------------------------------------------------------
-
-    def connect(self, address: str) -> None:
-        """Be connected; that it is already is fine."""
-        node_id, _, host = address.partition("@")
-        if node_id in self.peers():
-            return
-        try:
-            self._post("/v1/peers", {"addr": {"pubkey": node_id, "host": host}, "perm": False, "timeout": "20"})
-        except PeerRefused as refused:
-            if "already connected" not in str(refused):
-                raise
 
     def disconnect(self, node_id: str) -> None:
         """Hang up."""
         self._checked(self._ask("DELETE", f"/v1/peers/{node_id}"))
-
-    def peers(self) -> list[str]:
-        """Who is connected."""
-        return [peer["pub_key"] for peer in self._get("/v1/peers")["peers"]]
-
-    def open(self, node_id: str, order: Order) -> str:
-        """Open a channel."""
-        body: dict[str, Any] = {
-            "node_pubkey_string": node_id,
-            "local_funding_amount": str(order.sat),
-            "push_sat": str(order.push_sat),
-            "private": not order.announce,
-            "commitment_type": "ANCHORS" if order.anchors else "STATIC_REMOTE_KEY",
-            "zero_conf": order.zeroconf,
-            "scid_alias": order.scid_alias,
-            "spend_unconfirmed": True,
-        }
-        if order.sat_per_vbyte:
-            body["sat_per_vbyte"] = str(order.sat_per_vbyte)
-        point = self._post("/v1/channels", body)
-        txid = base64.b64decode(point["funding_txid_bytes"])[::-1].hex()
-        return f"{txid}:{point['output_index']}"
-
-    def _channel(self, outpoint: str) -> dict[str, Any]:
-        rows = self._get("/v1/channels")["channels"]
-        return next((row for row in rows if row["channel_point"] == outpoint), {})
-
-    def usable(self, outpoint: str) -> bool:
-        """Active, in its graph with its own terms, and with those of the other where all may know: it finds the way."""
-        row = self._channel(outpoint)
-        if not row.get("active"):
-            return False
-        try:
-            edge = self._get(f"/v1/graph/edge/{row['chan_id']}")
-        except PeerRefused:
-            return False
-        own, other = edge["node1_policy"], edge["node2_policy"]
-        if edge["node1_pub"] != self.id:
-            own, other = other, own
-        return own is not None and (row["private"] or other is not None)
 
     def balance_msat(self, outpoint: str) -> int:
         """Its own, in whole satoshis, as it shows them; commitment fees and anchors of a channel it opened added."""
@@ -224,10 +102,6 @@ class Lnd(Peer):
     def pending(self, outpoint: str) -> int:
         """HTLCs in it."""
         return len(self._channel(outpoint).get("pending_htlcs", ()))
-
-    def has(self, outpoint: str) -> bool:
-        """Open, used or not."""
-        return bool(self._channel(outpoint))
 
     def close(self, outpoint: str, *, force: bool = False) -> None:
         """Close it; does not wait for its end."""
@@ -407,21 +281,3 @@ def scid_text(scid: int) -> str:
 
 def _base64(hexadecimal: str) -> str:
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
-
-
-def _node_of(chain: ChainDaemon) -> str:
-    return "btcd" if chain.dialect == "btcd" else "bitcoind"
-
-
-def _chain_flags(chain: ChainDaemon) -> tuple[str, ...]:
-    if chain.dialect == "btcd":
-        certificate = chain.home / "rpc.cert"
-        return (
-            f"--btcd.rpchost=127.0.0.1:{chain.port}",
-            *(f"--btcd.rpcuser={USER}", f"--btcd.rpcpass={PASSWORD}", f"--btcd.rpccert={certificate}"),
-        )
-    return (
-        f"--bitcoind.rpchost=127.0.0.1:{chain.port}",
-        *(f"--bitcoind.rpcuser={USER}", f"--bitcoind.rpcpass={PASSWORD}", "--bitcoind.rpcpolling"),
-        *("--bitcoind.blockpollinginterval=100ms", "--bitcoind.txpollinginterval=200ms"),
-    )

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from fulmen.lab.http_json import Unanswered
+from fulmen.lab.members import Order, PeerRefused
 from fulmen.lab.programs import Process
 from fulmen.lab.waiting import until
 
@@ -57,10 +58,6 @@ class Can(Enum):
     """Can be told to send us any message."""
 
 
-class PeerRefused(Exception):
-    """The node says no to a call of ours; in its own words."""
-
-
 class NotPaid(Exception):
     """A payment of theirs failed; `reason` in their words, `code` the BOLT 4 failure they decoded last, if any."""
 
@@ -80,19 +77,6 @@ class Terms:
     proportional_millionths: int
     cltv_expiry_delta: int
     disabled: bool = False
-
-
-@dataclass(frozen=True)
-class Order:
-    """How a channel is to be opened."""
-
-    sat: int
-    push_sat: int = 0
-    announce: bool = True
-    anchors: bool = True
-    zeroconf: bool = False
-    scid_alias: bool = False
-    sat_per_vbyte: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, REGTEST
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Order
 from interop.scenario import scenario
 from interop.us import TO_SELF_DELAY, Us
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from demo.chapters.crash import under_way
 
 from fulmen.core.crypto.hashes import sha256
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Asked, Can, Order, Peer, TheirPayer
+from interop.peers.peer import Asked, Can, Peer, TheirPayer
 from interop.scenario import scenario
 from interop.us import Us
 

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from fulmen.api.errors import RpcError
 from fulmen.core.crypto.hashes import sha256
 from fulmen.lab.http_json import Unanswered
+from fulmen.lab.members import PeerRefused
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Asked, Can, NotPaid, Peer, PeerRefused, TheirPayer
+from interop.peers.peer import Asked, Can, NotPaid, Peer, TheirPayer
 from interop.scenario import scenario
 from interop.us import Us
 

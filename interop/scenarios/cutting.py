@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fulmen.api.errors import RpcError
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Can, NotPaid, Order, Peer
+from interop.peers.peer import Can, NotPaid, Peer
 from interop.proxy import FROM_TARGET, TO_TARGET
 from interop.scenario import scenario
 from interop.us import Us

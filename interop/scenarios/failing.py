@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Asked, Can, Order, Peer, Wrong
+from interop.peers.peer import Asked, Can, Peer, Wrong
 from interop.scenario import scenario
 from interop.us import LEAST_MSAT, Us
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fulmen.lab.members import Order, PeerRefused
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Can, Order, PeerRefused
+from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.us import Us
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
-from interop.peers.peer import Can, Options, Order, Peer
+from interop.peers.peer import Can, Options, Peer
 from interop.scenario import scenario
 
 TITLE = "Old ways"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import Deviation, until
 from interop.lab import Anybody, Lab
-from interop.peers.peer import Can, Order
+from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.us import Us
 

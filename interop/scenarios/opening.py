@@ -6,9 +6,10 @@ Each is paid over both ways and closed together, so that its transactions were r
 from __future__ import annotations
 
 from fulmen.api.errors import RpcError
+from fulmen.lab.members import Order, PeerRefused
 from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
-from interop.peers.peer import Can, Order, Peer, PeerRefused
+from interop.peers.peer import Can, Peer
 from interop.scenario import scenario
 from interop.us import Us
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
-from interop.peers.peer import Can, Order
+from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.scenarios.closing import PUSH_SAT, SAT, Ending, Held, open_for
 from interop.us import Us

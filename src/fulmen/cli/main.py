@@ -28,6 +28,7 @@ PROCESSES = {
     "start": "Run the node until it is told to stop.",
     "chain": "Run the embedded regtest chain.",
     "conformance": "Hold a node against the BOLTs, ours or anybody's.",
+    "lab": "A regtest network of nodes, ours and others', from a file.",
 }
 """Commands that are a process of their own. Their room is entered when one of them is run: it is a large one."""
 
@@ -47,7 +48,7 @@ class ByGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in PROCESSES:
-            room = "conformance" if cmd_name == "conformance" else "processes"
+            room = cmd_name if cmd_name in ("conformance", "lab") else "processes"
             found = getattr(import_module(f"fulmen.cli.{room}"), cmd_name)
             assert isinstance(found, click.Command)
             return found

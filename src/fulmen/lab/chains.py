@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,7 @@ from fulmen.core.bitcoin.networks import REGTEST, Network
 from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.lab.http_json import Unanswered, ask
-from fulmen.lab.programs import Process
+from fulmen.lab.programs import Process, Program
 from fulmen.lab.waiting import until
 
 ANYONE = b"\x51"
@@ -221,3 +221,49 @@ class ChainDaemon(ABC):
                 if not coin.ripe_at or self.call("gettxout", coin.outpoint.txid[::-1].hex(), coin.outpoint.vout, True):
                     return coin
         raise ChainRefused("give", {"message": "no coin is large enough", "code": 0})
+
+
+class Embedded(ChainDaemon):
+    """A `fulmen chain`."""
+
+    name = "the embedded chain"
+    dialect = "embedded"
+
+    def _process(self) -> Process:
+        words = ("chain", "--port", str(self.port), "--rpcuser", USER, "--rpcpassword", PASSWORD)
+        return Program(self.name, ("--dir", str(self.home), *words), self.home / "chain.log")
+
+
+class Bitcoind(ChainDaemon):
+    """A bitcoind; `program` is its command line, up to where its own arguments begin."""
+
+    name = "bitcoind"
+    dialect = "core"
+    program: tuple[str, ...] = ("bitcoind",)
+
+    def __init__(
+        self,
+        home: Path,
+        ports: Ports,
+        *more: str,
+        listen: bool = False,
+        chain: str = "regtest",
+        program: Sequence[str] = (),
+    ) -> None:
+        self._more = more
+        self._chain = chain
+        if program:
+            self.program = tuple(program)
+        self.p2p = ports.take() if listen else 0
+        super().__init__(home, ports)
+
+    def _process(self) -> Process:
+        peers = (f"-port={self.p2p}", "-bind=127.0.0.1", "-listen=1") if self.p2p else ("-listen=0",)
+        command = (
+            *(*self.program, f"-{self._chain}", f"-datadir={self.home}", "-server", *peers),
+            *(f"-rpcuser={USER}", f"-rpcpassword={PASSWORD}", f"-rpcport={self.port}"),
+            *("-txindex", "-blockfilterindex=1", "-dbcache=16", "-maxmempool=20"),
+            *("-rpcworkqueue=256", "-rpcthreads=16"),
+            *("-dnsseed=0", "-fixedseeds=0", "-discover=0", "-nodebuglogfile", "-printtoconsole", *self._more),
+        )
+        return Process(self.name, command, self.home / "bitcoind.log")

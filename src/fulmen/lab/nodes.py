@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fulmen.api.client import RpcClient
-from fulmen.lab.programs import Program
+from fulmen.lab.programs import Process, Program, plain_environ
 from fulmen.lab.waiting import until
 
 NETWORK = "regtest"
@@ -17,26 +17,37 @@ OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
 
 
 class Node:
-    """One node process with its own directory and port."""
+    """One node process with its own directory and port.
+
+    Args:
+        port: where it listens; 0 takes a free one at its first start, and the same one ever after.
+        command: another fulmen than this one, as it is called.
+    """
 
     front = "fulmen.cli"
     """The module that takes the words of the command line."""
     network = NETWORK
 
-    def __init__(self, name: str, home: Path, settings: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, home: Path, settings: dict[str, str], *, port: int = 0, command: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.home = home
         self._settings = settings
-        self._port = 0
+        self._port = port
+        self._command = tuple(command)
         self._socket: RpcClient | None = None
         self.id = ""
         self.program = self._program()
 
-    def _program(self) -> Program:
+    def _program(self) -> Process:
         settings = [word for name, value in self._settings.items() for word in ("--set", f"{name}={value}")]
         listen = ["--listen", f"127.0.0.1:{self._port}", "--alias", self.name]
         words = ["--dir", str(self.home), "--network", self.network, "start", *listen, *settings]
-        return Program(self.name, words, self.home / "node.log", self.front)
+        log = self.home / "node.log"
+        if self._command:
+            return Process(self.name, (*self._command, *words), log, plain_environ())
+        return Program(self.name, words, log, self.front)
 
     def __str__(self) -> str:
         return self.name.capitalize()
@@ -45,7 +56,9 @@ class Node:
 
     def launch(self) -> None:
         """Start the process, and do not wait; after a first life, it listens where it did before."""
+        claim = self.program.claim
         self.program = self._program()
+        self.program.claim = claim
         self.program.launch()
 
     def ready(self) -> None:

@@ -145,8 +145,13 @@ class Program(Process):
     """One process of `fulmen`; `front` is the module that takes its words."""
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path, front: str = "fulmen.cli") -> None:
-        # The same fulmen as ours, wherever it lies; nothing of the caller's own settings leaks in.
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
+        # The same fulmen as ours, wherever it lies.
+        environ = plain_environ()
         home = str(Path(fulmen.__file__).parent.parent)
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environ.get("PYTHONPATH", "")]))
         super().__init__(name, [sys.executable, "-m", front, *arguments], log, environ)
+
+
+def plain_environ() -> dict[str, str]:
+    """The environment for a fulmen of its own: nothing of the caller's settings leaks in."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
