@@ -100,9 +100,16 @@ class TooBusy(RpcError):
     code = TOO_BUSY
 
 
+_OF_THE_CHAIN = (
+    *("AnotherChain", "BlockUnreadable", "SourceGarbage", "SourceLied", "SourceRefused"),
+    *("SourceTimedOut", "SourceUnauthorized", "SourceUnreachable", "SourceWarmingUp"),
+)
+"""What the chain source may do to a call: nothing of it is a bug of ours."""
 CODES: dict[str, int] = {
+    **dict.fromkeys(_OF_THE_CHAIN, REFUSED),
     "AmountNeeded": INVALID_PARAMS,
     "AmountNotAsked": INVALID_PARAMS,
+    "AnotherAmountPaid": PAY_RHASH_ALREADY_USED,
     "AmountTooLarge": FUND_MAX_EXCEEDED,
     "CannotConnect": CONNECT_ALL_ADDRESSES_FAILED,
     "CouldNotConnect": CONNECT_ALL_ADDRESSES_FAILED,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from fulmen.core.base.ids import OutPoint, Txid, scid_from_text
 from fulmen.core.base.units import MAX_MONEY_SAT
 
-_AMOUNT = re.compile(r"(\d{1,17}(?:\.\d{1,11})?)\s?(msat|sats?|k|ksat|m|btc|BTC|)", re.ASCII)
+_AMOUNT = re.compile(r"(\d{1,17}(?:\.\d{1,11})?)\s?(msat|sats?|[kK]|ksat|m|btc|BTC|)", re.ASCII)
 _OUTPOINT = re.compile(r"([0-9a-fA-F]{64}):(\d{1,5})", re.ASCII)
 MAX_OUTPOINTS = 1000
 _MSAT_PER = {
@@ -22,12 +22,13 @@ _MSAT_PER = {
     "sat": 1000,
     "sats": 1000,
     "k": 1_000_000,
+    "K": 1_000_000,
     "ksat": 1_000_000,
     "m": 1_000_000_000,
     "btc": 100_000_000_000,
     "BTC": 100_000_000_000,
 }
-"""`Msat` is none of them: a million satoshi or a thousandth of one, nobody knows."""
+"""`M` and `Msat` are none of them: a million satoshi or a thousandth of one, nobody knows."""
 _MAX_MSAT = MAX_MONEY_SAT * 1000
 
 

@@ -7,16 +7,18 @@ from hypothesis import strategies as st
 from tests.builders.handle import SECRET, RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.adapters.chain.faults import ChainSourceFault, SourceRefused
 from fulmen.api.commands.peers import read_target, written
 from fulmen.api.commands.signing import from_zbase32, to_zbase32
 from fulmen.api.dispatch import Dispatcher
-from fulmen.api.errors import BadParameter, NotPermitted, RpcError, code_of
+from fulmen.api.errors import INVALID_PARAMS, REFUSED, BadParameter, NotPermitted, RpcError, code_of
 from fulmen.api.params import read_params
 from fulmen.api.registry import REGISTRY, Command, Permission, Registry
 from fulmen.core.base.faults import Fault, InvariantBroken
 from fulmen.core.crypto.secp256k1 import point_of, sign_recoverable
 
 OTHER = bytes(31) + b"\x22"
+ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
 
 def ask(node, method, params=None, **options):
@@ -101,9 +103,31 @@ def test_connect_refuses_what_is_no_address(params):
 def test_the_regtest_obeys():
     node = RunningNode()
     assert len(ask(node, "mine", [3])["hashes"]) == 3
-    assert ask(node, "faucet", ["addr"])["txid"] == "11" * 32
+    assert ask(node, "faucet", [ADDRESS])["txid"] == "11" * 32
     assert len(ask(node, "reorg", {"depth": 2})["hashes"]) == 3
-    assert node.chain_control.told == [("mine", 3, None), ("faucet", "addr", 100_000_000), ("reorg", 2)]
+    assert node.chain_control.told == [("mine", 3, None), ("faucet", ADDRESS, 100_000_000), ("reorg", 2)]
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("faucet", ["addr"]),
+        ("faucet", ["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"]),
+        ("faucet", [ADDRESS, "all"]),
+        ("mine", [1, "addr"]),
+    ],
+)
+def test_the_regtest_is_not_bothered_with_what_it_cannot_do(method, params):
+    node = RunningNode()
+    with pytest.raises(BadParameter) as caught:
+        ask(node, method, params)
+    assert code_of(caught.value) == INVALID_PARAMS
+    assert node.chain_control.told == []
+
+
+def test_a_chain_source_that_fails_is_no_bug_of_ours():
+    faults = [kind(-5, "no") if kind is SourceRefused else kind() for kind in ChainSourceFault.__subclasses__()]
+    assert {fault.name: code_of(fault) for fault in faults} == {fault.name: REFUSED for fault in faults}
 
 
 def test_any_other_chain_obeys_nobody():

@@ -10,6 +10,7 @@ from tests.builders.wallets import ELSEWHERE, a_block, a_payment, told
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.commands.invoices import terms_of_peers
+from fulmen.api.commands.shown import ChannelUnknown
 from fulmen.api.dispatch import Dispatcher
 from fulmen.api.errors import BadParameter, RpcError, code_of
 from fulmen.core.base.faults import Fault
@@ -22,7 +23,7 @@ from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.state import Link, Phase
 from fulmen.core.channel.table import view
-from fulmen.core.commitments.close import EARNINGS, FeesHandedOver
+from fulmen.core.commitments.close import EARNINGS, ChannelResolved, FeesHandedOver
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices import bolt11
@@ -293,6 +294,24 @@ def test_a_channel_that_is_spent_names_the_spend_and_counts_no_more():
     assert (after["state"], after["close_txid"], after["htlcs"]) == ("ONCHAIN", closed["txid"], ())
     assert after["closing"] == {"kind": "resolved", "txid": closed["txid"], "blockheight": 101, "outputs": ()}
     assert ask(node, "listfunds")["balances"]["channels_msat"] == 0
+
+
+def test_the_close_of_a_closed_channel_says_how_it_was_closed():
+    node = a_node_with_a_channel()
+    (row,) = ask(node, "listpeerchannels")["channels"]
+    closed = ask(node, "close", {"id": CHANNEL_ID.hex(), "force": True})
+    assert "closed_in_block" not in closed
+    funding = OutPoint(Txid(bytes.fromhex(row["funding_txid"])[::-1]), row["funding_outnum"])
+    node.tell(CHANNEL, OutputSpent(funding, bytes.fromhex(closed["tx"]), node.tip))
+    before = {**closed, "closed_in_block": node.tip.height}
+    assert ask(node, "close", [CHANNEL_ID.hex()]) == before
+    node.tell(CHANNEL, ChannelResolved())
+    assert ask(node, "listpeerchannels")["channels"] == ()
+    for name in (CHANNEL_ID.hex(), row["peer_id"]):
+        assert ask(node, "close", [name]) == before
+    for name in ("33" * 32, "1x1x1"):
+        with pytest.raises(ChannelUnknown):
+            ask(node, "close", [name])
 
 
 def test_an_absent_peer_is_waited_for_until_the_close_is_made_alone():

@@ -11,6 +11,7 @@ from fulmen.api.values import Amount, AmountOrAny, Hash32, PubKey, SatOrAll, Sci
     ("text", "msat"),
     [
         ("5k", 5_000_000),
+        ("5K", 5_000_000),
         ("0.001btc", 100_000_000),
         ("100msat", 100),
         ("1sat", 1000),
@@ -33,6 +34,7 @@ def test_an_amount_reads_as_people_write_it(text, msat):
         "x",
         "-1",
         "1e5",
+        "5M",
         "5Msat",
         "5kk",
         "0.1msat",

@@ -16,6 +16,7 @@ from fulmen.cli import settings
 from fulmen.cli.exits import Exit
 from fulmen.cli.main import PROCESSES, cli
 
+ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 GENERATOR = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 SOURCE = Path(__file__).parents[3] / "src"
 
@@ -60,8 +61,8 @@ def test_what_is_no_invoice_is_said_before_anything_is_tried(node, fulmen):
 
 
 def test_an_amount_is_written_as_people_write_it(node, fulmen):
-    fulmen("faucet", "addr", "5k")
-    assert node.chain_control.told == [("faucet", "addr", 5000)]
+    fulmen("faucet", ADDRESS, "5k")
+    assert node.chain_control.told == [("faucet", ADDRESS, 5000)]
 
 
 def test_a_minus_reads_many_and_answers_a_line_for_each(node, fulmen):

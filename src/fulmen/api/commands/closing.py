@@ -9,8 +9,10 @@ from msgspec import Meta
 
 from fulmen.api.commands.reading import script_called
 from fulmen.api.commands.shown import (
+    ChannelUnknown,
     Feerate,
     channel_called,
+    closed_channel_called,
     feerate_of,
     shown_address,
     shown_hash,
@@ -20,7 +22,9 @@ from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.ending import closed_by
 from fulmen.core.channel.faults import ClosesElsewhere, PeerAway
 from fulmen.core.channel.state import Channel, Link, Phase
 
@@ -45,7 +49,7 @@ class CloseRequest(Record):
     force: Annotated[bool, Meta(description="close alone at once")] = False
 
 
-class CloseAnswer(Record, kw_only=True):
+class CloseAnswer(Record, kw_only=True, omit_defaults=True):
     """The transaction that closes it."""
 
     type: str
@@ -53,12 +57,20 @@ class CloseAnswer(Record, kw_only=True):
     tx: str
     """Without our signature; the txid is final."""
     txid: str
+    closed_in_block: int | None = None
+    """The height of the block that holds it, where the channel was closed before it was asked for."""
 
 
 @command("close", permission=Permission.CHANNELS, group="channels", help="Close a channel.")
 async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
-    """By agreement, for which an absent peer is waited for; alone when that takes longer than `unilateraltimeout`."""
-    channel = channel_called(node, request.id)
+    """By agreement, for which an absent peer is waited for; alone when that takes longer than `unilateraltimeout`.
+
+    Of a channel that is closed already the answer says how.
+    """
+    channel = await _called(node, request.id)
+    if channel.spent_in is not None:
+        how = closed_by(channel, parse_tx(channel.spent_by))
+        return _answer(how, closed_in_block=channel.spent_in.height)
     script = b"" if request.destination is None else script_called(node, request.destination, "destination")
     if script:
         node.allow_payout(script)
@@ -86,7 +98,23 @@ async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     except ClosesElsewhere as other:
         there = shown_address(node, other.details["script"])
         raise RpcError(f"This channel closes to {there}: leave the destination away.", code=INVALID_PARAMS) from None
-    return CloseAnswer(type=closing.kind, tx=closing.tx.hex(), txid=shown_hash(closing.txid))
+    return _answer(closing)
+
+
+def _answer(closing: ChannelClosing, closed_in_block: int | None = None) -> CloseAnswer:
+    txid = shown_hash(closing.txid)
+    return CloseAnswer(type=closing.kind, tx=closing.tx.hex(), txid=txid, closed_in_block=closed_in_block)
+
+
+async def _called(node: NodeHandle, name: str) -> Channel:
+    """The channel that is meant, be it over or not."""
+    try:
+        return channel_called(node, name)
+    except ChannelUnknown:
+        over = await closed_channel_called(node, name)
+        if over is None:
+            raise
+        return over
 
 
 async def _peer_back(node: NodeHandle, address: Address) -> None:

@@ -99,7 +99,7 @@ async def invoice(node: NodeHandle, request: InvoiceRequest) -> InvoiceAnswer:
     assert isinstance(made, InvoiceCreated)
     warning = None
     if (amount or 1) > made.capacity_msat:
-        warning = f"No channel of ours can receive that much now; the most is {made.capacity_msat} msat."
+        warning = f"No channel of ours can receive that much now; the most is {made.capacity_msat:,} msat."
     return InvoiceAnswer(
         bolt11=made.bolt11,
         payment_hash=made.payment_hash.hex(),

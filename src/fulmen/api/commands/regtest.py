@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fulmen.api.errors import RpcError
+from fulmen.api.commands.reading import script_called
+from fulmen.api.errors import BadParameter, RpcError
 from fulmen.api.handle import ChainControl, NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import SatOrAll
@@ -39,7 +40,10 @@ class BlocksAnswer(Record):
 @command("mine", permission=Permission.DEV, group="regtest", help="Find blocks now.")
 async def mine(node: NodeHandle, request: MineRequest) -> BlocksAnswer:
     """What is in the mempool goes into the first of them."""
-    return BlocksAnswer(tuple(await _chain(node).mine(request.blocks, request.address)))
+    chain = _chain(node)
+    if request.address is not None:
+        script_called(node, request.address, "address")
+    return BlocksAnswer(tuple(await chain.mine(request.blocks, request.address)))
 
 
 class FaucetRequest(Record):
@@ -60,8 +64,10 @@ async def faucet(node: NodeHandle, request: FaucetRequest) -> FaucetAnswer:
     """`all` is no amount of a faucet."""
     sat = ONE_BITCOIN if request.satoshi is None else request.satoshi.sat
     if sat is None or not 0 < sat <= MAX_MONEY_SAT:
-        raise RpcError("A faucet gives an amount, not `all` and not nothing.")
-    return FaucetAnswer(await _chain(node).faucet(request.address, sat))
+        raise BadParameter("A faucet gives an amount, not `all` and not nothing.", parameter="satoshi")
+    chain = _chain(node)
+    script_called(node, request.address, "address")
+    return FaucetAnswer(await chain.faucet(request.address, sat))
 
 
 class ReorgRequest(Record):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from fulmen.api.errors import FUNDING_BROADCAST_FAIL, BadParameter, RpcError
 from fulmen.api.handle import NodeHandle, NotPublished
-from fulmen.core.base.ids import ChannelId, ShortChannelId, Txid, scid_from_text, scid_text
+from fulmen.api.pages import MAX_PAGES, PAGE
+from fulmen.core.base.ids import ShortChannelId, Txid, scid_from_text, scid_text
+from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import FeeratePerKw
 from fulmen.core.bitcoin.address import ScriptWithoutAddress, address_of
@@ -25,6 +27,7 @@ Feerate = Annotated[
     Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
 ]
 """To be read by `feerate_of`."""
+CHANNEL_ID_DIGITS, NODE_ID_DIGITS = 64, 66
 VBYTES = {"perkw": 1, "perkb": 4}
 
 
@@ -103,32 +106,10 @@ def channel_called(node: NodeHandle, name: str) -> Channel:
     Raises:
         BadParameter, ChannelUnknown, ChannelAmbiguous
     """
-    if "x" in name:
-        try:
-            wanted = scid_from_text(name)
-        except ValueError as wrong:
-            raise BadParameter(f"The parameter 'id' is wrong: {wrong}.", parameter="id") from None
-        found = [
-            channel
-            for channel, view in channels_of(node)
-            if wanted == channel.scid or (view is not None and wanted in (view.local_alias, view.remote_alias))
-        ]
-    else:
-        try:
-            key = bytes.fromhex(name)
-        except ValueError:
-            key = b""
-        if len(key) not in (32, 33):
-            raise BadParameter(
-                "The parameter 'id' is a channel id, a short channel id or a peer's node id.", parameter="id"
-            )
-        found = [
-            channel
-            for channel, _ in channels_of(node)
-            if (channel.channel_id == ChannelId(key) if len(key) == 32 else channel.terms.node_id == key)
-        ]
-        if len(key) == 33:
-            found = [channel for channel in found if channel.phase < Phase.CLOSING] or found
+    meant = _meant_by(name)
+    found = [channel for channel, _ in channels_of(node) if meant(channel)]
+    if len(name) == NODE_ID_DIGITS:
+        found = [channel for channel in found if channel.phase < Phase.CLOSING] or found
     if not found:
         raise ChannelUnknown(f"No channel of ours is called {name}.")
     if len(found) > 1:
@@ -137,6 +118,47 @@ def channel_called(node: NodeHandle, name: str) -> Channel:
             f"There are several channels with this peer: {', '.join(names)}. Name one.", channels=names
         )
     return found[0]
+
+
+async def closed_channel_called(node: NodeHandle, name: str) -> Channel | None:
+    """The channel of this name that was closed and is over, the last one of a peer; None where there is none."""
+    meant, last = _meant_by(name), None
+    if len(name) == CHANNEL_ID_DIGITS:
+        row = await node.read_cold(Address("channel", bytes.fromhex(name)))
+        return row if isinstance(row, Channel) and row.spent_in is not None else None
+    after: int | None = None
+    for _ in range(MAX_PAGES):
+        page = await node.cold_page("channel", after, PAGE)
+        for _, row in page.rows:
+            if isinstance(row, Channel) and row.spent_in is not None and meant(row):
+                last = row
+        after = page.after
+        if after is None:
+            break
+    return last
+
+
+def _meant_by(name: str) -> Callable[[Channel], bool]:
+    """Whether a caller means a channel.
+
+    Raises:
+        BadParameter: the name is none that a channel can have.
+    """
+    if "x" in name:
+        try:
+            wanted = scid_from_text(name)
+        except ValueError as wrong:
+            raise BadParameter(f"The parameter 'id' is wrong: {wrong}.", parameter="id") from None
+        return lambda channel: wanted in (channel.scid, channel.remote_alias, *channel.local_aliases[-1:])
+    try:
+        key = bytes.fromhex(name)
+    except ValueError:
+        key = b""
+    if len(name) == CHANNEL_ID_DIGITS and key:
+        return lambda channel: channel.channel_id == key
+    if len(name) == NODE_ID_DIGITS and key:
+        return lambda channel: channel.params is not None and channel.terms.node_id == key
+    raise BadParameter("The parameter 'id' is a channel id, a short channel id or a peer's node id.", parameter="id")
 
 
 async def await_published(node: NodeHandle, txid: bytes, what: str) -> None:

@@ -191,15 +191,15 @@ def _answer_range(channel: Channel, msg: ClosingSigned, env: Env, low: Sat, fee:
     most = min(high, msg.fee_range.max_fee_satoshis)
     # "if there is no overlap between that and its own `fee_range`: SHOULD send a warning"
     if least > most:
-        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low=low, high=high)
+        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low_sat=low, high_sat=high)
     if channel.terms.is_opener:
         # "if `fee_satoshis` is not in the overlap between the sent and received `fee_range`: MUST fail the channel"
         if not least <= msg.fee_satoshis <= most:
-            raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low=least, high=most)
+            raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, low_sat=least, high_sat=most)
         return _agree(channel, msg, env, say_so=True)
     # "if it has already sent a `closing_signed`: if `fee_satoshis` is not the same as the value it sent: MUST fail"
     if channel.negotiation.our_fee_sat is not None:
-        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, ours=channel.negotiation.our_fee_sat)
+        raise ClosingFeeOutOfRange(fee_satoshis=msg.fee_satoshis, ours_sat=channel.negotiation.our_fee_sat)
     if least <= msg.fee_satoshis <= most:
         return _agree(channel, msg, env, say_so=True)
     # "otherwise: MUST propose a `fee_satoshis` in the overlap between received and (about-to-be) sent `fee_range`."
@@ -213,14 +213,14 @@ def _answer_halving(channel: Channel, msg: ClosingSigned, env: Env, low: Sat, fe
     # "if `fee_satoshis` is not strictly between its last-sent `fee_satoshis` and its previously-received
     # `fee_satoshis`, UNLESS it has since reconnected"
     if ours is not None and before is not None and not min(ours, before) < theirs < max(ours, before):
-        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours=ours, before=before)
+        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours_sat=ours, before_sat=before)
     if low <= theirs <= high:
         return _agree(channel, msg, env, say_so=True)
     ours = fee if ours is None else ours
     # "MUST propose a value "strictly between" the received `fee_satoshis` and its previously-sent `fee_satoshis`."
     middle = Sat((ours + theirs) // 2)
     if middle in (ours, theirs):
-        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours=ours)
+        raise ClosingFeeOutOfRange(fee_satoshis=theirs, ours_sat=ours)
     step = Step(channel).fact(Negotiated(progress.but(their_fee_sat=theirs)))
     return step.then(lambda state: _offer(state, Sat(min(max(middle, low), high)), low, high))
 

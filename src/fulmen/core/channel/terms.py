@@ -210,7 +210,7 @@ def _check_common(terms: PartyParams, funding_sat: Sat, policy: OpeningPolicy) -
         raise OpeningRefused(why="dust_limit_satoshis out of range", dust_limit_satoshis=terms.dust_limit_sat)
     most = max(terms.dust_limit_sat, policy.dust_limit_sat, funding_sat * policy.max_reserve_ppm // 1_000_000)
     if terms.channel_reserve_sat > most:
-        raise OpeningRefused(why="channel_reserve_satoshis is too large", reserve=terms.channel_reserve_sat)
+        raise OpeningRefused(why="channel_reserve_satoshis is too large", reserve_sat=terms.channel_reserve_sat)
     if terms.htlc_minimum_msat > to_msat(funding_sat) // 100:
         raise OpeningRefused(why="htlc_minimum_msat is too large", htlc_minimum_msat=terms.htlc_minimum_msat)
     if terms.max_htlc_value_in_flight_msat < to_msat(funding_sat) // 100:

@@ -29,6 +29,7 @@ from fulmen.core.payments.payment import (
 from fulmen.core.payments.results import payment_done
 from fulmen.core.payments.seeking import give_up, next_try
 from fulmen.core.payments.sending import (
+    AnotherAmountPaid,
     InvoiceExpired,
     Pay,
     PaymentStillPending,
@@ -48,9 +49,17 @@ def on_pay(payment: Payment, event: Pay, env: Env) -> Step[Payment]:
     """Begin, or join whoever asked for the same payment before.
 
     Raises:
-        SelfPayment, InvoiceExpired, WrongChain: it is not even begun.
+        SelfPayment, InvoiceExpired, WrongChain, AnotherAmountPaid: it is not even begun.
     """
     step = Step(payment)
+    before = payment.terms
+    if before is not None and payment.status is not Status.FAILED and event.terms.amount_msat != before.amount_msat:
+        raise AnotherAmountPaid(
+            f"this invoice is {'paid already' if payment.status is Status.COMPLETE else 'being paid'}, "
+            "with another amount",
+            paid_msat=before.amount_msat,
+            asked_msat=event.terms.amount_msat,
+        )
     if payment.status is Status.COMPLETE:
         return step.act(Answer(event.command_id, payment_done(payment)))
     if payment.status is Status.PENDING:
@@ -138,7 +147,7 @@ def decide(payment: Payment, event: Event, env: Env) -> Step[Payment]:
     """What follows from an event.
 
     Raises:
-        NotForAPayment, SelfPayment, InvoiceExpired, WrongChain: it is refused.
+        NotForAPayment, SelfPayment, InvoiceExpired, WrongChain, AnotherAmountPaid: it is refused.
     """
     handler = PAYMENT.get(type(event))
     if handler is None:

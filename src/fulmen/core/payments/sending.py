@@ -72,6 +72,10 @@ class AmountNotAsked(Refused):
     """The invoice says another amount."""
 
 
+class AnotherAmountPaid(Refused):
+    """The invoice is paid already, or being paid, with another amount: an invoice is paid once."""
+
+
 class SelfPayment(Refused):
     """The payee is this node."""
 

@@ -168,6 +168,10 @@ class NoRouteReason(enum.Enum):
     NO_PATH = "no path of open channels with sufficient limits leads to the destination"
 
 
+_UNITS = {NoRouteReason.CLTV_LIMIT: "blocks", NoRouteReason.TOO_MANY_HOPS: "hops"}
+"""Of what is had and needed; all others speak of amounts."""
+
+
 class NoRoute(Record):
     """There is none. `have` and `need` are in the reason's unit (msat, blocks or hops) where it has one."""
 
@@ -176,11 +180,12 @@ class NoRoute(Record):
     need: int | None = None
 
     def __str__(self) -> str:
+        unit = _UNITS.get(self.reason, "msat")
         if self.need is None:
             return self.reason.value
         if self.have is None:
-            return f"{self.reason.value} (need {self.need})"
-        return f"{self.reason.value} (have {self.have}, need {self.need})"
+            return f"{self.reason.value} (need {self.need:,} {unit})"
+        return f"{self.reason.value} (have {self.have:,} {unit}, need {self.need:,} {unit})"
 
     def details(self) -> dict[str, Any]:
         """For logs and answers."""

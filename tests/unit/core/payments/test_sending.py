@@ -287,6 +287,18 @@ def test_paying_twice_pays_once_and_answers_twice():
     assert answers(later) == [Answer(TWO, answers(step)[0].result)] and not later.facts
 
 
+def test_an_invoice_that_was_paid_is_not_paid_again_with_another_amount():
+    other = TERMS.but(amount_msat=Msat(8000))
+    pending = on_its_way()
+    paid = run(pending, Fulfilled(1, OUT, PREIMAGE)).state
+    for payment, said in ((pending, "being paid"), (paid, "paid already")):
+        with pytest.raises(words.AnotherAmountPaid, match=said) as caught:
+            run(payment, Pay(TWO, other))
+        assert caught.value.details == {"paid_msat": 100_000, "asked_msat": 8000}
+    failed = run(on_its_way(), failed_by(on_its_way(), 2, f.IncorrectOrUnknownPaymentDetails(100_000, HEIGHT))).state
+    assert asked(run(forget(failed), Pay(TWO, other))).request.amount_msat == 8000
+
+
 def test_a_wrong_preimage_is_our_own_bug():
     with pytest.raises(Exception, match="preimage"):
         run(on_its_way(), Fulfilled(1, OUT, b"x" * 32))
@@ -392,7 +404,7 @@ def test_no_route_says_why_and_what_the_last_attempt_met():
     step = answered(begun, NoRoute(NoRouteReason.INSUFFICIENT_OUTBOUND, 5, 100_000), at=poor)
     refused = answers(step)[0].refused
     assert isinstance(refused, words.NoRouteFound)
-    assert "no single channel of ours can send this much (have 5, need 100000)" in str(refused)
+    assert "no single channel of ours can send this much (have 5 msat, need 100,000 msat)" in str(refused)
     payment = on_its_way()
     failed = run(payment, failed_by(payment, 0, f.TemporaryChannelFailure())).state
     last = answered(failed, NoRoute(NoRouteReason.INSUFFICIENT_LIQUIDITY))

@@ -275,7 +275,7 @@ def test_a_channel_that_its_node_calls_gone_is_the_named_reason() -> None:
     finder.learn(Outcome(route(finder.find(request, NOW)), settled=False, failed_at=1, failure_code=0x4008), NOW)
     no = finder.find(request, NOW)
     assert no == NoRoute(NoRouteReason.INSUFFICIENT_LIQUIDITY, need=50_000)
-    assert str(no) == "no path has the liquidity, as far as attempts have shown (need 50000)"
+    assert str(no) == "no path has the liquidity, as far as attempts have shown (need 50,000 msat)"
     assert isinstance(finder.find(request, Timestamp(NOW + 3600)), Route)
 
 
