@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from fulmen.adapters.chain.faults import ChainSourceFault
+from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault
 from fulmen.adapters.chain.publisher import Publisher
 from fulmen.adapters.chain.source import ChainSource, Published
 from fulmen.adapters.chain.watcher import ChainWatcher
@@ -22,10 +23,14 @@ from fulmen.core.node import Freeze, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import BlockRead
 from fulmen.core.node.watching import Addressed, ChainBlock
+from fulmen.daemon.complaints import Complaint
 
 log = structlog.get_logger("chain")
 
 FEERATES_S = 30.0
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 10.0
+"""Of publishing, while the source fails."""
 Complete = Callable[[WantPublished], bytes]
 
 
@@ -62,6 +67,7 @@ class ChainSide:
         self._tip: Block | None = None
         self.trouble = ""
         """What is wrong with the source, in words."""
+        self._complaint = Complaint(self._still_troubled)
         self._watcher = ChainWatcher(
             source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled, behind=behind
         )
@@ -86,10 +92,13 @@ class ChainSide:
         Raises:
             WrongNetwork: the source is on another chain.
         """
-        async with asyncio.TaskGroup() as work:
-            work.create_task(self._watcher.run())
-            work.create_task(self._publish())
-            work.create_task(self._ask_prices())
+        try:
+            async with asyncio.TaskGroup() as work:
+                work.create_task(self._watcher.run())
+                work.create_task(self._publish())
+                work.create_task(self._ask_prices())
+        finally:
+            self._complaint.end()
 
     def look(self) -> None:
         """Ask the source now instead of at the next poll."""
@@ -129,9 +138,16 @@ class ChainSide:
     def _troubled(self, fault: ChainSourceFault | None) -> None:
         self.trouble = "" if fault is None else f"{fault.name}: {fault}"
         if fault is None:
-            log.info("the chain source is well")
+            log.info("the chain source is well", seconds=round(self._complaint.end()))
+            self._wake.set()
         else:
             log.warning("the chain source fails", fault=fault.name, why=str(fault))
+            # One block that cannot be read is told once; all else goes on until it ends.
+            if not isinstance(fault, BlockUnreadable):
+                self._complaint.begin()
+
+    def _still_troubled(self, seconds: float) -> None:
+        log.warning("the chain source still fails", why=self.trouble, seconds=round(seconds))
 
     # ---- to the source -------------------------------------------------------------------------
 
@@ -152,6 +168,7 @@ class ChainSide:
         self._wake.set()
 
     async def _publish(self) -> None:
+        retry_s = FIRST_RETRY_S
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -161,17 +178,28 @@ class ChainSide:
                 for address, event in await self._publisher.publish(None if again else fresh):
                     self._post(address, event)
             except ChainSourceFault as fault:
-                log.warning("could not publish, trying again", fault=fault.name)
+                if retry_s == FIRST_RETRY_S:
+                    log.warning("could not publish, trying until it works", fault=fault.name)
                 self._all_again = True
-                await asyncio.sleep(1.0)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(retry_s):
+                        await self._wake.wait()
+                retry_s = min(2 * retry_s, LONGEST_RETRY_S)
                 self._wake.set()
                 continue
+            if retry_s != FIRST_RETRY_S:
+                log.info("publishing works again")
+                retry_s = FIRST_RETRY_S
             self._watcher.look()
 
     async def _ask_prices(self) -> None:
+        said = ""
         while True:
             try:
                 self._priced(await self._source.feerates())
+                said = ""
             except ChainSourceFault as fault:
-                log.info("no feerates, the last ones stay", fault=fault.name)
+                if fault.name != said:
+                    log.info("no feerates, the last ones stay", fault=fault.name)
+                said = fault.name
             await asyncio.sleep(FEERATES_S)

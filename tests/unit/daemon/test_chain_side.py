@@ -1,0 +1,117 @@
+"""A chain source that is away: said once, then at growing intervals, and said when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from fulmen.adapters.chain.faults import SourceUnreachable
+from fulmen.adapters.chain.source import Published
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.machine import Address
+from fulmen.core.base.outer import WantPublished
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
+from fulmen.core.node import WantsChanged
+from fulmen.daemon import chain_side
+from fulmen.daemon.chain_side import ChainSide
+from fulmen.daemon.complaints import FIRST_S, LONGEST_S, Complaint
+
+TX = Tx(2, (TxIn(OutPoint(Txid(bytes(32)), 0)),), (TxOut(Sat(1000), b"\x51"),), 0)
+
+
+class Timer:
+    """What a loop gives for a call that is to come."""
+
+    def __init__(self, delay: float, call: Callable[[], None]) -> None:
+        self.delay, self.call, self.cancelled = delay, call, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_what_goes_on_is_said_at_growing_intervals_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        timers: list[Timer] = []
+        said: list[float] = []
+        now = 1000.0
+        monkeypatch.setattr(loop, "time", lambda: now)
+        monkeypatch.setattr(loop, "call_later", lambda delay, call: timers.append(Timer(delay, call)) or timers[-1])
+        complaint = Complaint(said.append)
+        complaint.begin()
+        for _ in range(20):
+            now += timers[-1].delay
+            timers[-1].call()
+        monkeypatch.undo()
+        delays = [timer.delay for timer in timers]
+        assert delays[:3] == [FIRST_S, 2 * FIRST_S, 4 * FIRST_S] and delays[-1] == LONGEST_S
+        assert said[:3] == [FIRST_S, 3 * FIRST_S, 7 * FIRST_S]
+        complaint.end()
+        assert timers[-1].cancelled
+
+    asyncio.run(play())
+
+
+class Away:
+    """A source that answers nothing until it is back."""
+
+    name, asks_spenders = "away", False
+
+    def __init__(self) -> None:
+        self.back = False
+        self.tries = 0
+        self.tried = asyncio.Event()
+
+    def __getattr__(self, _name: str) -> Any:
+        async def nothing(*_words: object, **_more: object) -> None:
+            raise SourceUnreachable("no connection")
+
+        return nothing
+
+    async def publish(self, _raw: bytes) -> Published:
+        self.tries += 1
+        if self.tries == 5:
+            self.tried.set()
+        if not self.back:
+            raise SourceUnreachable("no connection")
+        return Published(True)
+
+
+def test_a_source_that_is_away_is_no_line_for_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_side, "FIRST_RETRY_S", 0.001)
+
+    async def play() -> list[str]:
+        source = Away()
+        side = ChainSide(
+            source,
+            (),
+            lambda _address, _event: None,
+            lambda _want: TX.serialize(),
+            poll_s=0.01,
+            moved=lambda _tip: None,
+            priced=lambda _feerates: None,
+            joined=lambda _block: None,
+            behind=lambda _behind: None,
+        )
+        with capture_logs() as lines:
+            running = asyncio.create_task(side.run())
+            side.wants_changed(WantsChanged(added=((Address("wallet"), WantPublished("withdrawal", TX.serialize())),)))
+            await source.tried.wait()
+            source.back = True
+            await side.published(TX.txid)
+            await asyncio.sleep(0)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        return [str(line["event"]) for line in lines]
+
+    said = asyncio.run(play())
+    assert said.count("could not publish, trying until it works") == 1
+    assert said.count("publishing works again") == 1
+    assert said.count("the chain source fails") == 1
