@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 from collections.abc import Callable, Mapping
@@ -64,7 +65,9 @@ class RpcClient:
         identity = next(self._ids)
         request = {"jsonrpc": "2.0", "id": identity, "method": method, "params": params or {}}
         try:
-            self._socket.sendall(msgspec.json.encode(request))
+            # A node that has hung up may have said why before.
+            with contextlib.suppress(BrokenPipeError):
+                self._socket.sendall(msgspec.json.encode(request))
             while True:
                 message = self._read()
                 if message.get("id") == identity:

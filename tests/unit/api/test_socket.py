@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import socket
 import stat
 from pathlib import Path
@@ -12,8 +13,10 @@ from tests.builders.handle import RunningNode
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.client import NodeUnreachable, RemoteError, RpcClient
 from fulmen.api.dispatch import Dispatcher
+from fulmen.api.errors import TOO_BUSY
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import MAX_PATH, POINTER, socket_to_call, socket_to_serve
+from fulmen.lab.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -187,3 +190,33 @@ def test_data_that_lies_deep_gets_a_short_socket_and_a_pointer(tmp_path, monkeyp
 
     assert with_server(deep, work) == "told"
     assert (deep / POINTER).read_text().strip() == str(socket_to_call(deep))
+
+
+def test_who_comes_when_all_places_are_taken_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("fulmen.api.server.MAX_CONNECTIONS", 3)
+
+    def work(path):
+        with contextlib.ExitStack() as stack:
+            first, *_ = [stack.enter_context(RpcClient(path, timeout_s=10)) for _ in range(3)]
+            assert first.call("getinfo")["alias"] == "told"
+            with RpcClient(path, timeout_s=10) as late:
+                wait_until_it_is_refused(late)
+                with pytest.raises(RemoteError, match="At most 3 callers") as busy:
+                    late.call("getinfo")
+            assert (busy.value.name, busy.value.code) == ("TooBusy", TOO_BUSY)
+        return until(lambda: alias_or_busy(path), "there is room once they have left")
+
+    assert with_server(tmp_path, work) == "told"
+
+
+def alias_or_busy(path):
+    """The answer; nothing where the node has not seen yet that others left."""
+    with RpcClient(path, timeout_s=10) as caller, contextlib.suppress(RemoteError):
+        return caller.call("getinfo")["alias"]
+
+
+def wait_until_it_is_refused(caller):
+    """It has its refusal before it has asked anything, and the node has hung up."""
+    poll = select.poll()
+    poll.register(caller._socket, select.POLLHUP)
+    assert poll.poll(10_000)
