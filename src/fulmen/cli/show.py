@@ -9,6 +9,7 @@ from typing import Any
 
 import segno
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -28,9 +29,11 @@ COLUMNS = {
     ("listforwards", "forwards"): ("received_time", "in_channel", "out_channel", "out_msat", "fee_msat", "status"),
     ("listchannels", "channels"): ("short_channel_id", "source", "destination", "amount_msat", "active"),
     ("listnodes", "nodes"): ("alias", "addresses", "nodeid"),
+    ("getroutes", "routes"): ("amount_msat", "probability_ppm", "final_cltv"),
     ("help", "help"): ("command", "description"),
 }
 """What a table shows of each row, where rows have more than a terminal is wide; JSON shows all."""
+PATH_COLUMNS = ("short_channel_id_dir", "amount_msat", "delay", "next_node_id")
 CLOSING_COLUMNS = ("what", "amount_msat", "state", "ripe_height", "taken_by")
 WHOLE = {("listpeers", "id"), ("listnodes", "nodeid"), ("outputs", "txid")}
 """What is not shortened, since another command asks for it: (command or list, column). It stands last."""
@@ -45,11 +48,13 @@ HEADINGS = {
     "netaddr": "address",
     "nodeid": "node id",
     "ripe_height": "from block",
+    "short_channel_id_dir": "channel",
+    "next_node_id": "to",
 }
 """Short names of columns, where those of the field would make a table wide."""
 FIELDS = {
     "pay": ("amount_msat", "amount_sent_msat", "destination", "payment_hash", "payment_preimage"),
-    "close": ("type", "txid"),
+    "close": ("type", "txid", "closed_in_block"),
     "withdraw": ("amount_msat", "fee_msat", "txid"),
 }
 """What of an answer is for people; all of it where nothing is said."""
@@ -66,6 +71,8 @@ STATES = {
 """Core Lightning's names are for programs."""
 TEXTS = ("description", "failure", "failed_because", "frozen", "addresses")
 """Columns of words, which may be broken."""
+READABLE = 20
+"""Letters that a line of such words has at least."""
 _WIDE = 1000
 MAX_COLUMNS = 8
 _TIMES = ("_at", "_time", "_timestamp", "last_update")
@@ -167,16 +174,19 @@ def _show_rows(
     unit = ", in sat" if any(column.endswith(_AMOUNTS) for column in columns) else ""
     table = plain_table(title=f"{name}{unit}")
     table.caption = more
-    for column in columns:
+    cells = [[_shown_in(command, name, column, row.get(column)) for column in columns] for row in rows]
+    for place, column in enumerate(columns):
+        longest = max(cell_len(texts[place]) for texts in cells)
         table.add_column(
             _heading(column),
             justify="right" if column.endswith(_AMOUNTS) else "left",
             overflow="fold",
             no_wrap=column not in TEXTS,
+            min_width=min(longest, READABLE) if column in TEXTS else longest,
         )
-    for row in rows:
-        table.add_row(*(Text(_shown_in(command, name, column, row.get(column))) for column in columns))
-    # What does not fit is not squeezed: a rule of rich would break the words of every column.
+    for texts in cells:
+        table.add_row(*map(Text, texts))
+    # What does not fit is not squeezed: rich would break the words of every column, or cut them.
     if Measurement.get(console, console.options.update(width=_WIDE), table).minimum <= console.width:
         console.print(table)
         return
@@ -199,7 +209,9 @@ def _shown_in(command: str, name: str, column: str, value: Any, *, unit: bool = 
 
 
 def _show_more(console: Console, row: Mapping[str, Any]) -> None:
-    """What a row has below it: the end of a channel, or the parameters of a command."""
+    """What a row has below it: the end of a channel, the channels of a route, or the parameters of a command."""
+    if (path := row.get("path")) is not None:
+        _show_rows(console, "", "path", path, PATH_COLUMNS)
     if (closing := row.get("closing")) is not None:
         _show_closing(console, row, closing)
     if (schema := row.get("schema")) is not None:

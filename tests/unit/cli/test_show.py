@@ -40,6 +40,33 @@ def test_every_chosen_column_is_one_of_its_answer():
         assert set(columns) <= set(schema["$defs"][row]["properties"]), (command, name)
 
 
+FAILED = {
+    "created_at": 1_763_710_276,
+    "status": "failed",
+    "amount_msat": 1_500_000_000,
+    "destination": "02" * 33,
+    "failure": "no single channel of ours can send this much",
+}
+
+
+def test_words_are_readable_however_narrow_the_terminal_is():
+    for width in (60, 80, 100):
+        text = shown("listpays", {"pays": [FAILED]}, width=width)
+        assert "no single channel" in text
+        assert "created at" in text
+
+
+def test_a_route_is_shown_channel_by_channel_and_nothing_is_cut():
+    hops = [
+        {"short_channel_id_dir": f"{number}x2x1/0", "next_node_id": "02" * 33, "amount_msat": 5_001_350, "delay": 98}
+        for number in (112, 113)
+    ]
+    route = {"amount_msat": 5_000_000, "final_cltv": 18, "probability_ppm": 994_635, "path": hops}
+    text = shown("getroutes", {"probability_ppm": 994_635, "routes": [route]}, width=80)
+    for word in ("994635", "112x2x1/0", "113x2x1/0", "5,001.350", "0202020202…0202"):
+        assert word in text
+
+
 def test_a_time_is_shown_as_one():
     assert "2001-09-0" in shown("decode", {"created_at": 1_000_000_000})
 
