@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -102,6 +102,8 @@ class Host:
     batches: int = 0
     digest: Any = field(default_factory=sha256)
     frozen: list[Notify] = field(default_factory=list)
+    breath: int | None = None
+    """After so many more actions the process dies; None: it does not."""
     env: Env = field(init=False)
     """What its machines see but for the passing of seconds; a test may put another in its place."""
 
@@ -142,7 +144,7 @@ class Host:
         """Memory is gone; so is what was not on disk, and every connection."""
         if self.gate is not None:
             self.gate.shut()
-        self.node = self.gate = None
+        self.node = self.gate = self.breath = None
         self.disk.crash()
         for other in self.world.hosts.values():
             self.world.cut(self, other)
@@ -158,6 +160,10 @@ class Host:
             self.gate.submit(batch)
 
     def _perform(self, _sender: Address, action: Action) -> None:
+        if self.node is None:
+            return  # it died while it performed the actions of a batch
+        if self._breathes_its_last():
+            return
         self.transport.leaves(action)
         match action:
             case Send():
@@ -171,6 +177,14 @@ class Host:
             case _:
                 self.world.family.asked(self, action)
 
+    def _breathes_its_last(self) -> bool:
+        if self.breath == 0:
+            self.crash()
+            return True
+        if self.breath is not None:
+            self.breath -= 1
+        return False
+
     def _wanted(self, _wants: WantsChanged) -> None:
         pass
 
@@ -182,14 +196,19 @@ class Host:
 class World:
     """Hosts, and a link between every two of them. Everything that happens is drawn from the seed."""
 
-    def __init__(self, family: Family, names: Sequence[str], seed: int = 0) -> None:
+    hosts_are: type[Host] = Host
+
+    def __init__(
+        self, family: Family, names: Sequence[str], seed: int = 0, disks: Mapping[str, SimulatedDisk] | None = None
+    ) -> None:
         self.family = family
         self.random = random.Random(seed)
         self.seconds = 0
         """How far the clocks have come."""
         self.answers: dict[bytes, list[Answer]] = defaultdict(list)
         self.links: dict[tuple[str, str], deque[Any]] = {}
-        self.hosts = {name: Host(self, name, SimulatedDisk(family.rewrite)) for name in names}
+        disks = disks if disks is not None else {name: SimulatedDisk(family.rewrite) for name in names}
+        self.hosts = {name: self.hosts_are(self, name, disks[name]) for name in names}
         for host in self.hosts.values():
             host.start()
 

@@ -47,6 +47,14 @@ class SimulatedDisk:
         self.before_done: Callable[[Batch], None] = lambda _batch: None
         """Called when a batch is safe, before anybody is told: the instant at which a crash hurts most."""
 
+    def copy(self) -> SimulatedDisk:
+        """Another disk with all that is safe on this one."""
+        other = SimulatedDisk(self._rewrite)
+        other.rows, other.snapshots = dict(self.rows), dict(self.snapshots)
+        other.cold, other.ends, other.story = dict(self.cold), dict(self.ends), list(self.story)
+        other.position = self.position
+        return other
+
     # ---- the protocol --------------------------------------------------------------------------------------------
 
     def load(self) -> Stored:

@@ -243,17 +243,40 @@ def _agree(channel: Channel, msg: ClosingSigned, env: Env, *, say_so: bool = Fal
                 channel, full, msg.fee_satoshis, min(low, msg.fee_satoshis), max(high, msg.fee_satoshis)
             )
         )
-    step.fact(CloseAgreed(Agreed(tx.serialize(), msg.signature, max(high, channel.negotiation.our_max_sat))))
+    highest = max(high, channel.negotiation.our_max_sat)
+    step.fact(CloseAgreed(Agreed(tx.serialize(), msg.signature, highest, msg.fee_satoshis)))
     step.act(
         Notify("channel_close_agreed", {"channel_id": channel.terms.channel_id.hex(), "fee_sat": msg.fee_satoshis})
     )
     return step.then(lambda state: tell_closers(state, closed(state, env)))
 
 
-@late.on(ClosingSigned, Shutdown)
-def on_late_closing(channel: Channel, _msg: ClosingSigned | Shutdown, _env: Env) -> Step[Channel]:
-    """The peer repeats itself after the close was agreed on: the chain has the last word."""
-    return Step(channel)
+@late.on(Shutdown)
+def on_late_shutdown(channel: Channel, _msg: Shutdown, env: Env) -> Step[Channel]:
+    """The peer is back after the close was agreed on, and may not know that it was: the funder speaks first."""
+    return say_again(channel, env) if channel.terms.is_opener else Step(channel)
+
+
+@late.on(ClosingSigned)
+def on_late_closing_signed(channel: Channel, _msg: ClosingSigned, env: Env) -> Step[Channel]:
+    """Whatever the peer offers now, the fee is agreed on. Its next word, once it agrees too, needs no answer."""
+    return say_again(channel, env)
+
+
+def say_again(channel: Channel, env: Env) -> Step[Channel]:
+    """Sign what was agreed on once more, once per connection.
+
+    "`closing_signed` also has no acknowledgment so must be retransmitted upon reconnection (though negotiation restarts
+    on reconnection, so it needs not be an exact retransmission)."
+    """
+    if channel.link is not Link.READY or channel.negotiation.our_fee_sat is not None:
+        return Step(channel)
+    tx, agreed = agreed_tx(channel)
+    low, _, high = fee_limits(channel, env)
+    fee = agreed.fee_sat
+    step = Step(channel).fact(Negotiated(channel.negotiation.but(our_fee_sat=fee)))
+    message = ClosingSigned(channel.terms.channel_id, fee, UNSIGNED, FeeRange(min(low, fee), max(high, fee)))
+    return step.act(Send(channel.terms.node_id, message, (sign_closing(channel, tx, agreed.highest_fee_sat),)))
 
 
 def _signed_variant(channel: Channel, msg: ClosingSigned) -> Tx:

@@ -72,6 +72,8 @@ class Agreed(Record):
     peer_signature: Signature
     highest_fee_sat: Sat = Sat(0)
     """The most that we would have paid as the opener."""
+    fee_sat: Sat = Sat(0)
+    """The `fee_satoshis` of both."""
 
 
 _NO_COMMITMENT = Commitment(LOCAL, 0, 0, 0, FeeratePerKw(0), Totals(Msat(0), Msat(0)))

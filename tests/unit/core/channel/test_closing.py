@@ -9,6 +9,7 @@ from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
 from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard, signed_by
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
+from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId, PaymentHash
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
 from fulmen.core.base.outer import Answer, Send, WantPublished
@@ -143,6 +144,38 @@ def test_an_offer_in_the_overlap_is_agreed_to_and_published() -> None:
     assert step.state.phase is Phase.CLOSING
     assert [offer.fee_satoshis for offer in offers(step)] == [fee]
     assert "mutual close" in [want.name for want in wants(step.state) if isinstance(want, WantPublished)]
+
+
+def agreed(name: str, other: str, env: Env) -> tuple[Channel, Sat]:
+    """An end that has agreed, and has lost the connection over it."""
+    channel = drained_channel(name)
+    low, fee, high = fee_limits(channel, env)
+    channel = decide(channel, Lull(), env).state
+    step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signed_by(other, channel, fee), FeeRange(low, high)), env)
+    assert step.state.phase is Phase.CLOSING
+    return decide(step.state, Disconnected(), env).state.but(link=Link.READY), fee
+
+
+def test_an_accepter_that_has_agreed_says_so_again_to_a_funder_that_never_heard_it() -> None:
+    """ "`closing_signed` also has no acknowledgment so must be retransmitted upon reconnection." """
+    channel, fee = agreed("bob", "alice", BOB)
+    channel = heard(channel, Shutdown(CHANNEL_ID, THEIRS), BOB).state
+    dearer = Sat(fee + 7)
+    offer = ClosingSigned(CHANNEL_ID, dearer, signed_by("alice", channel, dearer), FeeRange(Sat(0), Sat(2 * fee)))
+    step = heard(channel, offer, BOB)
+    (again,) = offers(step)
+    assert again.fee_satoshis == fee and again.fee_range is not None
+    assert again.fee_range.min_fee_satoshis <= fee <= again.fee_range.max_fee_satoshis
+    (asked,) = [action.sign for action in step.actions if isinstance(action, Send)]
+    assert step.state.agreed is not None and asked[0].tx == step.state.agreed.tx  # type: ignore[attr-defined]
+    assert not offers(heard(step.state, offer.but(fee_satoshis=fee), BOB)), "the peer agrees; nothing is left to say"
+
+
+def test_a_funder_that_has_agreed_speaks_first_again() -> None:
+    channel, fee = agreed("alice", "bob", ALICE)
+    step = heard(channel, Shutdown(CHANNEL_ID, THEIRS))
+    assert [offer.fee_satoshis for offer in offers(step)] == [fee]
+    assert not offers(heard(step.state, Shutdown(CHANNEL_ID, THEIRS))), "once per connection"
 
 
 def test_a_caller_is_answered_when_the_close_is_agreed_on() -> None:
