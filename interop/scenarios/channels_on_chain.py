@@ -31,6 +31,12 @@ def closed(lab: Lab, outpoint: str) -> str:
     return until(lambda: next(iter(_spenders(lab, outpoint)), ""), f"the close of {outpoint[:16]} is in the mempool")
 
 
+def _shut(lab: Lab, us: Us, outpoint: str) -> None:
+    """Close a channel of ours, and have the close in a block."""
+    us.shut(outpoint)
+    lab.chain.mine_with(closed(lab, outpoint))
+
+
 def _spenders(lab: Lab, outpoint: str) -> list[str]:
     txid, _, vout = outpoint.partition(":")
     spends = {one: lab.chain.transaction(one)["vin"] for one in lab.chain.mempool()}
@@ -43,8 +49,7 @@ def whole_life(lab: Lab) -> None:
     outpoint = lab.channel(us, bob, MONEY)
     pay_both_ways(us, bob)
     before = us.coins_sat
-    us.shut(outpoint)
-    lab.chain.mine_with(closed(lab, outpoint))
+    _shut(lab, us, outpoint)
     lab.caught_up()
     until(lambda: us.coins_sat > before + 590_000, "our part is back on chain")
     assert us.at(outpoint)["state"] in ON_CHAIN
@@ -78,8 +83,7 @@ def funding_reorg(lab: Lab) -> None:
         lab.mine(6)
     lab.await_usable(outpoint, us, bob)
     pay_both_ways(us, bob)
-    us.shut(outpoint)
-    lab.chain.mine_with(closed(lab, outpoint))
+    _shut(lab, us, outpoint)
 
 
 @scenario("a close is undone by a reorg, and confirms again")
@@ -87,8 +91,7 @@ def close_reorg(lab: Lab) -> None:
     us, bob = two(lab)
     outpoint = lab.channel(us, bob, MONEY)
     before = us.coins_sat
-    us.shut(outpoint)
-    lab.chain.mine_with(closed(lab, outpoint))
+    _shut(lab, us, outpoint)
     lab.mine(2)
     lab.chain.reorganize(4)
     lab.caught_up()
@@ -106,8 +109,7 @@ def restart(lab: Lab) -> None:
     lab.chain.start()
     lab.mine(3)
     pay_both_ways(us, bob)
-    us.shut(outpoint)
-    lab.chain.mine_with(closed(lab, outpoint))
+    _shut(lab, us, outpoint)
 
 
 @scenario("it answers nothing for a while")
@@ -120,8 +122,7 @@ def silent(lab: Lab) -> None:
     finally:
         lab.chain.process.thaw()
     lab.mine(2)
-    us.shut(outpoint)
-    lab.chain.mine_with(closed(lab, outpoint))
+    _shut(lab, us, outpoint)
 
 
 @scenario("a node of another network is refused by name")
