@@ -21,6 +21,7 @@ from interop.us import Us
 COINS = 4
 COIN_SAT = 200_000_000
 CAPACITY_SAT = 4_000_000
+MOST_BLOCKS = 60
 LAST_LINES = 25
 
 MakeChain = Callable[[Path, Ports], ChainDaemon]
@@ -96,6 +97,14 @@ class Lab:
         """Find blocks, and wait until everybody has read them."""
         self.chain.mine(blocks)
         self.caught_up()
+
+    def mine_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Find blocks, one by one, until something holds."""
+        for _ in range(MOST_BLOCKS):
+            if holds():
+                return
+            self.mine()
+        raise AssertionError(f"{MOST_BLOCKS} blocks later it is not so: {what}")
 
     def caught_up(self) -> None:
         """Wait until everybody who runs has read the chain."""

@@ -45,6 +45,7 @@ class Ldk(LdkNode, Peer):
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         self._options = options or Options()
+        self._earlier: list[dict[str, Any]] = []
         super().__init__(name, home, ports, chain, program=(str(LDK.program("ldk-peer")),))
 
     def settings(self) -> dict[str, Any]:
@@ -59,6 +60,8 @@ class Ldk(LdkNode, Peer):
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        # It does not say again after a restart what it was sure to have said.
+        self._earlier += self.events
         self.launch()
         self.ready()
 
@@ -108,7 +111,8 @@ class Ldk(LdkNode, Peer):
         """Whether an invoice of its own was paid; it says so a moment after it has shown the preimage."""
 
         def said() -> bool:
-            return self.happened("PaymentReceived", lambda event: event["payment_hash"] == payment_hash) is not None
+            rows = self.call("payments")
+            return any(row["id"] == payment_hash and row["status"] == "Succeeded" for row in rows)
 
         with suppress(Deviation):
             return until(said, f"{self} says that it was paid", SAID_S)
@@ -123,8 +127,12 @@ class Ldk(LdkNode, Peer):
         except PeerRefused as why:
             raise NotPaid(str(why)) from why
 
+        life = self.process.pid
+
         def ended() -> dict[str, Any] | None:
             self.happened("PaymentFailed")
+            if self.process.pid != life:
+                raise PeerRefused("pay: it was started anew meanwhile")
             for event in self.events[seen:]:
                 if event["event"] in ("PaymentSuccessful", "PaymentFailed") and event["payment_hash"] == payment_hash:
                     return event
@@ -193,4 +201,8 @@ class Ldk(LdkNode, Peer):
         self.call("fail", payment_hash=payment_hash)
 
     def _held(self, payment_hash: str) -> dict[str, Any] | None:
-        return self.happened("PaymentClaimable", lambda event: event["payment_hash"] == payment_hash)
+        def of_this(event: dict[str, Any]) -> bool:
+            return event["event"] == "PaymentClaimable" and bool(event["payment_hash"] == payment_hash)
+
+        said = next((event for event in self._earlier if of_this(event)), None)
+        return said or self.happened("PaymentClaimable", of_this)

@@ -97,20 +97,12 @@ def _stand_still(lab: Lab, us: Us, them: Peer, ask: Callable[[int], Asked], mode
         # BOLT 2, "cltv_expiry_delta Selection": we have to close once an HTLC has lingered past its expiry.
         for _ in range(max(expiries) - lab.chain.height):
             lab.mine()
-        _mine_until(lab, lambda: us.at(outpoint)["state"] in ("AWAITING_UNILATERAL", "ONCHAIN"), "we close")
-        _mine_until(lab, lambda: _status(us, asked) != "pending", "our money is back")
+        lab.mine_until(lambda: us.at(outpoint)["state"] in ("AWAITING_UNILATERAL", "ONCHAIN"), "we close")
+        lab.mine_until(lambda: _status(us, asked) != "pending", "our money is back")
     until(lambda: _status(us, asked) != "pending", "it comes to its end", 60)
     assert _status(us, asked) in end, us.call("listpays", payment_hash=asked.payment_hash)
     if end != TIMEOUT:
         lab.quiet(outpoint, us, them)
-
-
-def _mine_until(lab: Lab, holds: Callable[[], bool], what: str) -> None:
-    for _ in range(30):
-        if holds():
-            return
-        lab.mine()
-    raise AssertionError(f"30 blocks later it is not so: {what}")
 
 
 def _begin(lab: Lab, us: Us, them: Peer, ask: Callable[[int], Asked]) -> Asked:
