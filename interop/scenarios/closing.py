@@ -76,9 +76,9 @@ class Ending:
             self.lab.mine(min(left, 10))
 
 
-def open_for(lab: Lab, name: str, them: Peer | None = None) -> Ending:
+def open_for(lab: Lab, name: str, them: Peer | None = None, settings: dict[str, str] | None = None) -> Ending:
     """A channel of a node of ours that has no other one, opened by us, unannounced: payments have one way only."""
-    us, peer = lab.our(name), them or lab.them
+    us, peer = lab.our(name, settings), them or lab.them
     outpoint = lab.channel(us, peer, Order(SAT, PUSH_SAT, announce=False))
     return Ending(lab, us, peer, outpoint, (us.coins_sat, peer.coins_sat()))
 
