@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 WORKERS ?= auto
 
-.PHONY: help demo run test soak check lint types walls bench interop twin lock clean
+.PHONY: help demo run test soak check lint types walls bench interop twin fuzz mutants lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -57,10 +57,20 @@ profile: ## where the time of a payment goes, room by room
 	@scripts/setup dev
 	@$(PY) -m bench.profile
 
+SECONDS_EACH ?= 20
+fuzz: ## every decoder and the channel machine under any bytes: 20 seconds each, two at a time
+	@scripts/setup dev
+	@$(PY) -m fuzz --seconds $(SECONDS_EACH) --jobs 2
+
+PACKAGES ?= channel commitments onchain transactions
+mutants: ## what would the tests say if the core were a little wrong? (takes an hour)
+	@scripts/setup dev
+	@for package in $(PACKAGES); do $(PY) -m mutants $$package || exit 1; done
+
 lock: ## make the locks again (needs uv)
 	@scripts/lock
 
 clean: ## remove what setup, tests and checks made
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz .mutants
 	@rm -rf src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

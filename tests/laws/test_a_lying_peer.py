@@ -100,8 +100,8 @@ def paid(paying: list[int]) -> Any:
 class ALyingPeer:
     """One end of a channel and a peer that says anything at all."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, chance: random.Random) -> None:
+        self.random = chance
         opener, depth = self.random.random() < 0.5, self.random.choice([0, 0, 0, 3])
         format = self.random.choice([ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name])
         self.patient = self.random.random() < 0.8
@@ -376,6 +376,6 @@ ENDINGS: list[tuple[int, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_lying_peer_freezes_nothing_and_takes_nothing(seed: int) -> None:
-    liar = ALyingPeer(seed)
+    liar = ALyingPeer(random.Random(seed))
     liar.go(120, HAPPENINGS)
     liar.go(40, HAPPENINGS + ENDINGS)

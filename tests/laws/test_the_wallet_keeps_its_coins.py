@@ -149,12 +149,12 @@ class WalletAndChain(RuleBasedStateMachine):
                 outpoint = OutPoint(tx.txid, vout)
                 if output.script_pubkey not in OURS or outpoint in spent:
                     continue
-                if outpoint in promised:
+                if block is not None and tx.is_coinbase and self.tip + 1 < block.height + 100:
+                    part = "immature"  # again, where blocks were undone after it was promised
+                elif outpoint in promised:
                     part = "reserved"
                 elif block is None:
                     part = "spendable" if self.is_safe(tx) else "pending"
-                elif tx.is_coinbase and self.tip + 1 < block.height + 100:
-                    part = "immature"
                 else:
                     part = "spendable"
                 parts[part] += output.amount_sat
