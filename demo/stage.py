@@ -21,7 +21,6 @@ QUICK = {
     "policy.peer.reconnect_max_s": "1",
 }
 """A play is no place to wait: nodes look at the chain, gossip and look for each other more often than they need to."""
-COLLECT_S = 60.0
 
 
 class Stage:

@@ -349,9 +349,6 @@ class Ask(Step):
 # -- scripts -----------------------------------------------------------------------------------------------------------
 
 
-_ON_CHAIN = (FundChannel, FundAnnounced, SpendAnnounced, Mine, ExpectSpent)
-
-
 class Script(Record, kw_only=True):
     """A scenario, and the sentences of the BOLTs that a node keeps by passing it."""
 

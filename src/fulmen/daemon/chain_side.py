@@ -14,11 +14,10 @@ from fulmen.adapters.chain.source import ChainSource, Published
 from fulmen.adapters.chain.watcher import ChainWatcher
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import ShortChannelId, Txid
+from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block, WantPublished
 from fulmen.core.bitcoin.transaction import parse_tx
-from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.node import Freeze, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
 from fulmen.core.node.tips import BlockRead
@@ -107,17 +106,6 @@ class ChainSide:
     async def published(self, txid: Txid) -> Published:
         """Wait for what the source says to a transaction of ours."""
         return await self._publisher.outcome(txid)
-
-    async def funding_of(self, scid: ShortChannelId) -> FundingOutput | None:
-        """The unspent output behind a short channel id.
-
-        Raises:
-            ChainSourceFault: the source could not be asked.
-        """
-        found = await self._source.funding_output(scid)
-        if found is None:
-            return None
-        return FundingOutput(found.outpoint, found.output.amount_sat, found.output.script_pubkey)
 
     # ---- from the source -----------------------------------------------------------------------
 

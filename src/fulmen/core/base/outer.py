@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fulmen.core.base.ids import BlockHash, CommandId, NodeId, OutPoint, Txid
-from fulmen.core.base.machine import Action, Address, Event
+from fulmen.core.base.machine import Action, Event
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
 
@@ -186,8 +186,3 @@ class PublishFailed(Event):
     name: str
     txid: Txid
     reason: str
-
-
-def addressed(address: Address, event: Event) -> tuple[Address, Event]:
-    """An event and who gets it: what the node's inbox holds."""
-    return address, event

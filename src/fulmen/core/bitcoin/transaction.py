@@ -16,8 +16,6 @@ from fulmen.core.base.units import MAX_MONEY_SAT, FeeratePerKw, Sat, Weight, fee
 from fulmen.core.bitcoin.cursor import Cursor, compact_size, with_length
 
 SEQUENCE_FINAL = 0xFFFFFFFF
-SEQUENCE_LOCKTIME = 0xFFFFFFFE
-"""The locktime counts; the transaction does not signal that it may be replaced."""
 SEQUENCE_RBF = 0xFFFFFFFD
 """The locktime counts, and the transaction signals that it may be replaced (BIP 125)."""
 NULL_OUTPOINT = OutPoint(Txid(bytes(32)), 0xFFFFFFFF)

@@ -9,7 +9,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.machine import Step, Topic
 from fulmen.core.base.mount import Check, CheckFailed
 from fulmen.core.base.outer import Notify, Send
-from fulmen.core.base.units import FeeratePerKw, Sat, fee_for_weight, sat_floor
+from fulmen.core.base.units import FEERATE_FLOOR_PER_KW, Sat, fee_for_weight, sat_floor
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.channel.dance import UNSIGNED, owes_commitment
 from fulmen.core.channel.ending import closed, tell_closers
@@ -65,7 +65,7 @@ def fee_limits(channel: Channel, env: Env) -> tuple[Sat, Sat, Sat]:
     # The key holder signs nothing beyond the cap, whatever was agreed.
     cap = fee_for_weight(env.policy.feerates.cap_per_kw, weight)
     fee = min(fee_for_weight(feerate, weight), cap)
-    floor = fee_for_weight(FeeratePerKw(max(env.feerates.floor_per_kw, 253)), weight)
+    floor = fee_for_weight(max(env.feerates.floor_per_kw, FEERATE_FLOOR_PER_KW), weight)
     opener_msat = channel.local.totals.local_msat if channel.terms.is_opener else channel.local.totals.remote_msat
     most = sat_floor(opener_msat)
     if channel.terms.is_opener:

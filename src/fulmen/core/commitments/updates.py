@@ -112,14 +112,6 @@ class Log(Record):
             return self.but(removes=(*self.removes, update), next_index=update.index + 1)
         return self.but(fees=(*self.fees, update), next_index=update.index + 1)
 
-    def with_updates(self, updates: Updates) -> Log:
-        """The log after a durable fact: what it already holds stays as it is."""
-        log = self
-        for update in updates.in_order():
-            if update.index >= log.next_index:
-                log = log.with_update(update)
-        return log
-
     def truncated(self, stop: int) -> Log:
         """Only the entries with index < stop: the rest was never in a signed commitment."""
         adds = _slice(self.adds, 0, stop)

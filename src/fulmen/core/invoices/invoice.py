@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fulmen.core.base.ids import NodeId, PaymentHash, PaymentSecret, ShortChannelId
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight, CltvDelta, Msat, Timestamp
+from fulmen.core.base.units import CltvDelta, Msat, Timestamp
 from fulmen.core.wire.features import Features
 
 DEFAULT_EXPIRY_S = 3600
@@ -52,10 +52,6 @@ class InvoiceFields(Record):
     def expires_at(self) -> Timestamp:
         """From this time on it should not be paid."""
         return Timestamp(self.timestamp + self.expiry_s)
-
-    def final_cltv_expiry(self, height: BlockHeight) -> BlockHeight:
-        """The least expiry that the payee takes while the chain is at `height`."""
-        return BlockHeight(height + self.min_final_cltv_expiry_delta)
 
 
 class Invoice(InvoiceFields, kw_only=True):

@@ -245,10 +245,6 @@ class WatchMatcher:
         """The outputs whose spenders are wanted, for sources that can be asked for them."""
         return tuple(self._watches.spends)
 
-    def watched_txids(self) -> tuple[Txid, ...]:
-        """The transactions that are waited for."""
-        return tuple(self._watches.txs)
-
     @property
     def watches_scripts(self) -> bool:
         """True if somebody wants to know of payments to a script."""

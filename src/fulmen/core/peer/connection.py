@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fulmen.core.base.env import NO_CHAIN, Env
-from fulmen.core.base.machine import Address, Disconnected, Event, Step, Tell, Topic, to_channel
+from fulmen.core.base.machine import Address, Disconnected, Step, Tell, Topic, to_channel
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send, TimeReached, Want, WantConnection, WantTime
 from fulmen.core.base.peers import (
     ChannelAttached,
@@ -194,12 +194,6 @@ def on_channel_detached(peer: Peer, event: ChannelDetached, _env: Env) -> Step[P
     if not step.state.channels and peer.link is None and not peer.callers:
         step.fact(RetryPlanned(None, 0))
     return step
-
-
-def refused_command(peer: Peer, event: Event, refusal: object) -> Step[Peer]:
-    """The answer to a caller whose command cannot be now."""
-    assert isinstance(event, ConnectPeer | DisconnectPeer)
-    return Step(peer).act(Answer(event.command_id, refused=refusal))
 
 
 def wants(peer: Peer) -> tuple[Want, ...]:

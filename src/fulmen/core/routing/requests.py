@@ -192,9 +192,6 @@ class NoRoute(Record):
         return {"reason": self.reason.name, "have": self.have, "need": self.need}
 
 
-RouteAnswer = Route | NoRoute
-
-
 class FindRoute(Action):
     """Outer: have a route searched; the answer comes back as `RouteAnswered` to `reply_to`.
 

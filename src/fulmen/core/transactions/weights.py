@@ -8,11 +8,8 @@ from __future__ import annotations
 from fulmen.core.base.units import FeeratePerKw, Msat, Sat, Weight, fee_for_weight
 from fulmen.core.transactions.formats import HTLC_WEIGHT, Format
 
-DUST_P2PKH = Sat(546)
-DUST_P2SH = Sat(540)
 DUST_P2WPKH = Sat(294)
 DUST_P2WSH = Sat(330)
-DUST_P2A = Sat(240)
 DUST_UNKNOWN_SEGWIT = Sat(354)
 
 
