@@ -24,6 +24,8 @@ CAPACITY_SAT = 2_000_000
 PUSH_MSAT = 1_000_000_000
 COINS_SAT = 10_000_000
 BLOCK_EVERY_S = 20
+NEIGHBOUR_ID = "BAKERY_NODE_ID"
+"""Stands for it in an example."""
 
 
 def main() -> int:
@@ -75,7 +77,7 @@ def _explain(stage: Stage, screen: Screen) -> None:
         screen.type(line)
     screen.say("\nThen, for example:\n")
     for command, meaning in EXAMPLES:
-        screen.type(command, meaning)
+        screen.type(command.replace(NEIGHBOUR_ID, stage[NEIGHBOURS[0]].id), meaning)
     screen.say(
         f"\nA block is found every {BLOCK_EVERY_S} seconds, and at once when you say `fulmen mine`. "
         "Ctrl-C stops everything and removes its data."
@@ -90,7 +92,7 @@ EXAMPLES = (
     ("fulmen listpeerchannels", "what your channels can carry"),
     ("fulmen listpays", "what you paid"),
     ("bakery listforwards", "what the bakery earned on the way"),
-    ("fulmen close BAKERY_NODE_ID", "close the channel; then `fulmen mine` and `fulmen listfunds`"),
+    (f"fulmen close {NEIGHBOUR_ID}", "close the channel; then `fulmen mine` and `fulmen listfunds`"),
     ("fulmen --help", "everything else"),
 )
 

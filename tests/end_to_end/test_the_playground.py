@@ -37,16 +37,20 @@ def test_its_aliases_pay_an_invoice_over_a_neighbour_and_ctrl_c_ends_it():
     command = [*DEAF_TO_CTRL_C, sys.executable, "-m", "demo.playground"]
     with subprocess.Popen(command, cwd=ROOT, env=ENVIRON, stdout=subprocess.PIPE, text=True) as playground:
         try:
-            aliases = {}
+            aliases, closes = {}, []
             for line in playground.stdout:
                 if line.strip().startswith("alias "):
                     name, _, meaning = shlex.split(line)[1].partition("=")
                     aliases[name] = meaning
+                if line.strip().startswith("fulmen close "):
+                    closes = line.split()[1:3]
                 if "Ctrl-C" in line:
                     break
             invoice = typed(aliases["bookshop"], "invoice", "5k", "tea", "a cup of tea")["bolt11"]
             paid = typed(aliases["fulmen"], "pay", invoice)
+            closed = typed(aliases["fulmen"], *closes)
         finally:
             ending = ended(playground)
     assert (paid["status"], paid["amount_msat"]) == ("complete", 5_000_000)
+    assert closed["type"] == "mutual"
     assert playground.returncode == 0, ending

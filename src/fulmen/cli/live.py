@@ -66,7 +66,10 @@ def pay_live(console: Console, node: RpcClient, params: dict[str, Any], payment_
             attempts.hear(topic, about)
             live.update(attempts.shown())
 
-        return node.call("pay", params, on_news=hear)
+        answer = node.call("pay", params, on_news=hear)
+    if not console.is_terminal:
+        console.print()  # what is drawn for no terminal ends without a new line
+    return answer
 
 
 class Closing:

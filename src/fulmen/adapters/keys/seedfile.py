@@ -41,7 +41,7 @@ class SeedExists(Refused):
 
 
 class NoSeed(Refused):
-    """There is no seed here yet."""
+    """There is no seed here yet: `fulmen init` makes one, `fulmen init --restore` brings one back from its words."""
 
 
 class SeedUnreadable(Refused):
