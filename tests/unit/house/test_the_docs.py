@@ -1,11 +1,13 @@
 """What the docs name is there."""
 
 import re
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from fulmen.cli.exits import __doc__ as exit_codes
+from fulmen.daemon.settings import Settings, names
 
 ROOT = Path(__file__).parents[3]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,6 +41,23 @@ def test_every_link_leads_somewhere(page):
 def test_the_exit_codes_of_the_page_are_those_of_the_program():
     table = (exit_codes or "").partition("\n\n")[2].strip()
     assert table in (ROOT / "docs" / "cli.md").read_text()
+
+
+def test_every_setting_is_on_the_page_with_its_default():
+    told = dict(re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|", (ROOT / "docs" / "running.md").read_text(), re.MULTILINE))
+    files = {"seed", "journal.sqlite", "graph", "settings.toml", "rpc", "lock"}
+    defaults = {name: reduce(getattr, name.split("."), Settings()) for name in names()}
+    assert {name: said for name, said in told.items() if name not in files} == {
+        name: _written(default) for name, default in defaults.items()
+    }
+
+
+def _written(default):
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        default = ", ".join(default)
+    return f"`{default}`" if default not in (None, "", b"") else "–"
 
 
 def test_every_room_of_the_core_is_on_the_map():
