@@ -89,9 +89,10 @@ def _gossip_fields(data: bytes) -> None:
         assert decode_scids(encode_scids(scids)) == scids
     except (Malformed, PeerFault, Refused):
         pass
-    for decode in (decode_flags, decode_timestamps):
+    count = data[0] if data else 0
+    for decode, each in ((decode_flags, 1), (decode_timestamps, 2)):
         with contextlib.suppress(Malformed, PeerFault, Refused):
-            assert len(decode(data[1:], data[0] if data else 0)) == (data[0] if data else 0)
+            assert len(decode(data[1:], count)) == each * count
 
 
 _LINES = [line for line in read_lines() if not line.name.startswith("enum:")]

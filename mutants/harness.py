@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from mutants.copies import passes_in_a_copy
 from mutants.cover import Cover
 from mutants.mutations import Mutation
 from mutants.swap import CannotSwap, put_in_place
@@ -31,6 +32,8 @@ KILLED, SURVIVED, TIMEOUT, UNREACHED, UNFIT = "killed", "survived", "timeout", "
 
 _DIED_OF = {0: SURVIVED, 1: KILLED, 3: UNFIT}
 MEMORY_BYTES = 6 << 30
+COPY_S = 900
+"""How long the tests may take in a copy."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Harness:
             tests = [items[name] for name in chosen]
             limit_s = 10 + 3 * sum(good[name].cpu_s for name in chosen)
             verdict = _in_child(partial(_try, mutant, tests), limit_s) if tests else UNREACHED
+            if verdict == SURVIVED and mutant.mutation.constant is not None:
+                verdict = _second_opinion(mutant, chosen)
             if self._found(mutant, verdict, len(tests)):
                 break
         return True
@@ -125,6 +130,11 @@ class Harness:
             _in_child(lambda: _write_cover(missing, kept, versions, self._packages), 3600)
             kept = pickle.loads(MEASURED.read_bytes())
         return {name: kept[name] for name in items}
+
+
+def _second_opinion(mutant: Mutant, tests: list[str]) -> str:
+    passes = passes_in_a_copy(ROOT, Path(mutant.path), mutant.mutation, tests, COPY_S)
+    return TIMEOUT if passes is None else SURVIVED if passes else KILLED
 
 
 def _reaches(passed: Passed, mutant: Mutant) -> bool:

@@ -26,7 +26,7 @@ from fulmen.core.wire.messages.gossip import ChannelAnnouncement, ChannelUpdate,
 
 MAGIC = b"fulmen gossip 1\n"
 _HEAD = struct.Struct(">IIB")
-_CHANNEL = struct.Struct(">IIqB")
+_CHANNEL = struct.Struct(">IiqB")
 _OUTPOINT = struct.Struct(">32sI")
 _CHANNEL_KIND, _NODE_KIND = 1, 2
 _NO_CAPACITY = -1
@@ -93,7 +93,7 @@ def _take(graph: Graph, kind: int, body: bytes) -> None:
         return
     known = None if capacity == _NO_CAPACITY else Sat(capacity)
     graph.add_channel(channel, frame, Timestamp(seen), known, outpoint)
-    if spent:
+    if spent > 0:
         graph.mark_spent(channel.short_channel_id, BlockHeight(spent))
     for _ in range(2):
         frame, at = SIZED.read(body, at, len(body))

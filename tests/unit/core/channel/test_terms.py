@@ -148,6 +148,7 @@ def test_good_terms_are_taken() -> None:
         (POOR, "more than the reserve"),
         ({"channel_type": Features.of(OPTION_ANCHORS).to_bytes()}, "unknown channel_type"),
         ({"channel_type": TAPROOT}, "unknown channel_type"),
+        ({"channel_type": Features.of(OPTION_STATIC_REMOTEKEY, 20).to_bytes()}, "unknown channel_type"),
         ({"upfront_shutdown_script": b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"}, "allowed forms"),
     ],
 )

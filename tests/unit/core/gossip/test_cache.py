@@ -1,14 +1,18 @@
 """The graph on disk: what is written is read back, and damage costs no more than what follows it."""
 
+import struct
+from zlib import crc32
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders.gossip import CHAIN, NODES, NOW, a_channel, a_node, an_outpoint, an_update
 
-from fulmen.core.gossip.cache import dump, load
+from fulmen.core.gossip.cache import MAGIC, dump, load
 from fulmen.core.gossip.desk import Gossip
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.wire import decode
+from fulmen.core.wire.codecs import SIZED
 from fulmen.core.wire.features import Features
 
 
@@ -48,6 +52,16 @@ def test_damage_costs_what_follows_it_and_no_more(place: int, change: int) -> No
         graph = load(data, CHAIN)
         whole = list(a_graph().channels())
         assert list(graph.channels()) == whole[: len(graph)]
+
+
+def test_a_height_that_no_chain_reaches_is_none() -> None:
+    """Found by fuzzing the file: whoever can write it may give it right checksums."""
+    for spent in (1 << 31, (1 << 32) - 1):
+        frame = a_channel(1)
+        body = struct.pack(">IIqB", 1, spent, 1000, 0) + SIZED.write(frame) + bytes(4)
+        record = struct.pack(">IIB", crc32(b"\x01" + body), len(body), 1) + body
+        graph = load(MAGIC + CHAIN + record, CHAIN)
+        assert [channel.spent_height for channel in graph.channels()] == [None]
 
 
 def test_what_was_spent_before_a_restart_is_forgotten_in_its_time() -> None:
