@@ -1,14 +1,13 @@
 """Gossip: the desk where everything about the public network comes in and goes out.
 
 Pure, and driven from outside: messages, blocks and the clock go in; actions, signatures to verify or to make, and
-funding outputs to look up come out. The daemon runs it beside its path finding, the simulator in line. BOLT 7.
+funding outputs to look up come out. The daemon runs it beside its path finding, the simulator in line. What we ask of
+peers is decided in `asking`, what they get in `serving`, what we say of ourselves in `announcer`. BOLT 7.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable
 
 from fulmen.core.base.faults import Malformed, Remedy
 from fulmen.core.base.ids import ALL_CHANNELS, ChainHash, ChannelId, NodeId, OutPoint, ShortChannelId, Signature
@@ -18,21 +17,22 @@ from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.commitments.announcing import HalfHeard, OwnChannel
 from fulmen.core.gossip.announcer import Announcer, Said
-from fulmen.core.gossip.answers import filtered, range_replies, scid_replies
+from fulmen.core.gossip.asking import Asking
 from fulmen.core.gossip.faults import (
     BadAnnouncementSignatures,
     BadGossipSignature,
     GossipFault,
     MalformedGossip,
-    QueryTooSoon,
 )
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.intake import FundingOutput, Intake, Key, Question
 from fulmen.core.gossip.own import OwnNode, ToSign
+from fulmen.core.gossip.peers import Peer
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.pruning import Pruning
 from fulmen.core.gossip.relay import Relay
 from fulmen.core.gossip.rules import DONT_FORWARD, Judge
+from fulmen.core.gossip.serving import Serving
 from fulmen.core.gossip.signatures import SignatureCheck
 from fulmen.core.gossip.sync import Phase, Sync
 from fulmen.core.wire import decode, encode
@@ -50,40 +50,12 @@ from fulmen.core.wire.messages.gossip import (
 )
 from fulmen.core.wire.messages.setup import WarningMessage
 
-LOOKING = 1_000
-"""What an empty frame of a stream counts for, in bytes."""
-MAX_FAILURES = 3
-"""Queries a peer may leave unanswered before we ask others."""
-
 
 class PassOn(Action):
     """Losable: a frame of gossip, type included, for a peer."""
 
     to: NodeId
     frame: bytes
-
-
-@dataclass
-class Peer:
-    """One connected peer, as gossip sees it."""
-
-    node_id: NodeId
-    sync: Sync
-    asks: bool
-    """It offers gossip_queries and keeps our chain: worth asking."""
-    hears: bool
-    """It wants to hear of our chain."""
-    place: int
-    next_flush: Timestamp
-    budget: float
-    wanted: GossipTimestampFilter | None = None
-    ranges: Iterator[bytes] | None = None
-    scids: Iterator[bytes] | None = None
-    backlog: Iterator[bytes] | None = None
-    outgoing: deque[bytes] = field(default_factory=deque)
-    synced_at: int = 0
-    failures: int = 0
-    leaving: bool = False
 
 
 class Gossip:
@@ -109,6 +81,8 @@ class Gossip:
         self._pruning = Pruning(self.graph, policy)
         self._peers: dict[NodeId, Peer] = {}
         self._actions: list[Action] = []
+        self._asking = Asking(self.graph, policy, node_id, self._intake, self._peers, self._send)
+        self._serving = Serving(self.graph, policy, chain_hash, self._relay, self._pass_on)
         self._to_sign: list[tuple[bytes, ToSign]] = []
         self._direct: dict[int, tuple[NodeId, AnnouncementSignatures | ChannelUpdate]] = {}
         """What peers said of our own channels, being verified; tickets below zero, apart from those of the intake."""
@@ -116,9 +90,7 @@ class Gossip:
         self._next_direct = -1
         self._ticked: Timestamp | None = None
         self._turn = 0
-        self._budget = float(policy.answer_burst_bytes)
         self._window_ends = Timestamp(0)
-        self._next_resync = Timestamp(0)
 
     # Peers
 
@@ -141,7 +113,7 @@ class Gossip:
         )
         self._peers[peer] = state
         self._announcer.connected(peer)
-        self._ask_somebody(now)
+        self._asking.somebody(now)
         if hears:
             # LDK looks at the first filter of a connection alone: nobody whom we ask is told first to say nothing.
             if state.sync.phase is Phase.PASSIVE:
@@ -153,7 +125,7 @@ class Gossip:
         """A peer is gone, and with it everything that was on its way to it."""
         self._peers.pop(peer, None)
         self._announcer.disconnected(peer, now)
-        self._ask_somebody(now)
+        self._asking.somebody(now)
 
     # Messages
 
@@ -168,7 +140,7 @@ class Gossip:
             self._blame(peer, MalformedGossip(why=fault.name))
         except GossipFault as fault:
             self._blame(peer, fault)
-        self._pump(state)
+        self._serving.pump(state)
 
     def take_actions(self) -> list[Action]:
         """What is to be sent to peers or told to our channels, oldest first."""
@@ -220,24 +192,23 @@ class Gossip:
         """Time has passed: about once a second. Peers whose outbox is `full` are served later."""
         passed = max(0, now - (now if self._ticked is None else self._ticked))
         self._ticked = now
-        policy = self._policy
-        self._budget = min(policy.answer_all_bytes_per_s * 2, self._budget + passed * policy.answer_all_bytes_per_s)
+        self._serving.refill(passed)
         if now >= self._window_ends:
             self._judge.new_window()
-            self._window_ends = Timestamp(now + policy.window_s)
+            self._window_ends = Timestamp(now + self._policy.window_s)
         self._pruning.step(now)
         self._speak(now)
-        self._resync(now)
+        self._asking.again(now)
         # Each tick another peer is served first, so that the budget of all is nobody's own.
         self._turn = (self._turn + 1) % max(1, len(self._peers))
         states = list(self._peers.values())
-        self._want_orphans()
+        self._asking.orphans()
         for state in states[self._turn :] + states[: self._turn]:
-            state.budget = min(policy.answer_burst_bytes, state.budget + passed * policy.answer_bytes_per_s)
-            self._continue_sync(state, now)
+            self._serving.refill_of(state, passed)
+            self._asking.go_on(state, now)
             if state.node_id not in full:
-                self._flush(state, now)
-                self._pump(state)
+                self._serving.flush(state, now)
+                self._serving.pump(state)
         self._relay.forget_before(min((state.place for state in self._peers.values()), default=self._relay.end))
 
     # Ourselves
@@ -302,7 +273,7 @@ class Gossip:
     # Reading
 
     def _receive(self, state: Peer, message: Record, frame: bytes, now: Timestamp) -> None:
-        peer, sync = state.node_id, state.sync
+        peer = state.node_id
         if isinstance(message, ChannelUpdate) and self._announcer.names(peer, message):
             checks = self._announcer.checks_of_update(peer, message, frame)
             if checks is not None:
@@ -314,27 +285,10 @@ class Gossip:
             self._intake.offer(peer, message, frame, now)
         elif isinstance(message, AnnouncementSignatures):
             self._on_half(peer, message)
-        elif isinstance(message, GossipTimestampFilter):
-            if message.chain_hash == self._chain_hash:
-                state.wanted = message
-                # Who asks for nothing of the past costs no look at it.
-                state.backlog = filtered(self.graph, message) if message.first_timestamp <= now else None
-        elif isinstance(message, QueryChannelRange):
-            # BOLT 7: "if it has not sent all `reply_channel_range` to a previously received ...: MAY send a `warning`"
-            if state.ranges is not None:
-                raise QueryTooSoon(about="query_channel_range")
-            state.ranges = range_replies(self.graph, message, self._chain_hash, self._policy.scids_per_reply)
-        elif isinstance(message, QueryShortChannelIds):
-            if state.scids is not None:
-                raise QueryTooSoon(about="query_short_channel_ids")
-            state.scids = scid_replies(self.graph, message, self._chain_hash)
-        elif isinstance(message, ReplyChannelRange):
-            sync.on_reply_channel_range(message, self.graph, now, now - self._policy.stale_s)
-            self._continue_sync(state, now)
-        elif isinstance(message, ReplyShortChannelIdsEnd):
-            sync.on_reply_short_channel_ids_end(message)
-            state.failures = 0
-            self._continue_sync(state, now)
+        elif isinstance(message, GossipTimestampFilter | QueryChannelRange | QueryShortChannelIds):
+            self._serving.on_question(state, message, now)
+        elif isinstance(message, ReplyChannelRange | ReplyShortChannelIdsEnd):
+            self._asking.on_reply(state, message, now)
 
     def _on_half(self, peer: NodeId, half: AnnouncementSignatures) -> None:
         checks = self._announcer.checks_of_half(peer, half)
@@ -364,56 +318,6 @@ class Gossip:
             self._speak_with(peer, now)
         else:
             self._blame(peer, BadAnnouncementSignatures(channel_id=message.channel_id))
-
-    # Asking
-
-    def _ask_somebody(self, now: Timestamp) -> None:
-        """Have enough peers that we take live gossip from; those that never answered come last."""
-        active = sum(state.sync.phase is not Phase.PASSIVE for state in self._peers.values())
-        passive = [state for state in self._peers.values() if state.asks and state.sync.phase is Phase.PASSIVE]
-        for state in sorted(passive, key=lambda state: state.failures)[: max(0, self._policy.sync_peers - active)]:
-            if state.failures < MAX_FAILURES:
-                self._start(state, now)
-
-    def _start(self, state: Peer, now: Timestamp) -> None:
-        state.synced_at = now
-        # From where our knowledge ends. LDK answers no query_short_channel_ids: who asks for more than the last six
-        # hours gets everything, and anybody else nothing of the past.
-        known = min(now, self.graph.newest(self._node_id))
-        since = max(0, known - 2 * self._policy.flush_interval_s)
-        for message in state.sync.start(now, since):
-            self._send(state.node_id, message)
-
-    def _resync(self, now: Timestamp) -> None:
-        if now < self._next_resync:
-            return
-        self._next_resync = Timestamp(now + self._policy.resync_s)
-        live = [state for state in self._peers.values() if state.sync.phase is Phase.LIVE]
-        oldest = min(live, key=lambda state: state.synced_at, default=None)
-        if oldest is not None:
-            self._start(oldest, now)
-
-    def _continue_sync(self, state: Peer, now: Timestamp) -> None:
-        sync = state.sync
-        if sync.timed_out(now):
-            state.failures += 1
-            if state.failures >= MAX_FAILURES:
-                self._send(state.node_id, sync.passive())
-                self._ask_somebody(now)
-                return
-        # Nothing more is asked for while much of what came is still being looked at.
-        if self._intake.pending_of(state.node_id) < self._policy.scids_per_query:
-            query = sync.next_query(now, self.graph)
-            if query is not None:
-                self._send(state.node_id, query)
-
-    def _want_orphans(self) -> None:
-        """Have channels that only an update spoke of asked for, from who spoke."""
-        for scid, peer in self._intake.wanted.items():
-            state = self._peers.get(peer)
-            if state is not None and state.sync.phase in (Phase.CHANNELS, Phase.LIVE):
-                state.sync.want(scid)
-        self._intake.wanted.clear()
 
     # Speaking
 
@@ -457,46 +361,8 @@ class Gossip:
         self._relay.own(key)
         self._relay.add(key, self._node_id)
 
-    def _flush(self, state: Peer, now: Timestamp) -> None:
-        if now < state.next_flush:
-            return
-        state.next_flush = Timestamp(now + self._policy.flush_interval_s)
-        # BOLT 7: "SHOULD NOT forward gossip messages to peers who sent `networks` in `init` and did not specify" our
-        # chain
-        if not state.hears:
-            state.place = self._relay.end
-        elif len(state.outgoing) < self._policy.max_flush:
-            frames, state.place = self._relay.flush(state.node_id, state.place, state.wanted)
-            state.outgoing.extend(frames)
-
-    def _pump(self, state: Peer) -> None:
-        """Send as much as the budgets allow: what was flushed first, then answers, then the past."""
-        while state.budget > 0 and self._budget > 0 and not state.leaving:
-            frame = self._next_frame(state)
-            if frame is None:
-                return
-            cost = len(frame) or LOOKING
-            state.budget -= cost
-            self._budget -= cost
-            if frame:
-                self._actions.append(PassOn(state.node_id, frame))
-
-    def _next_frame(self, state: Peer) -> bytes | None:
-        if state.outgoing:
-            return state.outgoing.popleft()
-        if state.scids is not None:
-            if (frame := next(state.scids, None)) is not None:
-                return frame
-            state.scids = None
-        if state.ranges is not None:
-            if (frame := next(state.ranges, None)) is not None:
-                return frame
-            state.ranges = None
-        if state.backlog is not None:
-            if (frame := next(state.backlog, None)) is not None:
-                return frame
-            state.backlog = None
-        return None
+    def _pass_on(self, peer: NodeId, frame: bytes) -> None:
+        self._actions.append(PassOn(peer, frame))
 
     def _send(self, peer: NodeId, message: Record) -> None:
         self._actions.append(Send(peer, message))
