@@ -106,7 +106,8 @@ def chain_endpoint(settings: Settings) -> Endpoint:
     chain = settings.chain
     if chain.url:
         cookie = Path(chain.cookie_file).expanduser() if chain.cookie_file else None
-        return Endpoint.from_url(_with_credentials(chain), cookie)
+        certificate = Path(chain.certificate_file).expanduser() if chain.certificate_file else None
+        return Endpoint.from_url(_with_credentials(chain), cookie, certificate)
     if network_named(settings.network) != REGTEST:
         raise NoChain("no chain: say where a bitcoind is with `chain.url`", network=settings.network)
     # A second node with a directory of its own is on the same embedded chain as the first.

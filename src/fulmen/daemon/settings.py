@@ -55,6 +55,8 @@ class ChainSettings(Record):
     password: str = ""
     cookie_file: str = ""
     """bitcoind's `.cookie`, instead of user and password."""
+    certificate_file: str = ""
+    """btcd's `rpc.cert`, or who signed it, where the server is asked over https; empty: the system's authorities."""
     dialect: str = "core"
     """`core`, `btcd`, `litecoind` or `embedded`: what the server understands."""
     poll_s: float = 1.0

@@ -66,3 +66,10 @@ def test_what_is_to_be_announced_reaches_the_node(home: Path) -> None:
 def test_what_is_no_address_is_not_announced(home: Path) -> None:
     with pytest.raises(BadAddress):
         options_of(load({"announce": "203.0.113.7:0"}, {}), NODE_ID, home)
+
+
+def test_a_server_with_a_certificate_of_its_own_can_be_named(tmp_path):
+    given = {"chain.url": "https://127.0.0.1:18334", "chain.user": "u", "chain.certificate_file": str(tmp_path / "pem")}
+    endpoint = chain_endpoint(load(given, {}))
+    assert (endpoint.tls, endpoint.certificate, endpoint.user) == (True, tmp_path / "pem", "u")
+    assert chain_endpoint(load({"chain.url": "https://127.0.0.1:18334"}, {})).certificate is None
