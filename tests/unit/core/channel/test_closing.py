@@ -53,6 +53,9 @@ def offers(step: Step[Channel]) -> list[ClosingSigned]:
         (b"\x51\x20" + bytes(32), False, False),
         (b"\x60\x02\x01\x02", True, True),
         (b"\x60\x01\x01", True, False),
+        (b"\x50\x20" + bytes(32), True, False),
+        (b"\x61\x20" + bytes(32), True, False),
+        (b"\x51\x28" + bytes(40), True, True),
         (b"\x51\x29" + bytes(41), True, False),
         (b"\x00\x15" + bytes(21), True, False),
         (b"\x76\xa9\x14" + bytes(20) + b"\x88\xac", True, False),
@@ -232,6 +235,27 @@ def test_without_a_range_the_fees_meet_in_the_middle() -> None:
     with pytest.raises(faults.ClosingFeeOutOfRange):
         beyond = theirs + 1
         heard(step.state, ClosingSigned(CHANNEL_ID, Sat(beyond), signed_by("bob", step.state, beyond)), ALICE)
+
+
+def test_fees_meet_only_between_the_last_two_that_were_named() -> None:
+    first = decide(drained_channel("alice"), Lull(), ALICE).state
+    _, fee, high = fee_limits(first, ALICE)
+    assert high == 4 * fee
+    theirs = high + 1000
+    step = heard(first, ClosingSigned(CHANNEL_ID, Sat(theirs), signed_by("bob", first, theirs)), ALICE)
+    (counter,) = offers(step)
+    with pytest.raises(faults.ClosingFeeOutOfRange):
+        heard(step.state, ClosingSigned(CHANNEL_ID, Sat(theirs), signed_by("bob", step.state, theirs)), ALICE)
+    within = counter.fee_satoshis + 1
+    heard(step.state, ClosingSigned(CHANNEL_ID, Sat(within), signed_by("bob", step.state, within)), ALICE)
+
+
+def test_the_least_fee_that_we_would_pay_is_agreed_to() -> None:
+    channel = drained_channel("alice")
+    low, _, high = fee_limits(channel, ALICE)
+    for fee in (low, high):
+        step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signed_by("bob", channel, fee)), ALICE)
+        assert step.state.agreed is not None and step.state.agreed.fee_sat == fee
 
 
 def test_a_variant_without_the_signers_own_output_is_good_as_well() -> None:

@@ -12,7 +12,7 @@ from tests.laws.channel_family import channel_of, outcome, pay
 
 from fulmen.core.base.ids import PaymentHash, Secret
 from fulmen.core.base.machine import Address, Disconnected, Step, fold
-from fulmen.core.base.outer import Send, WantPublished
+from fulmen.core.base.outer import Notify, Send, WantPublished
 from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
@@ -164,6 +164,18 @@ def test_a_channel_that_is_proven_behind_never_publishes_and_asks_the_peer_to_cl
 def test_a_peer_that_only_claims_to_be_ahead_proves_nothing() -> None:
     with pytest.raises(faults.CommitmentNumberMismatch):
         after(a_used_channel(), says(6, 5, b"\x11" * 32))
+
+
+@pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32])
+def test_a_peer_that_shows_what_is_no_secret_at_all_proves_nothing_either(secret: bytes) -> None:
+    """Else a peer could silence us with a number and some zeros: whoever is behind never publishes."""
+    with pytest.raises(faults.CommitmentNumberMismatch):
+        after(a_used_channel(), says(6, 5, secret))
+
+
+def test_the_operator_hears_that_state_was_lost() -> None:
+    step = after(a_used_channel(), says(6, 5, secret_of("alice", 4)))
+    assert "channel_outdated" in [action.topic for action in step.actions if isinstance(action, Notify)]
 
 
 def test_a_failed_channel_repeats_its_error_at_each_connection() -> None:

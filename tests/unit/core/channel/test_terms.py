@@ -158,6 +158,33 @@ def test_terms_that_break_a_rule_are_refused_by_their_reason(changes: dict[str, 
     assert why in caught.value.details["why"]
 
 
+def test_terms_at_the_very_bounds_are_taken() -> None:
+    for changes in (
+        {"feerate_per_kw": FeeratePerKw(253)},
+        {"feerate_per_kw": FeeratePerKw(250_000), "push_msat": Msat(500_000_000)},
+        {"dust_limit_satoshis": Sat(10_000)},
+        {"channel_reserve_satoshis": Sat(50_000)},
+        {"to_self_delay": CltvDelta(2016)},
+    ):
+        check_open(an_open(**changes), ENV, a_peer())
+
+
+def test_without_anchors_a_feerate_that_will_not_confirm_is_refused() -> None:
+    """Nobody can add to the fee of such a commitment later."""
+    kind = Features.of(OPTION_STATIC_REMOTEKEY).to_bytes()
+    env = replace(ENV, feerates=ENV.feerates.but(floor_per_kw=FeeratePerKw(1000)))
+    check_open(an_open(channel_type=kind, feerate_per_kw=FeeratePerKw(500)), env, a_peer())
+    check_open(an_open(feerate_per_kw=FeeratePerKw(499)), env, a_peer())
+    with pytest.raises(OpeningRefused, match="too small"):
+        check_open(an_open(channel_type=kind, feerate_per_kw=FeeratePerKw(499)), env, a_peer())
+
+
+def test_anchors_are_refused_where_the_operator_wants_none() -> None:
+    env = replace(ENV, policy=ENV.policy.but(opening=ENV.policy.opening.but(anchors=False)))
+    with pytest.raises(OpeningRefused, match="anchors were not negotiated"):
+        check_open(an_open(), env, a_peer())
+
+
 def test_version_1_is_refused_where_dual_funding_was_negotiated() -> None:
     both = ALL | optional(OPTION_DUAL_FUND)
     peer = PeerView(node_id_of("alice"), True, both.to_bytes(), both.to_bytes())

@@ -16,10 +16,10 @@ from fulmen.core.base.machine import Address, Step, Tell, evolve
 from fulmen.core.base.outer import Send
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.policy import CommitmentPolicy, Policy
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel import faults
 from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
-from fulmen.core.channel.limits import opener_cost_msat, spendable_msat, why_not_offer
+from fulmen.core.channel.limits import opener_cost_msat, receivable_msat, spendable_msat, why_not_offer
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES
@@ -198,6 +198,32 @@ def test_dust_beyond_our_bound_is_taken_only_to_be_given_back() -> None:
     second = heard(first.state, an_add(1, 300_000), tight)
     flags = [add.over_dust_exposure for add in second.state.remote_log.adds]
     assert flags == [False, True]
+
+
+def test_dust_is_taken_and_offered_up_to_the_bound_itself() -> None:
+    tight = replace(BOB, policy=Policy(commitment=CommitmentPolicy(max_dust_htlc_exposure_msat=Msat(600_000))))
+    second = heard(heard(a_normal_channel("bob"), an_add(0, 300_000), tight).state, an_add(1, 300_000), tight)
+    assert [add.over_dust_exposure for add in second.state.remote_log.adds] == [False, False]
+    one = heard(a_normal_channel("bob"), an_add(0, 300_000), tight).state
+    offer = an_offer(300_000)
+    assert why_not_offer(one, tight, Msat(300_000), offer.cltv_expiry) is None
+    assert why_not_offer(one, tight, Msat(300_001), offer.cltv_expiry) == "DustExposure"
+
+
+def test_a_channel_without_anything_to_spend_shows_nothing() -> None:
+    channel = a_normal_channel("alice")
+    totals = channel.remote_pending.totals.but(local_msat=Msat(9_000_000), remote_msat=Msat(991_000_000))
+    poor = channel.but(
+        remote_pending=channel.remote_pending.but(totals=totals), local_pending=channel.local_pending.but(totals=totals)
+    )
+    assert spendable_msat(poor, ALICE) == 0
+
+
+def test_what_the_opener_pays_for_the_transaction_cannot_be_received() -> None:
+    bob, alice = a_normal_channel("bob"), a_normal_channel("alice")
+    theirs, reserve = bob.local_pending.totals.remote_msat, to_msat(bob.terms.local.channel_reserve_sat)
+    assert receivable_msat(bob) == theirs - reserve - opener_cost_msat(bob, bob.local_pending, 2)
+    assert receivable_msat(alice) == 400_000_000 - to_msat(alice.terms.local.channel_reserve_sat)
 
 
 def test_without_anchors_what_a_higher_feerate_would_trim_counts_as_dust() -> None:

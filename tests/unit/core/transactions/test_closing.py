@@ -85,6 +85,13 @@ def test_an_op_return_output_carries_nothing():
     assert a_simple(closee_script=burnt).outputs == (TxOut(0, burnt), TxOut(599_500, OPENER))
 
 
+def test_a_closer_may_give_all_that_it_has_for_the_fee():
+    tx = a_simple(closer_msat=500_999, fee_sat=500)
+    assert TxOut(0, OPENER) in tx.outputs
+    with pytest.raises(FeeAboveBalance):
+        a_simple(closer_msat=499_999, fee_sat=500)
+
+
 def test_equal_amounts_are_ordered_by_script():
     tx = a_simple(closer_msat=500_500_000, closee_msat=500_000_000)
     assert tx.outputs == (TxOut(500_000, OPENER), TxOut(500_000, ACCEPTER))

@@ -89,3 +89,14 @@ def test_a_stored_name_gives_its_format_back():
     assert len({format.name for format in FORMATS}) == len(FORMATS)
     with pytest.raises(KeyError):
         format_named("taproot")
+
+
+def test_inputs_are_weighed_with_signatures_of_73_bytes():
+    """BOLT 3, appendix A, and BOLT 5 count the longest there can be; ours are at most 72, for their S is low."""
+    script = funding.funding_script(KEYS.owner_funding_pubkey, KEYS.other_funding_pubkey)
+    assert 1 + 1 + 2 * (1 + 73) + 1 + len(script) == funding.FUNDING_INPUT_WITNESS_WEIGHT
+    built = a_commitment(ANCHORS_ZERO_FEE_HTLC, (an_htlc(OFFERED, 0),), (an_htlc(RECEIVED, 1),))
+    for htlc in built.htlcs:
+        preimage = 0 if htlc.key.direction is OFFERED else 32
+        witness = 1 + 1 + 2 * (1 + 73) + (1 + preimage) + (1 + len(htlc.witness_script))
+        assert spending.htlc_tx_input_weight(htlc) == 4 * 41 + witness

@@ -1,0 +1,42 @@
+"""From a channel's terms to its transactions: which side's limits hold where, and under which number."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders.channels import CAPACITY_SAT, FUNDING, KEY_INDEX, keys_of, terms_of
+
+from fulmen.core.base.ids import NodeId, channel_id_of
+from fulmen.core.base.units import CltvDelta, Sat
+from fulmen.core.commitments.building import channel_factor, shape_of
+from fulmen.core.commitments.commitment import LOCAL, REMOTE
+from fulmen.core.commitments.params import ChannelParams, Funding
+from fulmen.core.transactions.formats import FORMATS
+from fulmen.core.transactions.numbers import obscuring_factor
+
+OPENERS = terms_of("alice", dust_limit_sat=Sat(400), to_self_delay=CltvDelta(100))
+ACCEPTERS = terms_of("bob", dust_limit_sat=Sat(500), to_self_delay=CltvDelta(200))
+
+
+def params(opens: bool) -> ChannelParams:
+    local, remote = (OPENERS, ACCEPTERS) if opens else (ACCEPTERS, OPENERS)
+    node_id = NodeId(keys_of("carol").node_id)
+    return ChannelParams(
+        channel_id_of(FUNDING), node_id, KEY_INDEX, opens, False, b"", FORMATS[0].name, 0, local, remote
+    )
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_an_owner_keeps_its_dust_limit_and_waits_as_long_as_the_other_end_says(opens: bool) -> None:
+    funding = Funding(FUNDING, Sat(CAPACITY_SAT), FORMATS[0].name)
+    for side in (LOCAL, REMOTE):
+        shape = shape_of(params(opens), funding, side)
+        is_openers = opens == (side is LOCAL)
+        assert shape.owner_is_opener is is_openers
+        assert (shape.dust_limit_sat, shape.to_self_delay) == ((400, 200) if is_openers else (500, 100))
+
+
+def test_both_ends_hide_the_number_behind_the_openers_basepoint_and_then_the_other() -> None:
+    """BOLT 3: the opener's payment_basepoint comes first, whoever reckons."""
+    first, second = OPENERS.basepoints.payment_basepoint, ACCEPTERS.basepoints.payment_basepoint
+    assert channel_factor(params(True)) == channel_factor(params(False)) == obscuring_factor(first, second)
+    assert obscuring_factor(first, second) != obscuring_factor(second, first)
