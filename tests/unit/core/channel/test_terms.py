@@ -146,6 +146,7 @@ def test_good_terms_are_taken() -> None:
         ({"funding_satoshis": Sat(1_000_000_001), "max_htlc_value_in_flight_msat": Msat(10**12)}, "out of range"),
         ({"push_msat": Msat(999_000_000)}, "cannot pay the first commitment's fee"),
         (POOR, "more than the reserve"),
+        ({**POOR, "funding_satoshis": Sat(20_768)}, "more than the reserve"),
         ({"channel_type": Features.of(OPTION_ANCHORS).to_bytes()}, "unknown channel_type"),
         ({"channel_type": TAPROOT}, "unknown channel_type"),
         ({"channel_type": Features.of(OPTION_STATIC_REMOTEKEY, 20).to_bytes()}, "unknown channel_type"),
@@ -165,6 +166,7 @@ def test_terms_at_the_very_bounds_are_taken() -> None:
         {"dust_limit_satoshis": Sat(10_000)},
         {"channel_reserve_satoshis": Sat(50_000)},
         {"to_self_delay": CltvDelta(2016)},
+        {**POOR, "funding_satoshis": Sat(20_769)},
     ):
         check_open(an_open(**changes), ENV, a_peer())
 
