@@ -17,6 +17,7 @@ from tests.builders.regtest import a_node
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import (
+    BlockHash,
     NodeId,
     OutPoint,
     PaymentHash,
@@ -90,6 +91,12 @@ class Court:
     def tip(self) -> Block:
         entry = self.regtest.chain.tip
         return Block(BlockHeight(entry.height), entry.hash)
+
+    def block_at(self, height: int) -> Block:
+        """The name of a block of the chain."""
+        entry = self.regtest.chain.at(height)
+        assert entry is not None
+        return Block(BlockHeight(height), BlockHash(entry.hash))
 
     def block(self, height: int) -> Any:
         entry = self.regtest.chain.at(height)
@@ -283,9 +290,11 @@ class Court:
         self.settle()
 
     def tell_of_the_funding(self, host: Host) -> None:
-        """What the channel would say: the funding is spent in a block."""
+        """What the channel would say: the funding is spent in a block, or no more."""
         txid = self.regtest.txs.spender(self.funding)
         if txid is None:
+            if host.onchain.ending is not None:
+                host.inbox.append((self.address, ChannelUnspent()))
             return
         host.publishes_commitment = False
         entry, index = self.regtest.txs.get(txid) or (None, 0)

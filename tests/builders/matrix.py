@@ -258,10 +258,10 @@ class Board:
             [tx] = htlc_txs(self.court, (self._subject,))
         else:
             tx = bobs_claim(self.court, self._subject)
-        matcher = self.court.alice.matcher
-        assert matcher is not None
-        self.court.alice.inbox += matcher.unconfirmed([chain_tx(tx)])
-        self.court.settle()
+        lives = self.court.alice.disk.crashes
+        self._alice_sees(tx)
+        if self.court.alice.disk.crashes != lives:
+            self._alice_sees(tx)  # it is still there when she is back
         self.court.empty_mempool()
         assert self.court.alice.fate_of(self._subject) == ["fulfilled"]
         if not self.is_revoked:
@@ -271,6 +271,12 @@ class Board:
             self.court.regtest.mine(1)
             self.court.hear_of_block()
         self.verdicts[0] = "fulfilled"
+
+    def _alice_sees(self, tx: Tx) -> None:
+        matcher = self.court.alice.matcher
+        assert matcher is not None
+        self.court.alice.inbox += matcher.unconfirmed([chain_tx(tx)])
+        self.court.settle()
 
     def _undo_all(self) -> None:
         """Everything is taken back, the close itself included, and the mempool forgets it."""

@@ -169,6 +169,8 @@ class Host:
     says_claimable: bool = False
     failures: list[PublishFailed] = field(default_factory=list)
     completed: dict[WantPublished, bytes] = field(default_factory=dict)
+    breath: int | None = None
+    """After so many more actions the process dies; None: it does not."""
 
     def __post_init__(self) -> None:
         self.disk = SimulatedDisk(lambda value: self.codec.unpack(self.codec.pack(value)))
@@ -188,14 +190,16 @@ class Host:
             audit=audit,
         )
         self.node = node
-        self.matcher = WatchMatcher(tip)
+        # A shell reads on behind the last block whose news is on disk: here the last one is read again.
+        self.matcher = WatchMatcher(self.court.block_at(tip.height - 1))
+        self.has_read_the_tip = False
         self.inbox, self.changed = [], []
         self.gate = Gate(
             node,
             self.disk,
             self.keys,
             perform=self._perform,
-            wanted=self.changed.append,
+            wanted=self._wanted,
             refused=self._refused,
         )
         stored = self.disk.load()
@@ -211,7 +215,7 @@ class Host:
         if self.gate is not None:
             self.gate.shut()
         self.disk.crash()
-        self.node = self.gate = self.matcher = None
+        self.node = self.gate = self.matcher = self.breath = None
         self.inbox, self.changed = [], []
 
     def run(self, events: Iterable[tuple[Address, Event]]) -> None:
@@ -239,6 +243,9 @@ class Host:
             for rescan in rescans:
                 for height in range(rescan.first, rescan.last + 1):
                     self.inbox += self.matcher.scan(self.court.block(height), rescan.wants)
+        if not self.has_read_the_tip and not moved and self.matcher is not None:
+            self.has_read_the_tip = moved = True
+            self.inbox += self.matcher.connect(self.court.block(self.court.tip.height))
         if self.inbox:
             events, self.inbox = self.inbox, []
             self.run(events)
@@ -353,7 +360,24 @@ class Host:
         assert self.gate is not None
         self.gate.submit(batch)
 
+    def _dies(self) -> bool:
+        """Whether it is dead, or dies now."""
+        if self.node is None:
+            return True
+        if self.breath == 0:
+            self.crash()
+            return True
+        if self.breath is not None:
+            self.breath -= 1
+        return False
+
+    def _wanted(self, wants: WantsChanged) -> None:
+        if not self._dies():
+            self.changed.append(wants)
+
     def _perform(self, _sender: Address, action: Action) -> None:
+        if self._dies():
+            return
         if isinstance(action, Notify):
             assert action.topic != "frozen", action
             self.notices.append(action)

@@ -28,13 +28,24 @@ class SickDisk(apsw.VFS):
         self.before = before
         self.dead = False
         """Its process is gone: nothing reaches the disk any more."""
-        self.seen: list[tuple[str, str]] = []
-        """(operation, file's ending) in their order, but for reads."""
+        self.since_trouble: list[tuple[str, str]] = []
+        """(operation, file's ending) since the first one that failed, but for reads."""
+        self._troubled = False
         self._unsynced: dict[Path, list[Any]] = {}
         super().__init__(name, "")
 
     def xOpen(self, name: Any, flags: list[int]) -> SickFile:
         return SickFile(self, name, flags)
+
+    def ask(self, operation: str, file: SickFile, write: Write | None) -> None:
+        """May this be done?"""
+        if self._troubled and operation != "read":
+            self.since_trouble.append((operation, file.ending))
+        try:
+            self.before(operation, file, write)
+        except apsw.Error:
+            self._troubled = True
+            raise
 
     def changed(self, path: Path, undo: Any) -> None:
         """This changes a file, and no sync has come since."""
@@ -91,9 +102,7 @@ class SickFile(apsw.VFSFile):
     def _ask(self, operation: str, write: Write | None = None) -> None:
         if self.disk.dead:
             raise apsw.IOError("the process is gone")
-        if operation != "read":
-            self.disk.seen.append((operation, self.ending))
-        self.disk.before(operation, self, write)
+        self.disk.ask(operation, self, write)
 
     def xRead(self, amount: int, offset: int) -> bytes:
         if not self.disk.dead:

@@ -8,6 +8,10 @@ the child's own) is a fork of it. Says (pid) when the child lives, and (pid, how
 Phases: `never`; `submitted` dies right after batch number `point` went to the writer; `writing` dies with half of the
 disk's write number `point` done; `syncing` dies before sync number `point`; `written` dies when batch number `point`
 is on disk and nothing of it has left; `sending` dies before action number `point` leaves.
+
+Troubles of the disk, once each and never again: `full` refuses write number `point`, `bad write` fails it, `torn write`
+fails it with half of it done, `bad sync` fails sync number `point`. Then the node has to stop by itself, and says which
+fault it was and what it did to the disk afterwards.
 """
 
 from __future__ import annotations
@@ -23,11 +27,13 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import apsw
 from tests.builders import toy
 from tests.builders.env import an_env
 from tests.builders.sick_disk import SickDisk, SickFile, Write
 
 from fulmen.adapters.store import DirectoryLock, SqliteStore
+from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import Answer, HangUp, Send
@@ -35,7 +41,11 @@ from fulmen.core.node import Node
 from fulmen.daemon.driver import Driver
 
 HEADER = struct.Struct(">I")
+STOPPED = 3
+"""How a child ends that stopped because of a fault."""
 PHASES = ("submitted", "writing", "syncing", "written", "sending")
+TROUBLES = {"full": "DiskFull", "bad write": "DiskFailed", "torn write": "DiskFailed", "bad sync": "DiskFailed"}
+"""And the fault by which the node stops."""
 
 
 class Life(NamedTuple):
@@ -84,14 +94,30 @@ class Death:
         """The disk is about to do something."""
         if operation == "sync":
             self.near("syncing")
-        elif write is not None and self._is_now("writing"):
-            file.put(write._replace(data=write.data[: len(write.data) // 2]))
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._trouble("bad sync", apsw.IOError("EIO"))
+        elif write is not None:
+            self._trouble("full", apsw.FullError("ENOSPC"))
+            self._trouble("bad write", apsw.IOError("EIO"))
+            if self._is_now("writing"):
+                file.put(half(write))
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self._phase == "torn write" and self._left == 1:
+                file.put(half(write))
+            self._trouble("torn write", apsw.IOError("EIO"))
+
+    def _trouble(self, phase: str, error: Exception) -> None:
+        if self._is_now(phase):
+            raise error
 
     def _is_now(self, phase: str) -> bool:
         if phase == self._phase:
             self._left -= 1
         return phase == self._phase and self._left == 0
+
+
+def half(write: Write) -> Write:
+    """As much of a write as a torn one does."""
+    return write._replace(data=write.data[: len(write.data) // 2])
 
 
 class DyingStore:
@@ -112,9 +138,20 @@ class DyingStore:
 
 
 async def live(directory: Path, link: socket.socket, death: Death) -> None:
-    loop = asyncio.get_running_loop()
+    """As the daemon does it: the lock, the store, the driver; and everything taken apart again."""
     lock = DirectoryLock(directory)
     disk = SickDisk(before=death.near_the_disk)
+    try:
+        await _live(directory, link, death, disk)
+    except Fault as fault:
+        link.sendall(frame(("stopped", fault.name, tuple(disk.since_trouble))))
+        raise
+    finally:
+        lock.release()
+
+
+async def _live(directory: Path, link: socket.socket, death: Death, disk: SickDisk) -> None:
+    loop = asyncio.get_running_loop()
     store = SqliteStore(
         directory / "journal.sqlite", loop.call_soon_threadsafe, {"network": "toy"}, vfs=disk.name, enough=2
     )
@@ -147,11 +184,14 @@ async def live(directory: Path, link: socket.socket, death: Death) -> None:
             stop.set_result(None)
 
     loop.add_reader(link, hear)
-    await stop
+    stopped = asyncio.ensure_future(driver.wait())
+    await asyncio.wait((stop, stopped), return_when=asyncio.FIRST_COMPLETED)
     loop.remove_reader(link)
-    await driver.stop()
-    store.close()
-    lock.release()
+    try:
+        await driver.stop()
+    finally:
+        stopped.cancel()
+        store.close()
 
 
 def nursery(door: socket.socket) -> None:
@@ -178,6 +218,8 @@ def grow_up(life: Life, link: socket.socket) -> NoReturn:
     try:
         asyncio.run(live(life.directory, link, Death(life.phase, life.point)))
         code = 0
+    except Fault:
+        code = STOPPED
     except BaseException:
         traceback.print_exc()
     finally:

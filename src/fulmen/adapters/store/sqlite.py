@@ -129,8 +129,9 @@ class SqliteStore:
     def close(self) -> None:
         """Write what waits, and close the file."""
         self.flush()
-        self._writer.stop()
+        # The writer goes last: it alone knows whether the disk is well enough to fold the log into the database.
         self._reader.close()
+        self._writer.stop()
 
     def _fail(self, fault: Fault) -> None:
         self._failed(fault)

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from fulmen.adapters.store.schema import WRITES, connect, named
+from fulmen.adapters.store.schema import WRITES, connect, fold_the_log, named
 from fulmen.core.base.faults import Fault
 
 Row = tuple[int, int | None, bytes | None, int | None, Any, int | None]
 """One row of the `write` view: op, a, b, c, d, e."""
 
+FOLD_AFTER = 1000
+"""After so many rows the log is folded into the database: a few megabytes, as SQLite would do it by itself."""
 MOST_ROWS = 4096
 """How many rows one statement takes; SQLite allows 32766 values."""
 
@@ -43,6 +45,8 @@ class Writer:
         self._vfs = vfs
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="fulmen-writer", daemon=True)
+        self._unfolded = 0
+        """Rows in the log since it was folded."""
         self._statements: dict[int, str] = {}
         self.syncs = 0
         """How many transactions were written."""
@@ -62,8 +66,11 @@ class Writer:
         try:
             connection = connect(self._path, self._vfs)
             connection.execute(WRITES)
+            # SQLite would do it within a commit, and say nothing of a disk that fails meanwhile.
+            connection.wal_autocheckpoint(0)
             while self._turn(connection):
                 pass
+            fold_the_log(connection)
         except Exception as error:  # whatever it is, nothing may be let go after it
             fault = named(error)
             self._soon(lambda: self._failed(fault))
@@ -91,7 +98,15 @@ class Writer:
         self._write(connection, rows)
         self.syncs += 1
         self._soon(lambda: _tell(done))
+        self._fold(connection, len(rows))
         return more
+
+    def _fold(self, connection: apsw.Connection, rows: int) -> None:
+        """Now and then, once nobody waits for it any more."""
+        self._unfolded += rows
+        if self._unfolded >= FOLD_AFTER:
+            self._unfolded = 0
+            connection.wal_checkpoint()
 
     def _write(self, connection: apsw.Connection, rows: list[Row]) -> None:
         if len(rows) <= MOST_ROWS:

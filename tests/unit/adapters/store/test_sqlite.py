@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import toy
+from tests.builders.sick_disk import SickDisk, SickFile
 from tests.builders.store import Pumped
 
 from fulmen.adapters.store import (
@@ -28,6 +29,7 @@ from fulmen.adapters.store import (
 )
 from fulmen.adapters.store.reader import Reader, sealed
 from fulmen.adapters.store.schema import APPLICATION_ID, MIGRATIONS
+from fulmen.adapters.store.writer import FOLD_AFTER
 from fulmen.core.base.ids import CommandId, NodeId, PaymentHash
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import HangUp
@@ -433,50 +435,57 @@ def test_a_damaged_row_is_refused_by_name(path, statement):
     pumped.close()
 
 
-class SickDisk(apsw.VFS):
-    """SQLite's own file system, until it is told to fail."""
-
-    def __init__(self):
-        self.error = None
-        super().__init__("sick", "")
-
-    def xOpen(self, name, flags):
-        return SickFile(self, name, flags)
-
-
-class SickFile(apsw.VFSFile):
-    def __init__(self, disk, name, flags):
-        self.disk = disk
-        super().__init__("", name, flags)
-
-    def xSync(self, flags):
-        if self.disk.error is not None:
-            raise self.disk.error
-        super().xSync(flags)
-
-    def xWrite(self, data, offset):
-        if isinstance(self.disk.error, apsw.FullError):
-            raise self.disk.error
-        super().xWrite(data, offset)
-
-
 @pytest.mark.parametrize(("error", "fault"), [(apsw.IOError, DiskFailed), (apsw.FullError, DiskFull)])
 def test_when_the_disk_fails_nothing_is_let_go_any_more(path, error, fault):
     disk = SickDisk()
-    pumped = Pumped(path, vfs="sick")
+    pumped = Pumped(path, vfs=disk.name)
     pumped.submit(a_batch(1))
     pumped.pump(lambda: pumped.done)
-    disk.error = error("the disk is sick")
+
+    def fail(operation: str, _file: SickFile, _write: object) -> None:
+        if operation == "sync" or (operation == "write" and error is apsw.FullError):
+            raise error("the disk is sick")
+
+    disk.before = fail
     pumped.submit(a_batch(2), a_batch(3))
     pumped.pump(lambda: pumped.fault)
-    disk.error = None
+    disk.before = lambda *_: None
     assert isinstance(pumped.fault, fault)
     pumped.submit(a_batch(4))
     pumped.close()
     assert [batch.position for batch in pumped.done] == [1], "a disk that was sick once is not trusted again"
+    assert disk.since_trouble == [], "not even when the database is closed"
     again = Pumped(path)
     assert [row.position for row in again.store.load().rows][:1] == [1]
     again.close()
+
+
+def test_a_disk_that_fails_while_the_log_is_folded_is_sick_as_well(path):
+    """SQLite itself says nothing of it: it would try again with the next commit."""
+    disk = SickDisk()
+    pumped = Pumped(path, vfs=disk.name)
+
+    def fail(operation: str, file: SickFile, _write: object) -> None:
+        if (operation, file.ending) == ("sync", "db"):
+            raise apsw.IOError("EIO")
+
+    disk.before = fail
+    for position in range(1, FOLD_AFTER + 2):
+        pumped.submit(a_batch(position))
+    pumped.pump(lambda: pumped.fault)
+    assert isinstance(pumped.fault, DiskFailed)
+    pumped.close()
+    again = Pumped(path)
+    assert len(again.store.load().rows) >= len(pumped.done) >= FOLD_AFTER
+    again.close()
+
+
+def test_a_clean_end_leaves_one_file(path):
+    pumped = Pumped(path)
+    pumped.submit(a_batch(1))
+    pumped.pump(lambda: pumped.done)
+    pumped.close()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_the_command_ids_of_the_toy_survive(path):
