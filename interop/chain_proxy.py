@@ -28,8 +28,7 @@ class ChainProxy:
         class Handler(_Handler):
             owner = proxy
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self.port: int = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -54,6 +53,13 @@ class ChainProxy:
                 row["result"] = {"feerate": self.sat_per_kvb / 100_000_000, "blocks": 2}
                 row["error"] = None
         return json.dumps(said).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Who hangs up while he waits is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

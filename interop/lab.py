@@ -13,6 +13,7 @@ from fulmen.lab.chains import ChainDaemon
 from fulmen.lab.members import Order
 from fulmen.lab.programs import Process
 from fulmen.lab.waiting import Deviation, until
+from interop.chain_proxy import ChainProxy
 from interop.peers.peer import Can, Options, Peer
 from interop.ports import Ports
 from interop.proxy import Proxy
@@ -42,6 +43,7 @@ class Lab:
         self._standing: dict[tuple[str, str], str] = {}
         self._proxies: list[Proxy] = []
         self._others: list[Process] = []
+        self._chain_proxies: list[ChainProxy] = []
 
     # ---- who is there --------------------------------------------------------------------------
 
@@ -184,6 +186,12 @@ class Lab:
         self._proxies.append(proxy)
         return proxy
 
+    def chain_proxy(self) -> ChainProxy:
+        """A proxy in front of the chain's RPC; whoever was given it leans on it, so it stays to the end."""
+        proxy = ChainProxy(self.ports.take(), self.chain.port)
+        self._chain_proxies.append(proxy)
+        return proxy
+
     # ---- the end -------------------------------------------------------------------------------
 
     def processes(self) -> Iterator[Process]:
@@ -230,6 +238,8 @@ class Lab:
                 process.stop()
             except Deviation:
                 process.kill()
+        while self._chain_proxies:
+            self._chain_proxies.pop().close()
 
 
 def _peers(whom: Anybody) -> list[str]:

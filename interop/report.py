@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from interop.columns import CHAINS, MIXED, ON_OUR_CHAIN, PEERS, Column
+from interop.columns import CHAINS, MIXED, ON_OTHER_CHAINS, PEERS, Column
 from interop.results import Outcome, Outcomes, Verdict
 from interop.scenario import Room, Scenario
 
@@ -33,8 +33,8 @@ def page(outcomes: Outcomes) -> str:
         _table(MIXED, outcomes, notes),
         "## Chains\n",
         _table(CHAINS, outcomes, notes),
-        "## Lightning nodes on the embedded chain\n",
-        _table(ON_OUR_CHAIN, outcomes, notes),
+        "## Lightning nodes on the embedded chain, and on btcd\n",
+        _table(ON_OTHER_CHAINS, outcomes, notes),
     ]
     if notes:
         parts += ["## Notes\n", "\n".join(f"{at}. {note}" for at, note in enumerate(notes, 1)) + "\n"]

@@ -39,7 +39,17 @@ class Ldk(LdkNode, Peer):
     can = frozenset(
         {
             *(Can.ANCHORS, Can.STATIC_REMOTEKEY, Can.ANNOUNCED, Can.SCID_ALIAS, Can.ZEROCONF_IN, Can.WUMBO),
-            *(Can.FORWARDS, Can.HINTS, Can.GRAPH, Can.POLICY, Can.HOLD, Can.FORCE_CLOSE, Can.KILL, Can.PAYS_MANY),
+            *(
+                Can.FORWARDS,
+                Can.HINTS,
+                Can.GRAPH,
+                Can.POLICY,
+                Can.HOLD,
+                Can.FORCE_CLOSE,
+                Can.KILL,
+                Can.PAYS_MANY,
+                Can.FOLLOWS,
+            ),
         }
     )
 
@@ -52,6 +62,7 @@ class Ldk(LdkNode, Peer):
         """What it is started with."""
         return {
             **super().settings(),
+            "rpc_port": self._options.chain_port or self._chain.port,
             "anchors": self._options.anchors,
             "zeroconf_from": list(self._options.more),
         }

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from fulmen.lab.chains import ChainDaemon
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
 from fulmen.lab.http_json import ask
 from fulmen.lab.lnd import LndNode
 from fulmen.lab.members import PeerRefused
@@ -14,6 +14,7 @@ from interop.peers.acceptor import Acceptor
 from interop.peers.peer import Asked, Can, NotPaid, Options, Peer, Terms, Wrong
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
+from interop.tls_front import HOST, TlsFront
 
 TAGS = (
     "signrpc walletrpc chainrpc invoicesrpc routerrpc peersrpc watchtowerrpc wtclientrpc neutrinorpc autopilotrpc "
@@ -36,11 +37,13 @@ class Lnd(LndNode, Peer):
     """One lnd."""
 
     kind = "lnd"
-    can = frozenset(Can) - {Can.LEGACY}
+    can = frozenset(Can) - {Can.LEGACY, Can.FOLLOWS}
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         self._options = options or Options()
         self._acceptor: Acceptor | None = None
+        self._front: TlsFront | None = None
+        self._ports = ports
         super().__init__(name, home, ports, chain, program=(str(GO.program("lnd")),), open_to_all=True)
 
     def arguments(self) -> tuple[str, ...]:
@@ -58,6 +61,17 @@ class Lnd(LndNode, Peer):
             *(() if self._options.anchors else ("--protocol.no-anchors",)),
             *(f"--hodl.{mode}" for mode in self._options.hodl),
             *self._options.more,
+        )
+
+    def chain_arguments(self) -> tuple[str, ...]:
+        """Where its chain is; of btcd it asks for TLS, which nobody else in the lab speaks."""
+        if self._chain.dialect != "btcd":
+            return super().chain_arguments()
+        if self._front is None:
+            self._front = TlsFront(self._ports.take(), self._chain.port, self.home)
+        return (
+            *("--bitcoin.node=btcd", f"--btcd.rpchost={HOST}:{self._front.port}"),
+            *(f"--btcd.rpcuser={USER}", f"--btcd.rpcpass={PASSWORD}", f"--btcd.rpccert={self._front.certificate}"),
         )
 
     # ---- life ----------------------------------------------------------------------------------

@@ -50,6 +50,8 @@ class Can(Enum):
     """Comes back by itself after a kill -9."""
     LEGACY = auto()
     """Believes in any feerate that it is given, and can be told to close without `fee_range`."""
+    FOLLOWS = auto()
+    """Sends an `update_fee` of its own within a minute or two of its start, once the chain asks for more."""
     PAYS_MANY = auto()
     """Has many payments under way at once."""
     ROUTES = auto()
@@ -95,6 +97,8 @@ class Options:
     hodl: tuple[str, ...] = ()
     sat_per_kvb: int = 0
     """The feerate it shall believe in; 0: what it takes by itself."""
+    chain_port: int = 0
+    """Where it asks the chain, if not at its daemon."""
     more: tuple[str, ...] = field(default_factory=tuple)
 
 

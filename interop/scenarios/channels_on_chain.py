@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fulmen.core.bitcoin.networks import LITECOIN_REGTEST, REGTEST
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
@@ -12,6 +14,8 @@ from interop.us import TO_SELF_DELAY, Us
 TITLE = "Channels on it"
 FORGETFUL = {"btcd": "after a restart on regtest it takes segwit for not active, and no transaction of a channel"}
 MONEY = Order(1_000_000, 400_000)
+LATE_S = 2.0
+MOST_WARNINGS = 5
 ON_CHAIN = ("AWAITING_UNILATERAL", "ONCHAIN", "CLOSED", "CLOSINGD_COMPLETE")
 
 
@@ -123,6 +127,31 @@ def silent(lab: Lab) -> None:
         lab.chain.process.thaw()
     lab.mine(2)
     _shut(lab, us, outpoint)
+
+
+@scenario("it answers late: channels go on, and we do not complain without end", limit_s=240)
+def late(lab: Lab) -> None:
+    _, bob = two(lab)
+    proxy = lab.chain_proxy()
+    slow = lab.our("slow", {"chain.url": proxy.url})
+    slow.set({"chain.url": proxy.url})
+    try:
+        outpoint = lab.channel(slow, bob, MONEY)
+        proxy.delay_s = LATE_S
+        began = time.monotonic()
+        pay_both_ways(slow, bob)
+        assert time.monotonic() - began < LATE_S, "payments wait for the chain"
+        before = slow.coins_sat
+        slow.shut(outpoint)
+        lab.chain.mine_with(closed(lab, outpoint))
+        until(lambda: slow.coins_sat > before + 590_000, "our part is back on chain", 90)
+        said = slow.program.log.read_text(encoding="utf-8")
+        assert said.count('"level": "warning"') <= MOST_WARNINGS, said
+    finally:
+        # Who comes next finds it on the chain itself.
+        slow.stop()
+        slow.set(lab.chain.settings())
+        slow.start()
 
 
 @scenario("a node of another network is refused by name")

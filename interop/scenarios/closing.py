@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from demo.chapters.crash import under_way
 
@@ -42,19 +43,21 @@ class Ending:
     coins_sat: tuple[int, int]
     """Ours and theirs, with the channel open."""
 
-    def ends(self, ours_sat: int, theirs_sat: int) -> None:
+    def ends(self, ours_sat: int, theirs_sat: int, fees_sat: int = FEES_SAT) -> None:
         """Find blocks until both have on chain what must be theirs, less fees."""
         for at in range(MOST_BLOCKS):
-            if self._has_come(ours_sat, theirs_sat):
+            if self._has_come(ours_sat, theirs_sat, fees_sat):
                 break
             # LDK asks us to wait for 144 blocks, Electrum for as many as it is told to.
             self.lab.mine(1 if at < ONE_BY_ONE else 10)
         us, them = self.gained()
-        assert self._has_come(ours_sat, theirs_sat), f"we have {us} of {ours_sat}, they {them} of {theirs_sat} sat"
+        assert self._has_come(ours_sat, theirs_sat, fees_sat), (
+            f"we have {us} of {ours_sat}, they {them} of {theirs_sat} sat"
+        )
 
-    def _has_come(self, ours_sat: int, theirs_sat: int) -> bool:
+    def _has_come(self, ours_sat: int, theirs_sat: int, fees_sat: int) -> bool:
         us, them = self.gained()
-        return us >= ours_sat - FEES_SAT and them >= theirs_sat - FEES_SAT
+        return us >= ours_sat - fees_sat and them >= theirs_sat - fees_sat
 
     def gained(self) -> tuple[int, int]:
         """What came on chain since."""
@@ -70,10 +73,27 @@ class Ending:
         until(out, "the close is in the mempool")
         self.lab.mine()
 
+    def commitment(self) -> dict[str, Any]:
+        """The transaction of the last block that spends the funding."""
+        txid, _, vout = self.outpoint.partition(":")
+        block = self.lab.chain.call("getblock", self.lab.chain.call("getbestblockhash"), 2)
+        [found] = [
+            tx
+            for tx in block["tx"]
+            if any(each.get("txid") == txid and each["vout"] == int(vout) for each in tx["vin"])
+        ]
+        return dict(found)
+
     def mine_to(self, height: int) -> None:
         """Find blocks up to a height."""
         while (left := height - self.lab.chain.height) > 0:
             self.lab.mine(min(left, 10))
+
+
+def output_of(tx: dict[str, Any], sat: int) -> int:
+    """Which output of a transaction has this amount."""
+    [at] = [output["n"] for output in tx["vout"] if int(output["value"] * 100_000_000) == sat]
+    return int(at)
 
 
 def open_for(lab: Lab, name: str, them: Peer | None = None, settings: dict[str, str] | None = None) -> Ending:
@@ -215,7 +235,7 @@ class Held:
 def _ours(lab: Lab, *, by_us: bool, settled: bool) -> None:
     ending = open_for(lab, "clara")
     held = Held(ending)
-    _close(ending, by_us)
+    close(ending, by_us)
     if settled:
         held.settle()
     else:
@@ -232,13 +252,13 @@ def _theirs(lab: Lab, *, by_us: bool, settled: bool) -> None:
     payee = lab.our("quiet" if settled else f"mute{by_us}".lower(), coins=False)
     onward = lab.channel(ending.us, payee, Order(1_000_000, 100_000, announce=False))
     ending.coins_sat = ending.us.coins_sat, ending.them.coins_sat()
-    asked = until(lambda: _hinted(payee, ending.us), "the invoice has a hint over us")
+    asked = until(lambda: hinted(payee, ending.us), "the invoice has a hint over us")
     payee.freeze()
     payment = TheirPayer(ending.them, asked.bolt11)
     until(lambda: under_way(ending.us) or payment.wrong, "we have passed their payment on")
     assert not payment.wrong, payment.wrong
     [htlc] = ending.us.at(ending.outpoint)["htlcs"]
-    _close(ending, by_us)
+    close(ending, by_us)
     if settled:
         payee.thaw()
         until(lambda: not under_way(ending.us), "we know the preimage")
@@ -255,13 +275,15 @@ def _theirs(lab: Lab, *, by_us: bool, settled: bool) -> None:
     assert (payment.wrong == "") is settled, payment.wrong
 
 
-def _hinted(payee: Us, over: Us) -> Asked | None:
+def hinted(payee: Us, over: Us) -> Asked | None:
+    """An invoice with a hint over a node, once there is one."""
     asked = payee.ask(MSAT)
     routes = payee.call("decode", string=asked.bolt11).get("routes") or []
     return asked if any(hop["pubkey"] == over.id for route in routes for hop in route) else None
 
 
-def _close(ending: Ending, by_us: bool) -> None:
+def close(ending: Ending, by_us: bool) -> None:
+    """Have it closed by one, and find the block."""
     if by_us:
         ending.us.shut(ending.outpoint, force=True)
     else:

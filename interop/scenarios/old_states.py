@@ -15,7 +15,7 @@ from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Can, Peer
 from interop.scenario import scenario
-from interop.scenarios.closing import FEES_SAT, MSAT, PUSH_SAT, SAT, Ending, Held, open_for
+from interop.scenarios.closing import FEES_SAT, MSAT, PUSH_SAT, SAT, Ending, Held, open_for, output_of
 from interop.us import Us
 
 TITLE = "Old states"
@@ -58,7 +58,7 @@ def revoked_second_stage(lab: Lab) -> None:
         _they_pay(ending)
         ending.us.stop()
     commitment = _they_publish(ending)
-    [at] = [output["n"] for output in commitment["vout"] if _sat(output) == MSAT // 1000]
+    at = output_of(commitment, MSAT // 1000)
 
     def taken() -> bool:
         lab.mine()
@@ -113,12 +113,7 @@ def _they_publish(ending: Ending) -> dict[str, Any]:
     ending.lab.caught_up()
     ending.them.close(ending.outpoint, force=True)
     ending.mine_close()
-    funding, _, vout = ending.outpoint.partition(":")
-    block = ending.lab.chain.call("getblock", ending.lab.chain.call("getbestblockhash"), 2)
-    [commitment] = [
-        tx for tx in block["tx"] if any(each.get("txid") == funding and each["vout"] == int(vout) for each in tx["vin"])
-    ]
-    return dict(commitment)
+    return ending.commitment()
 
 
 def _all_is_ours(ending: Ending) -> None:
@@ -130,7 +125,3 @@ def _all_is_ours(ending: Ending) -> None:
             return
         ending.lab.mine()
     raise AssertionError(f"{TAKEN_IN} blocks later we have {ours} sat, and they {theirs}")
-
-
-def _sat(output: dict[str, Any]) -> int:
-    return int(output["value"] * 100_000_000)

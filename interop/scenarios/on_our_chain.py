@@ -1,4 +1,4 @@
-"""Nodes of others live on our embedded chain as on Bitcoin Core: they open, pay, close, and see it reorganized."""
+"""Nodes of others live on our embedded chain (and LND on btcd) as on Bitcoin Core: open, pay, close, and see reorgs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.us import Us
 
-TITLE = "On our chain"
+TITLE = "On another chain daemon"
 SAT, PUSH_SAT = 1_000_000, 400_000
 ROUNDS = 40
 FEES_SAT = 20_000
@@ -69,7 +69,10 @@ def close_reorg(lab: Lab) -> None:
     _all_there(lab, before, {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
 
 
-@scenario("the chain restarts under all of us")
+@scenario(
+    "the chain restarts under all of us",
+    lacks={"lnd-btcd": "after a restart on regtest btcd takes segwit for not active, and no transaction of a channel"},
+)
 def restart(lab: Lab) -> None:
     outpoint = _a_channel(lab, lab.them, lab.us)
     lab.chain.process.stop()

@@ -68,10 +68,18 @@ class LndNode:
             f"--restlisten=127.0.0.1:{self._rest}",
             *("--noseedbackup", "--nobootstrap"),
             *(("--no-rest-tls", "--no-macaroons") if self._open_to_all else ()),
-            *("--bitcoin.regtest", f"--bitcoin.node={_node_of(self._chain)}"),
-            *_chain_flags(self._chain),
+            "--bitcoin.regtest",
+            *self.chain_arguments(),
             *("--trickledelay=50", "--gossip.sub-batch-delay=50ms", "--minbackoff=200ms", "--maxbackoff=1s"),
             *("--debuglevel=info", *self._more),
+        )
+
+    def chain_arguments(self) -> tuple[str, ...]:
+        """Where its chain is."""
+        return (
+            *("--bitcoin.node=bitcoind", f"--bitcoind.rpchost=127.0.0.1:{self._chain.port}"),
+            *(f"--bitcoind.rpcuser={USER}", f"--bitcoind.rpcpass={PASSWORD}", "--bitcoind.rpcpolling"),
+            *("--bitcoind.blockpollinginterval=100ms", "--bitcoind.txpollinginterval=200ms"),
         )
 
     # ---- life ----------------------------------------------------------------------------------
@@ -231,21 +239,3 @@ class LndNode:
                 ("lncli", f"--lnddir={self.home}", "--network=regtest", f"--rpcserver=127.0.0.1:{self._rpc}", "getinfo")
             ),
         )
-
-
-def _node_of(chain: ChainDaemon) -> str:
-    return "btcd" if chain.dialect == "btcd" else "bitcoind"
-
-
-def _chain_flags(chain: ChainDaemon) -> tuple[str, ...]:
-    if chain.dialect == "btcd":
-        certificate = chain.home / "rpc.cert"
-        return (
-            f"--btcd.rpchost=127.0.0.1:{chain.port}",
-            *(f"--btcd.rpcuser={USER}", f"--btcd.rpcpass={PASSWORD}", f"--btcd.rpccert={certificate}"),
-        )
-    return (
-        f"--bitcoind.rpchost=127.0.0.1:{chain.port}",
-        *(f"--bitcoind.rpcuser={USER}", f"--bitcoind.rpcpass={PASSWORD}", "--bitcoind.rpcpolling"),
-        *("--bitcoind.blockpollinginterval=100ms", "--bitcoind.txpollinginterval=200ms"),
-    )
