@@ -62,10 +62,9 @@ def is_worth_taking(state: Onchain, matter: Matter, env: Env) -> bool:
 def weight_of(spends: tuple[tuple[OutPoint, Spend], ...], destination: bytes) -> int:
     """Of the transaction that takes outputs to our wallet, with the longest signatures."""
     empty = sweep_tx(spends, (TxOut(Sat(0), destination),))
-    bare = all(spend.signer is Signer.NOBODY and not spend.rest for _, spend in spends)
-    return (
-        4 * len(empty.base) + (0 if bare else SEGWIT_WEIGHT) + sum(spend.weight - INPUT_WEIGHT for _, spend in spends)
-    )
+    if all(spend.signer is Signer.NOBODY and not spend.rest for _, spend in spends):
+        return 4 * len(empty.base)  # no witness at all, and so not even the counts of none
+    return 4 * len(empty.base) + SEGWIT_WEIGHT + sum(spend.weight - INPUT_WEIGHT for _, spend in spends)
 
 
 def name_of(lot: Sequence[Matter]) -> str:

@@ -174,6 +174,7 @@ def test_as_many_htlcs_are_offered_as_the_peer_accepts() -> None:
 
 def test_the_smallest_amounts_are_taken_and_offered() -> None:
     channel = a_normal_channel("bob")
+    assert channel.terms.local.htlc_minimum_msat == 1 and heard(channel, an_add(0, 1)).facts
     terms = channel.terms.but(local=channel.terms.local.but(htlc_minimum_msat=Msat(500)))
     assert heard(channel.but(params=terms), an_add(0, 500)).facts
     with pytest.raises(faults.AmountBelowMinimum):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from tests.builders.channels import CAPACITY_SAT, FUNDING, KEY_INDEX, keys_of, terms_of
 
-from fulmen.core.base.ids import NodeId, channel_id_of
+from fulmen.core.base.ids import RECEIVED, HtlcKey, NodeId, channel_id_of
 from fulmen.core.base.units import CltvDelta, Sat
 from fulmen.core.commitments.building import channel_factor, shape_of
 from fulmen.core.commitments.commitment import LOCAL, REMOTE
+from fulmen.core.commitments.htlcs import circuit_address
 from fulmen.core.commitments.params import ChannelParams, Funding
 from fulmen.core.transactions.formats import FORMATS
 from fulmen.core.transactions.numbers import obscuring_factor
@@ -40,3 +41,9 @@ def test_both_ends_hide_the_number_behind_the_openers_basepoint_and_then_the_oth
     first, second = OPENERS.basepoints.payment_basepoint, ACCEPTERS.basepoints.payment_basepoint
     assert channel_factor(params(True)) == channel_factor(params(False)) == obscuring_factor(first, second)
     assert obscuring_factor(first, second) != obscuring_factor(second, first)
+
+
+def test_every_htlc_that_the_wire_can_name_has_a_circuit_of_its_own() -> None:
+    ids = [0, 1, 255, 256, (1 << 56) - 1, 1 << 56, (1 << 64) - 1]
+    keys = {circuit_address(HtlcKey(channel_id_of(FUNDING), RECEIVED, number)).key for number in ids}
+    assert len(keys) == len(ids) and {len(key) for key in keys} == {41}
