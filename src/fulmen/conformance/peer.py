@@ -6,7 +6,7 @@ fields; `sent` and `heard` keep the books of its channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,6 @@ from fulmen.core.crypto.hashes import hash160, sha256
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.wire import name_of
-from fulmen.core.wire.declare import KINDS
 from fulmen.core.wire.features import Features
 from fulmen.core.wire.messages.closing import ClosingSigned, Shutdown
 from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned
@@ -45,9 +44,6 @@ from fulmen.core.wire.messages.updates import (
     UpdateFee,
     UpdateFulfillHtlc,
 )
-
-CLASSES: Mapping[str, type[Record]] = {kind.name: kind.cls for kind in KINDS.values()}
-"""Every message by its name in the BOLTs."""
 
 
 @dataclass

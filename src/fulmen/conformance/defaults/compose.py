@@ -8,30 +8,9 @@ from typing import Any
 from fulmen.conformance import script
 from fulmen.conformance.defaults import closing, gossip, opening, updates
 from fulmen.conformance.defaults.values import resolve
-from fulmen.conformance.peer import CLASSES, FakePeer
+from fulmen.conformance.peer import FakePeer
 from fulmen.core.base.record import Record
-from fulmen.core.wire.messages.closing import ClosingSigned, Shutdown
-from fulmen.core.wire.messages.gossip import (
-    AnnouncementSignatures,
-    ChannelAnnouncement,
-    ChannelUpdate,
-    GossipTimestampFilter,
-    NodeAnnouncement,
-    QueryChannelRange,
-    QueryShortChannelIds,
-)
-from fulmen.core.wire.messages.opening import AcceptChannel, ChannelReady, FundingCreated, FundingSigned, OpenChannel
-from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
-from fulmen.core.wire.messages.updates import (
-    ChannelReestablish,
-    CommitmentSigned,
-    RevokeAndAck,
-    UpdateAddHtlc,
-    UpdateFailHtlc,
-    UpdateFailMalformedHtlc,
-    UpdateFee,
-    UpdateFulfillHtlc,
-)
+from fulmen.core.wire.messages.setup import Ping, Pong
 
 _MADE_LAST = (
     "onion_routing_packet",
@@ -46,9 +25,8 @@ _MADE_LAST = (
 
 def compose(peer: FakePeer, message: str, fields: Mapping[str, Any]) -> Record:
     """The message: an honest peer's, with these fields instead; onions and signatures of its own cover them."""
-    kind = CLASSES[message]
-    composed: Record = _DEFAULTS[kind](peer)
-    finish = _FINISHED.get(kind)
+    composed: Record = _DEFAULTS[message](peer)
+    finish = _FINISHED.get(message)
     if finish is None:
         return composed.but(**_resolved(peer, composed, fields))
     late = {name: value for name, value in fields.items() if name in _MADE_LAST}
@@ -62,42 +40,42 @@ def _resolved(peer: FakePeer, default: Record, fields: Mapping[str, Any]) -> dic
     return {name: resolve(peer, value, getattr(default, name)) for name, value in fields.items()}
 
 
-_DEFAULTS: Mapping[type[Record], Callable[[FakePeer], Any]] = {
-    Init: opening.init,
-    ErrorMessage: opening.error,
-    WarningMessage: opening.warning,
-    Ping: lambda _peer: Ping(8, b""),
-    Pong: lambda _peer: Pong(b""),
-    OpenChannel: opening.open_channel,
-    AcceptChannel: opening.accept_channel,
-    FundingCreated: opening.funding_created,
-    FundingSigned: opening.funding_signed,
-    ChannelReady: opening.channel_ready,
-    UpdateAddHtlc: updates.update_add_htlc,
-    UpdateFulfillHtlc: updates.update_fulfill_htlc,
-    UpdateFailHtlc: updates.update_fail_htlc,
-    UpdateFailMalformedHtlc: updates.update_fail_malformed_htlc,
-    UpdateFee: updates.update_fee,
-    CommitmentSigned: updates.commitment_signed,
-    RevokeAndAck: updates.revoke_and_ack,
-    ChannelReestablish: updates.channel_reestablish,
-    Shutdown: closing.shutdown,
-    ClosingSigned: closing.closing_signed,
-    ChannelAnnouncement: gossip.channel_announcement,
-    ChannelUpdate: gossip.channel_update,
-    NodeAnnouncement: gossip.node_announcement,
-    AnnouncementSignatures: gossip.announcement_signatures,
-    GossipTimestampFilter: gossip.gossip_timestamp_filter,
-    QueryChannelRange: gossip.query_channel_range,
-    QueryShortChannelIds: gossip.query_short_channel_ids,
+_DEFAULTS: Mapping[str, Callable[[FakePeer], Any]] = {
+    "init": opening.init,
+    "error": opening.error,
+    "warning": opening.warning,
+    "ping": lambda _peer: Ping(8, b""),
+    "pong": lambda _peer: Pong(b""),
+    "open_channel": opening.open_channel,
+    "accept_channel": opening.accept_channel,
+    "funding_created": opening.funding_created,
+    "funding_signed": opening.funding_signed,
+    "channel_ready": opening.channel_ready,
+    "update_add_htlc": updates.update_add_htlc,
+    "update_fulfill_htlc": updates.update_fulfill_htlc,
+    "update_fail_htlc": updates.update_fail_htlc,
+    "update_fail_malformed_htlc": updates.update_fail_malformed_htlc,
+    "update_fee": updates.update_fee,
+    "commitment_signed": updates.commitment_signed,
+    "revoke_and_ack": updates.revoke_and_ack,
+    "channel_reestablish": updates.channel_reestablish,
+    "shutdown": closing.shutdown,
+    "closing_signed": closing.closing_signed,
+    "channel_announcement": gossip.channel_announcement,
+    "channel_update": gossip.channel_update,
+    "node_announcement": gossip.node_announcement,
+    "announcement_signatures": gossip.announcement_signatures,
+    "gossip_timestamp_filter": gossip.gossip_timestamp_filter,
+    "query_channel_range": gossip.query_channel_range,
+    "query_short_channel_ids": gossip.query_short_channel_ids,
 }
 """What an honest peer says, as far as the script has come."""
 
-_FINISHED: Mapping[type[Record], Callable[[FakePeer, Record, Mapping[str, Any]], Record]] = {
-    UpdateAddHtlc: updates.with_onion,
-    ClosingSigned: closing.sign_closing,
-    ChannelAnnouncement: gossip.sign_announcement,
-    ChannelUpdate: gossip.sign_gossip,
-    NodeAnnouncement: gossip.sign_gossip,
+_FINISHED: Mapping[str, Callable[[FakePeer, Record, Mapping[str, Any]], Record]] = {
+    "update_add_htlc": updates.with_onion,
+    "closing_signed": closing.sign_closing,
+    "channel_announcement": gossip.sign_announcement,
+    "channel_update": gossip.sign_gossip,
+    "node_announcement": gossip.sign_gossip,
 }
 """What is made from the fields that a step chose: onions, and signatures that cover them."""
