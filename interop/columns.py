@@ -65,6 +65,7 @@ ON_OTHER_CHAINS = (
     Column("lnd-embedded", "LND 0.21.3-beta", (GO,), Embedded, Lnd, Lnd.can, OUR_CHAIN_ROOMS),
     Column("ldk-embedded", "LDK 0.2.7", (LDK,), Embedded, Ldk, Ldk.can, OUR_CHAIN_ROOMS),
     Column("electrum-embedded", "Electrum 4.3.4", (ELECTRUM,), Embedded, Electrum, Electrum.can, OUR_CHAIN_ROOMS),
+    Column("lnd-btcd", "LND 0.21.3-beta on btcd", (GO,), Btcd, Lnd, Lnd.can, OUR_CHAIN_ROOMS),
 )
 MIXED = (Column("mixed", "LND and LDK", (CORE, GO, LDK), Core, lnd_or_ldk, modules=MIXED_ROOMS),)
 COLUMNS = PEERS + CHAINS + ON_OTHER_CHAINS + MIXED
