@@ -94,7 +94,7 @@ def test_a_network_comes_up_from_a_file_is_used_goes_down_and_comes_up_as_it_was
         again = fulmen("lab", "up", str(file))
         assert again.returncode == 1 and "up already" in again.stderr
         down = fulmen("lab", "down", str(file))
-        assert (down.returncode, down.stdout) == (0, "Stopped: lab up.\n")
+        assert (down.returncode, json.loads(down.stdout)) == (0, {"stopped": ["lab up"]})
         assert not any(is_held(claim) for claim in claims)
     with network(file) as (program, later):
         assert later["channels"] == told["channels"]
@@ -105,7 +105,7 @@ def test_a_network_comes_up_from_a_file_is_used_goes_down_and_comes_up_as_it_was
         program.kill()
         assert left and is_held(home / "alice.pid")
         down = fulmen("lab", "down", str(file))
-        assert down.returncode == 0 and down.stdout.startswith("Stopped: ") and "chain" in down.stdout
+        assert down.returncode == 0 and set(json.loads(down.stdout)["stopped"]) == {"alice", "bob", "chain"}
         assert not list(home.glob("*.pid"))
 
 
@@ -113,8 +113,10 @@ def test_a_file_that_is_wrong_starts_nothing(tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text('[nodes.alice]\nsettings = { "policy.forward.fee" = 7 }\n')
     refused = fulmen("lab", "up", str(file))
-    assert refused.returncode == 1 and "nodes.alice.settings.policy.forward.fee" in refused.stderr
+    said = json.loads(refused.stderr)["error"]
+    assert refused.returncode == 1 and said["data"]["name"] == "BadValue"
+    assert said["message"].startswith("nodes.alice.settings.policy.forward.fee: ")
     file.write_text('[nodes.lisa]\nkind = "lnd"\nprogram = "/nowhere/lnd"\n')
-    refused = fulmen("lab", "up", str(file))
+    refused = fulmen("lab", "up", "--no-json", str(file))
     assert refused.returncode == 1 and "nodes.lisa: /nowhere/lnd is not on the path" in refused.stderr
     assert not [claim for claim in tmp_path.glob("wrong.lab/*.pid") if claim.stem != "up"]

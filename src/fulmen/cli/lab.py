@@ -13,9 +13,9 @@ import msgspec
 
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
-from fulmen.cli.settings import Settings
-from fulmen.cli.verbs import as_json
-from fulmen.core.base.faults import Fault
+from fulmen.cli.settings import Settings, json_option
+from fulmen.cli.verbs import as_json, fail
+from fulmen.core.base.faults import Fault, Refused
 from fulmen.daemon import settings as daemon_settings
 from fulmen.lab import state
 from fulmen.lab.chains import ChainRefused
@@ -28,6 +28,11 @@ from fulmen.lab.signals import deaf_to_ctrl_c, end_like_ctrl_c
 from fulmen.lab.waiting import Deviation
 
 OWNER_ONLY = 0o077
+
+
+class LabFailed(Refused):
+    """A process of the network did not do what it was to do."""
+
 
 _file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 _state = click.option(
@@ -50,7 +55,7 @@ def lab() -> None:
 def up(settings: Settings, file: Path, directory: Path | None) -> None:
     """Start the network, open its channels, say how to use it, and keep it up until Ctrl-C or `lab down`."""
     os.umask(OWNER_ONLY)
-    with _refusals():
+    with _refusals(settings):
         plan = read(file)
         _check_settings(plan)
         home = _home(file, directory)
@@ -69,11 +74,15 @@ def up(settings: Settings, file: Path, directory: Path | None) -> None:
 @lab.command()
 @_file
 @_state
-def down(file: Path, directory: Path | None) -> None:
+@click.pass_obj
+def down(settings: Settings, file: Path, directory: Path | None) -> None:
     """Stop a network that is up, or what is left of one. What it has made stays for the next `lab up`."""
-    with _refusals():
+    with _refusals(settings):
         stopped = take_down(_home(file, directory))
-    click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of it runs.")
+    if settings.json:
+        click.echo(as_json({"stopped": stopped}))
+    else:
+        click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of it runs.")
 
 
 @lab.command()
@@ -88,6 +97,10 @@ def show(settings: Settings, file: Path, directory: Path | None) -> None:
         click.echo("This network is not up, or not yet.", err=True)
         raise SystemExit(int(Exit.UNREACHABLE))
     _say(settings, msgspec.json.decode(path.read_bytes()))
+
+
+for _verb in (up, down, show):
+    _verb.params.append(json_option())
 
 
 def _keep_up(settings: Settings, plan: LabPlan, home: Path) -> None:
@@ -148,15 +161,11 @@ def _say(settings: Settings, told: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _refusals(settings: Settings) -> Iterator[None]:
     """Whatever goes wrong is one sentence."""
     try:
         yield
     except Fault as fault:
-        raise _Refusal(sentence_of(fault)) from fault
+        fail(fault, settings, "lab", Exit.REFUSED)
     except (Deviation, ChainRefused, Unanswered, PeerRefused, OSError) as wrong:
-        raise _Refusal(str(wrong)) from wrong
-
-
-class _Refusal(click.ClickException):
-    exit_code = int(Exit.REFUSED)
+        fail(LabFailed(str(wrong)), settings, "lab", Exit.REFUSED)
