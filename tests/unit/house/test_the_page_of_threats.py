@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 THREATS = [
     row
-    for row in re.findall(r"^\| (.+?) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)
+    for row in re.findall(r"^\| (.+?) \| (.+) \| (.+) \|$", PAGE.partition("\n## 3")[0], re.MULTILINE)
     if not row[0].startswith(("---", "What went wrong"))
 ]
 NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)))
