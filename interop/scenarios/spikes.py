@@ -21,7 +21,11 @@ BLOCKS, LOOK_S = 16, 4.0
 """Feerates are asked for every thirty seconds."""
 
 
-@scenario("we close alone; feerates rise while our payment comes back by timeout: our bid rises with them", Can.HOLD)
+@scenario(
+    "we close alone; feerates rise while our payment comes back by timeout: our bid rises with them",
+    Can.HOLD,
+    lacks={"ldk": "not played: it takes a minute, and asks nothing of the other side"},
+)
 def while_it_comes_back(lab: Lab) -> None:
     proxy = lab.chain_proxy()
     proxy.sat_per_kvb = 4 * CALM

@@ -107,7 +107,9 @@ class LndNode:
             return state == "SERVER_ACTIVE" and bool(self._get("/v1/getinfo")["identity_pubkey"])
         except (Unanswered, PeerRefused):
             if not self.process.alive:
-                raise PeerRefused(f"{self} ended:\n{self.process.last_words()}") from None
+                raise PeerRefused(
+                    f"{self} ended; the end of {self.process.log}:\n{self.process.last_words()}"
+                ) from None
             return False
 
     def caught_up(self, height: int) -> None:
