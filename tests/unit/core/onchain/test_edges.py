@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.builders.closes import both_formats, closed, either
 from tests.builders.onchain import Plan, Planned
@@ -14,7 +12,6 @@ from fulmen.core.base.units import BlockHeight, Sat
 from fulmen.core.onchain.deadlines import budget_of, earliest
 from fulmen.core.onchain.htlc_txs import outpoint_of, ref_of
 from fulmen.core.onchain.machine import MOUNT, ChainSaidNonsense
-from fulmen.core.onchain.raising import raise_all
 from fulmen.core.onchain.state import initial
 
 HTLCS = (Planned(0, "alice", expires_in=3), Planned(1, "bob"), Planned(2, "bob", expires_in=12))
@@ -51,15 +48,6 @@ def test_what_is_taken_may_cost_half_of_it(format: str) -> None:
     matter = next(iter(court.alice.onchain.matters.values()))
     assert budget_of(matter.but(amount_sat=Sat(1001)), b"\x00\x14" + bytes(20), env) == 500
     assert matter.punished is None
-
-
-@both_formats
-def test_nothing_is_replaced_before_there_is_a_place_to_send_it(format: str) -> None:
-    court = closed("alice", Plan(format, HTLCS))
-    state, env = court.alice.onchain, court.env("alice")
-    for without in (state.but(destination=b""), initial(state.channel_id)):
-        step = raise_all(without, replace(env, feerates=env.feerates.but(urgent_per_kw=env.policy.feerates.cap_per_kw)))
-        assert not step.facts and not step.actions
 
 
 def test_the_name_of_a_request_to_the_wallet_gives_its_output_back() -> None:
