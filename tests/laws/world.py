@@ -102,6 +102,8 @@ class Host:
     batches: int = 0
     digest: Any = field(default_factory=sha256)
     frozen: list[Notify] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    """Why it had to stop: those of its disk."""
     breath: int | None = None
     """After so many more actions the process dies; None: it does not."""
     env: Env = field(init=False)
@@ -133,6 +135,7 @@ class Host:
             wanted=self._wanted,
             refused=self._refused,
         )
+        self.disk.on_failure(self._stop)
         stored = self.disk.load()
         self._submit(self.node.resume(stored.snapshots, stored.rows), first=True)
 
@@ -149,8 +152,14 @@ class Host:
         for other in self.world.hosts.values():
             self.world.cut(self, other)
 
+    def _stop(self, fault: Fault) -> None:
+        """The disk has failed: the process ends."""
+        self.faults.append(fault)
+        self.crash()
+
     def _submit(self, batch: Batch, first: bool = False) -> None:
-        assert self.gate is not None
+        if self.gate is None:
+            return
         self.batches += 1
         self.digest.update(repr((batch.facts, batch.actions, batch.wants)).encode())
         self.transport.made(batch)

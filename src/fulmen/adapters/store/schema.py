@@ -113,10 +113,11 @@ the GIL, its own transaction, and one sync. Several statements would each wait f
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A connection whose commits are on the disk when they return."""
     connection = _open(path, vfs)
+    # Some of these answer, and what stands behind an answer is not done before that is fetched.
     connection.execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;"
         "PRAGMA checkpoint_fullfsync = ON; PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864"
-    )
+    ).fetchall()
     return connection
 
 

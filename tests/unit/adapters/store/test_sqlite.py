@@ -28,7 +28,7 @@ from fulmen.adapters.store import (
     StoryLine,
 )
 from fulmen.adapters.store.reader import Reader, sealed
-from fulmen.adapters.store.schema import APPLICATION_ID, MIGRATIONS
+from fulmen.adapters.store.schema import APPLICATION_ID, MIGRATIONS, connect
 from fulmen.adapters.store.writer import FOLD_AFTER
 from fulmen.core.base.ids import CommandId, NodeId, PaymentHash
 from fulmen.core.base.machine import Address
@@ -478,6 +478,14 @@ def test_a_disk_that_fails_while_the_log_is_folded_is_sick_as_well(path):
     again = Pumped(path)
     assert len(again.store.load().rows) >= len(pumped.done) >= FOLD_AFTER
     again.close()
+
+
+def test_a_connection_is_as_safe_as_it_was_asked_to_be(path):
+    path.touch()
+    wanted = {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "checkpoint_fullfsync": 1, "trusted_schema": 0}
+    with closing(connect(path)) as connection:
+        found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
+    assert found == wanted
 
 
 def test_a_clean_end_leaves_one_file(path):
