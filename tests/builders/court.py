@@ -288,6 +288,8 @@ class Court:
             if host.matcher is not None:
                 host.inbox += host.matcher.connect(block)
         self.settle()
+        for host in self.hosts.values():
+            host.rewound_to = None
 
     def tell_of_the_funding(self, host: Host) -> None:
         """What the channel would say: the funding is spent in a block, or no more."""
@@ -311,6 +313,7 @@ class Court:
         self.regtest.invalidate(entry.hash)
         unspent = self.regtest.txs.spender(self.funding) is None
         for host in self.hosts.values():
+            host.rewound_to = self.tip.height
             if host.matcher is not None:
                 host.inbox += host.matcher.rewind(self.tip)
             if unspent:

@@ -24,10 +24,10 @@ from fulmen.core.base.ids import (
 )
 from fulmen.core.base.machine import Action, Address, Event, Fact, Lull, Step, evolves
 from fulmen.core.base.mount import Mount
-from fulmen.core.base.outer import Notify, PublishFailed, WantPublished
+from fulmen.core.base.outer import ChainRewound, Notify, PublishFailed, WantPublished
 from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import (
@@ -169,6 +169,8 @@ class Host:
     says_claimable: bool = False
     failures: list[PublishFailed] = field(default_factory=list)
     completed: dict[WantPublished, bytes] = field(default_factory=dict)
+    rewound_to: BlockHeight | None = None
+    """Since the last block the chain was set back to here; who was started again meanwhile hears of it."""
     breath: int | None = None
     """After so many more actions the process dies; None: it does not."""
 
@@ -230,6 +232,9 @@ class Host:
             if self.publishes_commitment:
                 self.tell_published()
             self.court.tell_of_the_funding(self)
+            if self.rewound_to is not None:
+                undone = ChainRewound(self.rewound_to)
+                self.inbox += [(Address("wallet"), undone), (self.court.address, undone)]
             return True
         assert self.matcher is not None
         moved = bool(self.disk.sync())
