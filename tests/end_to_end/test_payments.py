@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from demo.chapters.crash import Payer
 from tests.builders.line import Line, Load
@@ -16,6 +18,20 @@ def test_a_payment_over_three_hops_costs_what_was_published(line: Line) -> None:
     fee = line.ledger.fee_msat(20_000_000, "alice", "bob", "carol", "dave")
     assert paid["amount_sent_msat"] == 20_000_000 + fee
     line.all_agree()
+
+
+def test_the_logs_of_payer_and_payee_name_a_payment_once_and_never_its_receipt(line: Line) -> None:
+    paid = line.pay("alice", "dave", 3_000_000)
+    fee = line.ledger.fee_msat(3_000_000, "alice", "bob", "carol", "dave")
+    told = {}
+    for name in ("alice", "dave"):
+        text = (line[name].home / "node.log").read_text(encoding="utf-8")
+        assert str(paid["payment_preimage"]) not in text
+        (told[name],) = (json.loads(row) for row in text.splitlines() if str(paid["payment_hash"]) in row)
+    sent, received = told["alice"], told["dave"]
+    assert (sent["event"], sent["amount_msat"], sent["fee_msat"]) == ("payment complete", 3_000_000, fee)
+    assert (received["event"], received["amount_msat"]) == ("invoice paid", 3_000_000)
+    assert sent["level"] == received["level"] == "info"
 
 
 def test_payments_both_ways_at_once_conserve_every_msat(line: Line) -> None:

@@ -14,13 +14,9 @@ from fulmen.daemon.logs import Detail
 log = structlog.get_logger("news")
 KEPT = 1000
 """News that wait for one listener; the oldest go first."""
-OF_EACH_HTLC = frozenset(
-    {
-        *("payment attempt", "payment attempt failed", "payment waits", "payment complete"),
-        *("invoice paid", "forward", "htlc failed"),
-    }
-)
-"""These come hundreds a second. Lists tell them afterwards; the log has them where it is asked for every detail."""
+OF_EACH_HTLC = frozenset({"payment attempt", "payment attempt failed", "payment waits", "forward", "htlc failed"})
+"""Steps on the way, hundreds a second. Lists tell them afterwards; the log has them where it is asked for every detail.
+How a payment ended is none of them: payer and payee have one line of it each."""
 
 
 class News:

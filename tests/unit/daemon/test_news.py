@@ -35,6 +35,14 @@ def test_what_comes_with_each_htlc_is_logged_for_who_wants_every_detail(log):
     assert said == [*routine, ("channel_failed", "info"), ("frozen", "error")]
 
 
+@pytest.mark.parametrize("topic", ["payment complete", "payment failed", "invoice paid"])
+def test_how_a_payment_ended_is_one_line_that_names_it_at_every_level(log, topic):
+    _level, stream = log
+    News().tell(Notify(topic, {"payment_hash": "aa" * 32, "amount_msat": 5}))
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["event"], line["level"], line["payment_hash"]) == (topic, "info", "aa" * 32)
+
+
 def test_listeners_get_what_was_told_since_and_no_more_than_fits():
     async def test() -> None:
         news = News()

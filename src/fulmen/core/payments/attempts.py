@@ -184,7 +184,7 @@ def on_fulfilled(payment: Payment, event: Fulfilled, env: Env) -> Step[Payment]:
     if attempt is not None and attempt.number == event.ref:
         _learn(step, Outcome(attempt.route, True))
     done = payment_done(step.state)
-    about = {"payment_hash": payment.payment_hash.hex(), "sent_msat": done.sent_msat, "fee_msat": done.fee_msat}
+    about = {"payment_hash": payment.payment_hash.hex(), "amount_msat": done.amount_msat, "fee_msat": done.fee_msat}
     return answer(step.act(Notify("payment complete", about)))
 
 

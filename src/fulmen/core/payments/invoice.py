@@ -168,7 +168,7 @@ def on_htlc_arrived(invoice: Invoice, event: HtlcArrived, env: Env) -> Step[Invo
         return step.act(Tell(circuit, RejectHtlc(event.key, encode_failure(failure))))
     step.fact(InvoicePaid(event.key, event.amount_msat, env.wall))
     step.act(Tell(circuit, AcceptHtlc(event.key, invoice.preimage)))
-    about = {"payment_hash": invoice.payment_hash.hex(), "label": invoice.label, "received_msat": event.amount_msat}
+    about = {"payment_hash": invoice.payment_hash.hex(), "label": invoice.label, "amount_msat": event.amount_msat}
     return _answer_waiters(step.act(Notify("invoice paid", about)))
 
 
