@@ -17,12 +17,21 @@ from tests.builders.wallets import ACCOUNTS
 
 from fulmen.api.handle import NotPublished, Page, Q, Rescanned
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import BlockHash, ChannelId, CommandId, NodeId, Txid
+from fulmen.core.base.ids import (
+    BlockHash,
+    ChannelId,
+    CommandId,
+    NodeId,
+    PaymentHash,
+    PaymentSecret,
+    Secret,
+    Txid,
+)
 from fulmen.core.base.machine import Action, Address, Event, Lull
-from fulmen.core.base.outer import Answer, Block
+from fulmen.core.base.outer import Answer, Block, Send
 from fulmen.core.base.peers import Connected, MessageReceived
 from fulmen.core.base.policy import Policy
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.units import BlockHeight, Msat, Sat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.channel import opening
 from fulmen.core.channel import table as channel
@@ -45,7 +54,7 @@ from fulmen.core.wallet.lost import TakenHome
 from fulmen.core.wire.features import PAYMENT_SECRET, VAR_ONION_OPTIN, Features
 from fulmen.core.wire.messages.setup import Init
 
-SECRET = bytes(31) + b"\x11"
+SECRET = Secret(bytes(31) + b"\x11")
 """The node key with which messages and invoices are signed."""
 
 
@@ -54,10 +63,10 @@ def an_invoice_of(name: str, timestamp: int, *, amount_msat: int | None = 5000, 
     unsigned = bolt11.unsigned(
         InvoiceFields(
             REGTEST.bolt11_prefix,
-            timestamp,
-            sha256(b"p"),
-            bytes(32),
-            amount_msat,
+            Timestamp(timestamp),
+            PaymentHash(sha256(b"p")),
+            PaymentSecret(bytes(32)),
+            None if amount_msat is None else Msat(amount_msat),
             "tea",
             expiry_s=expiry_s,
             features=Features.of(VAR_ONION_OPTIN, PAYMENT_SECRET),
@@ -141,13 +150,15 @@ class RunningNode:
         for row in batch.cold:
             self._cold[row.address] = row.row
         for action in batch.actions:
-            waiting = self._answers.get(action.command_id) if isinstance(action, Answer) else None
+            if not isinstance(action, Answer):
+                continue
+            waiting = self._answers.get(action.command_id)
             if waiting is not None and not waiting.done():
                 self._answer(waiting, action)
         self.actions.extend(batch.actions)
         for action in batch.actions:
             if isinstance(action, FindRoute):
-                self.pathfinder.hear(Find(1, action.request), self.now)
+                self.pathfinder.hear(Find(1, action.request), Timestamp(self.now))
                 (found,) = [one for one in self.pathfinder.take() if isinstance(one, Found)]
                 self.tell(action.reply_to, RouteAnswered(action.ref, found.answer))
         return list(batch.actions)
@@ -157,8 +168,11 @@ class RunningNode:
         keys = keys_of(name)
         address = Address("peer", keys.node_id)
         ours = Connected(inbound, "127.0.0.1:9736")
-        features = self.tell(address, ours)
-        said = next(action.message for action in features if isinstance(getattr(action, "message", None), Init))
+        said = next(
+            action.message
+            for action in self.tell(address, ours)
+            if isinstance(action, Send) and isinstance(action.message, Init)
+        )
         self.tell(address, MessageReceived(Init(b"", said.features)))
         return keys.node_id
 
@@ -212,7 +226,7 @@ class RunningNode:
         return Page(tuple((key, row) for _, key, row in page), page[-1][0] if len(page) == limit else None)
 
     async def ask_network(self, question: Question, kind: type[Q]) -> Q:
-        self.pathfinder.hear(question.but(number=1), self.now)
+        self.pathfinder.hear(question.but(number=1), Timestamp(self.now))
         (found,) = [one for one in self.pathfinder.take() if isinstance(one, kind)]
         return found
 

@@ -15,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fulmen.cli.printable import harmless
+
 COLUMNS = {
     ("listfunds", "outputs"): ("amount_msat", "status", "reserved", "output", "txid"),
     ("listfunds", "channels"): ("short_channel_id", "peer_id", "our_amount_msat", "amount_msat", "state"),
@@ -81,6 +83,7 @@ _AMOUNTS = ("_msat",)
 
 def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
     """An answer, as a person likes to read it."""
+    answer = harmless(answer)
     lists = [name for name, value in answer.items() if _is_rows(value) and not _is_places(name)]
     plain = {name: value for name, value in answer.items() if name not in lists and value is not None}
     if command in FIELDS:

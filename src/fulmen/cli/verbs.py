@@ -19,6 +19,7 @@ from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
 from fulmen.cli.exits import Exit, advice_of, exit_of
 from fulmen.cli.live import close_live, pay_live
+from fulmen.cli.printable import printable
 from fulmen.cli.settings import Settings, json_option
 from fulmen.cli.show import show
 from fulmen.cli.words import params_of
@@ -43,9 +44,9 @@ def fail(fault: Fault, settings: Settings, command: str = "", exit_code: Exit | 
     if settings.json:
         click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
     else:
-        click.echo(f"Error: {sentence_of(fault)}", err=True)
+        click.echo(f"Error: {printable(sentence_of(fault))}", err=True)
         if (advice := advice_of(fault, command)) is not None:
-            click.echo(advice, err=True)
+            click.echo(printable(advice), err=True)
     sys.exit(exit_of(fault, command) if exit_code is None else exit_code)
 
 
@@ -159,6 +160,8 @@ def _run_many(command: Command, settings: Settings, words: list[str], options: d
     try:
         for line in _lines():
             try:
+                if line is None:
+                    raise BadParameter(f"A line of standard input may have at most {MAX_LINE} bytes.")
                 here = [line if word == "-" else word for word in words]
                 there = {name: line if word == "-" else word for name, word in options.items()}
                 params = params_of(command, here, there)
@@ -178,11 +181,13 @@ def _run_many(command: Command, settings: Settings, words: list[str], options: d
     return worst
 
 
-def _lines() -> Iterator[str]:
+def _lines() -> Iterator[str | None]:
+    """Line by line what comes in; None for one that is too long, of which no more than a piece is ever held."""
     stream = sys.stdin.buffer
     while raw := stream.readline(MAX_LINE + 1):
         if len(raw) > MAX_LINE:
-            raise BadParameter(f"A line of standard input may have at most {MAX_LINE} bytes.")
-        line = raw.decode("utf-8", "replace").strip()
-        if line:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(MAX_LINE)
+            yield None
+        elif line := raw.decode("utf-8", "replace").strip():
             yield line

@@ -276,6 +276,14 @@ def test_limits_that_contradict_each_other_are_refused():
         ask(a_node_with_a_channel(), "setchannel", {"id": CHANNEL_ID.hex(), "htlcmin": 5000, "htlcmax": 4000})
 
 
+@pytest.mark.parametrize("feebase", [1 << 32, "1btc"])
+def test_a_base_fee_that_no_channel_update_can_say_is_refused(feebase):
+    node = a_node_with_a_channel()
+    with pytest.raises(BadParameter, match="4294967295msat"):
+        ask(node, "setchannel", {"id": "all", "feebase": feebase})
+    assert ask(node, "setchannel", ["all", (1 << 32) - 1])["channels"][0]["fee_base_msat"] == (1 << 32) - 1
+
+
 def test_a_forced_close_names_its_transaction():
     closed = ask(a_node_with_a_channel(), "close", {"id": CHANNEL_ID.hex(), "force": True})
     assert closed["type"] == "unilateral"

@@ -24,6 +24,23 @@ def test_rows_become_a_table_and_amounts_satoshi():
     assert "complete" in text
 
 
+@pytest.mark.parametrize("command", ["decode", "listinvoices"])
+def test_words_of_strangers_do_not_move_the_cursor(command):
+    words = "hi\x1b]0;PWNED\x07\x1b[2J\u009b1A\rpaid\n\u202e000,1"
+    row = {"label": words, "description": words}
+    out = io.StringIO()
+    answer = row if command == "decode" else {"invoices": [row]}
+    show(Console(file=out, width=400, force_terminal=True, color_system=None), command, answer)
+    said = out.getvalue().replace("\x1b[3m", "").replace("\x1b[0m", "")  # headings in italics
+    assert not {"\x1b", "\x07", "\u009b", "\r", "\u202e"} & set(said)
+    assert r"hi\x1b]0;P" in said and "00,1" in said
+
+
+def test_other_languages_and_joined_pictures_stay_as_they_are():
+    words = "café 東京 שלום 👩\u200d🚀"
+    assert words in shown("decode", {"description": words})
+
+
 def test_a_wide_row_shows_what_matters_and_says_that_there_is_more():
     row = {"peer_id": "02" * 33, "state": "CHANNELD_NORMAL", "to_us_msat": 7000, "dust_limit_msat": 354_000}
     text = shown("listpeerchannels", {"channels": [row]}, width=80)

@@ -15,6 +15,7 @@ from fulmen.api.registry import REGISTRY
 from fulmen.cli import settings
 from fulmen.cli.exits import Exit
 from fulmen.cli.main import PROCESSES, cli
+from fulmen.cli.verbs import MAX_LINE
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 GENERATOR = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -129,6 +130,14 @@ def test_a_refusal_of_the_node_is_told_in_its_words(node, fulmen):
     ran = fulmen("mine", "--no-json")
     assert ran.exit_code == Exit.REFUSED
     assert "cannot be told" in ran.stderr
+
+
+def test_a_line_that_is_too_long_is_one_wrong_line(fulmen):
+    long = b"a" * (MAX_LINE + 7)
+    ran = fulmen("decode", "-", stdin=long + long + b"\nspoon\n" + long)
+    words = [json.loads(line)["error"]["message"] for line in ran.stdout.splitlines()]
+    assert [f"at most {MAX_LINE} bytes" in said for said in words] == [True, False, True]
+    assert ran.exit_code == 2
 
 
 def test_a_stream_of_junk_harms_nobody(node, fulmen):

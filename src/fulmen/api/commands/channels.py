@@ -32,6 +32,8 @@ from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.commitments.updates import Add
 
+MOST_FEE_BASE_MSAT = 0xFFFFFFFF
+
 
 class SetChannelRequest(Record):
     """Which, and what forwarding over it shall cost. What is not said stays."""
@@ -77,6 +79,8 @@ async def setchannel(node: NodeHandle, request: SetChannelRequest) -> SetChannel
 
 
 async def _set(node: NodeHandle, channel: Channel, request: SetChannelRequest) -> ChannelPolicy:
+    if request.feebase is not None and request.feebase > MOST_FEE_BASE_MSAT:
+        raise BadParameter(f"feebase is at most {MOST_FEE_BASE_MSAT}msat, a u32 on the wire.", parameter="feebase")
     policy = _changed(channel.forward or node.policy.forward, request)
     capacity = Msat(channel.funding.amount_sat * 1000)
     most = capacity if policy.htlc_maximum_msat is None else policy.htlc_maximum_msat
