@@ -92,6 +92,20 @@ def test_the_first_filter_to_who_is_asked_reaches_back_to_where_our_knowledge_en
     assert firsts(world, 33) == [NOW - 40_000 - 20]
 
 
+def test_what_a_peer_told_us_goes_to_others_and_not_back_to_it() -> None:
+    world = World()
+    desk = world.desk(20)
+    for place in (31, 33):
+        world.connect(20, place)
+        desk.receive(NODES[place], EVERYTHING, world.now)
+    feed(world, 20, [a_channel(3, 1, 2), an_update(3, 1)], stranger=31)
+    world.run(200)
+    told = {
+        place: {type(m) for m in world.frames(20, place)} & {ChannelAnnouncement, ChannelUpdate} for place in (31, 33)
+    }
+    assert told == {31: set(), 33: {ChannelAnnouncement, ChannelUpdate}}
+
+
 def test_who_is_not_asked_is_told_to_say_nothing_first() -> None:
     world = World(sync_peers=0)
     world.desk(20)

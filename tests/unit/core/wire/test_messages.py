@@ -66,6 +66,13 @@ def test_every_message_of_bolts_1_2_4_and_7_is_declared() -> None:
     assert sorted(KINDS) == expected
 
 
+def test_every_message_stands_in_the_range_of_its_room() -> None:
+    # BOLT 1, "Lightning Message Format": set-up and control below 32, then channels, commitments, routing from 256.
+    ranges = {1: range(32), 2: range(32, 256), 4: range(256, 32768), 7: range(256, 512)}
+    for number, kind in KINDS.items():
+        assert number in ranges[kind.bolt] or kind.name == "stfu", kind.name
+
+
 SAMPLE = ROOT / "wire" / "cln_fuzz_messages.jsonl.xz"
 WHOLE = Path(os.environ.get("FULMEN_DATA", ROOT.parents[2] / "shared" / "data"))
 WHOLE = WHOLE / "vectors" / "wire" / "cln_fuzz_messages_sample.jsonl.xz"
