@@ -103,6 +103,31 @@ def test_all_of_next_to_nothing_says_what_it_would_make():
     assert code_of(caught.value) == 301
 
 
+@pytest.mark.parametrize("amount", ["100btc", "7800000sat", "7795k"])
+def test_a_channel_that_the_wallet_cannot_pay_for_is_refused_before_the_peer_hears_of_it(amount):
+    node = a_node_with(7_800_000)
+    with pytest.raises(RpcError, match=r"the wallet has 7790000 sat to spend\. See `listfunds`") as caught:
+        begin(node, amount=amount)
+    assert code_of(caught.value) == 301
+    assert not sent(node, OpenChannel)
+
+
+def test_a_channel_that_this_peer_cannot_take_is_refused_before_it_hears_of_it():
+    node = a_node_with(20_000_000, without=[OPTION_SUPPORT_LARGE_CHANNEL])
+    with pytest.raises(RpcError, match="takes no channel of more than 16777215 sat") as caught:
+        begin(node, amount=1 << 24)
+    assert code_of(caught.value) == 300
+    assert not sent(node, OpenChannel)
+    begin(node, amount=(1 << 24) - 1)
+    assert sent(node, FundingCreated)
+
+
+def test_a_coin_that_is_kept_for_closes_may_be_left_where_it_is():
+    node = a_node_with(600_000, 10_000)
+    begin(node, amount=600_000 - FEE_OF_ONE_INPUT_SAT)
+    assert sent(node, FundingCreated)
+
+
 def test_named_coins_are_the_ones_that_fund_it():
     node = a_node_with(600_000, 700_000, 800_000)
     coin = next(coin for coin in node.state(WALLET).unspent if coin.amount_sat == 700_000)

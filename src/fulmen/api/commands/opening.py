@@ -13,6 +13,7 @@ from fulmen.api.commands.shown import Feerate, MinConf, await_published, feerate
 from fulmen.api.errors import (
     CODES,
     FUND_CANNOT_AFFORD,
+    FUND_MAX_EXCEEDED,
     FUNDING_PEER_NOT_CONNECTED,
     FUNDING_UNKNOWN_PEER,
     BadParameter,
@@ -21,6 +22,7 @@ from fulmen.api.errors import (
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, OutPoints, PubKey, SatOrAll
+from fulmen.core.base.funds import Output
 from fulmen.core.base.ids import CommandId, NodeId, OutPoint
 from fulmen.core.base.machine import Address
 from fulmen.core.base.peers import PeerView
@@ -32,8 +34,9 @@ from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.terms import largest_funding
 from fulmen.core.wallet.balance import anchor_reserve
 from fulmen.core.wallet.balance import channels_of as count_channels
+from fulmen.core.wallet.faults import InsufficientFunds
 from fulmen.core.wallet.machine import ADDRESS as WALLET
-from fulmen.core.wallet.spending import most_to_pay
+from fulmen.core.wallet.spending import check_funds, most_to_pay
 from fulmen.core.wallet.state import Wallet
 
 _FUNDING_SHAPE = p2wsh(b"")
@@ -79,11 +82,13 @@ async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChan
         raise BadParameter("A zeroconf channel waits for no confirmation: leave mindepth away.", parameter="mindepth")
     feerate = feerate_of(request.feerate)
     inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints
+    rate = node.feerates.opening_per_kw if feerate is None else feerate
     if request.amount.sat is None:
-        feerate = node.feerates.opening_per_kw if feerate is None else feerate
+        feerate = rate
         amount, inputs = _all(node, peer, feerate, inputs, request.minconf)
     else:
         amount = Sat(request.amount.sat)
+        _check_amount(node, peer, amount, rate, inputs, request.minconf)
 
     def wish(command_id: CommandId) -> OpenTo:
         return OpenTo(
@@ -128,6 +133,38 @@ async def _opened(node: NodeHandle, peer_id: NodeId, wish: Callable[[CommandId],
         raise RpcError(no.message, code=code, **no.details) from None
     assert isinstance(opened, ChannelOpening)
     return opened
+
+
+def _check_amount(
+    node: NodeHandle,
+    peer: PeerView,
+    amount: Sat,
+    feerate: FeeratePerKw,
+    inputs: tuple[OutPoint, ...],
+    minconf: int,
+) -> None:
+    """Refuse here what we cannot pay for or the peer cannot take, so that no peer is asked for it in vain."""
+    wallet = node.state(WALLET)
+    if isinstance(wallet, Wallet):
+        reserve = anchor_reserve(node.policy.wallet, count_channels(node.views) + 1)
+        output = Output(amount, _FUNDING_SHAPE)
+        try:
+            check_funds(wallet, output, feerate, node.tip.height, reserve_sat=reserve, inputs=inputs, minconf=minconf)
+        except InsufficientFunds as no:
+            raise RpcError(
+                f"The channel and its fee take {no.details['needed_sat']} sat or more of these coins; "
+                f"the wallet has {no.details['spendable_sat']} sat to spend. See `listfunds`.",
+                code=FUND_CANNOT_AFFORD,
+                **no.details,
+            ) from None
+    largest = largest_funding(peer)
+    if amount > largest:
+        raise RpcError(
+            f"This peer takes no channel of more than {largest} sat: it does not offer option_support_large_channel.",
+            code=FUND_MAX_EXCEEDED,
+            amount_sat=amount,
+            largest_sat=largest,
+        )
 
 
 def _all(

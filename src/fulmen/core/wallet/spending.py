@@ -135,6 +135,29 @@ def most_to_pay(
     return Sat(max(0, most)), tuple(coin.outpoint for coin in worth)
 
 
+def check_funds(
+    wallet: Wallet,
+    output: Output,
+    feerate_per_kw: FeeratePerKw,
+    height: BlockHeight,
+    *,
+    reserve_sat: Sat,
+    inputs: tuple[OutPoint, ...] = (),
+    minconf: int = 0,
+) -> None:
+    """Refuse what all coins together are too little for, before anybody else is asked; `pay` has the last word.
+
+    Raises:
+        InsufficientFunds: not even without change and with the fewest inputs.
+        CoinUnavailable: a named coin cannot be spent.
+    """
+    worth, _kept = _all_but_reserve(wallet, feerate_per_kw, height, reserve_sat, inputs, minconf)
+    target = Sat(output.amount_sat + fee_at(feerate_per_kw, _bare_weight((output,))))
+    free_sat = sum(coin.amount_sat for coin in available(wallet, height))
+    if sum(effective_value(coin, feerate_per_kw) for coin in worth) < target or free_sat < target + reserve_sat:
+        raise _insufficient(wallet, height, target, reserve_sat)
+
+
 def _all_but_reserve(
     wallet: Wallet,
     feerate_per_kw: FeeratePerKw,
