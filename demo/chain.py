@@ -12,12 +12,15 @@ from typing import Any
 
 import msgspec
 
+from demo.fees import FLOOR_PER_KW
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.lab.programs import Program
 from fulmen.lab.waiting import Deviation, until
 
 DIRECTORY = "chain"
 """Where `fulmen chain` keeps its data, under the directory that it is given."""
 SAT = 100_000_000
+SOON_BLOCKS = 6
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Spending:
     outputs_sat: tuple[int, ...]
     inputs: tuple[tuple[str, int], ...]
     height: int
+    tx: Tx
+    feerate_per_kw: int
+    """What the chain asked for a place in a block when this was looked up."""
 
 
 class ChainRefused(Deviation):
@@ -70,6 +76,12 @@ class Chain:
     def height(self) -> int:
         """Of the tip."""
         return int(self.call("getblockcount"))
+
+    @property
+    def feerate_per_kw(self) -> int:
+        """What it asks for a place in one of the next blocks, and never less than the floor."""
+        per_kvb = _sat(self.call("estimatesmartfee", SOON_BLOCKS)["feerate"])
+        return max(FLOOR_PER_KW, -(-per_kvb // 4))
 
     def start(self) -> None:
         """Start it and wait until it listens; after a first life, where it listened before."""
@@ -124,7 +136,8 @@ class Chain:
         paid = sum(self._amount_sat(each["txid"], each["vout"]) for each in shape["vin"])
         inputs = tuple((each["txid"], each["vout"]) for each in shape["vin"])
         height = self.height - shape["confirmations"] + 1 if "confirmations" in shape else 0
-        return Spending(shape["txid"], paid - sum(outputs), outputs, inputs, height)
+        tx = parse_tx(bytes.fromhex(shape["hex"]))
+        return Spending(shape["txid"], paid - sum(outputs), outputs, inputs, height, tx, self.feerate_per_kw)
 
     def _known(self, txid: str) -> Any:
         try:

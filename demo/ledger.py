@@ -1,7 +1,7 @@
 """The story's own books: what every node must have, computed from what happened and never from what a node says.
 
 Coins that were given, the amount of each funding, each payment, each routing fee by the price that was published, and
-each transaction's fee as the chain tells it: what goes in less what comes out.
+each transaction's fee as the chain tells it: what goes in less what comes out, beside what it must be (`fees`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from demo import fees
 from demo.chain import Spending
+from demo.fees import Fee, exactly
 from fulmen.lab.waiting import Deviation, expect
 
 ANCHOR_SAT = 330
 """BOLT 3, "Commitment Transaction Anchor Outputs": two of them, paid by the opener."""
 DUST_SAT = 354
 """Smaller balances have no output."""
+TO_SELF_DELAY = 144
+"""How long whoever closes alone has to wait, so that the other side could object."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Channel:
     other: str
     capacity_sat: int
     msat: dict[str, int]
+    feerate_per_kw: int
+    """Of its commitments: what the chain asked when it was opened, and has asked ever since."""
     is_open: bool = True
 
     @property
@@ -58,6 +64,11 @@ class Channel:
         ours = self.capacity_sat - fee_sat - anchors * ANCHOR_SAT - theirs
         return {self.opener: ours, self.other: theirs}
 
+    @property
+    def odd_sat(self) -> int:
+        """What miners get because outputs hold whole satoshis: one, where both sides own a part of it."""
+        return self.capacity_sat - sum(msat // 1000 for msat in self.msat.values())
+
 
 @dataclass
 class Ledger:
@@ -69,6 +80,8 @@ class Ledger:
     chain_fees_sat: Counter[str] = field(default_factory=Counter)
     routing_paid_msat: Counter[str] = field(default_factory=Counter)
     routing_earned_msat: Counter[str] = field(default_factory=Counter)
+    miner_fees: list[Fee] = field(default_factory=list)
+    """Each transaction's, beside what it must be."""
     channels: dict[str, Channel] = field(default_factory=dict)
     anchors_left_sat: int = 0
     """In anchor outputs that nobody has spent."""
@@ -86,10 +99,11 @@ class Ledger:
     ) -> Channel:
         """A funding transaction: the opener pays the capacity and the transaction's fee."""
         expect(capacity_sat in funding.outputs_sat, f"the funding {funding.txid} has no output of {capacity_sat} sat")
-        self._pay_chain(opener, funding.fee_sat)
+        must = fees.funding_sat(funding.tx, funding.feerate_per_kw)
+        self._pay_chain(exactly(opener, f"the funding {funding.txid}", funding.fee_sat, must))
         self.coins_sat[opener] -= capacity_sat
         msat = {opener: capacity_sat * 1000 - push_msat, other: push_msat}
-        channel = Channel(channel_id, opener, other, capacity_sat, msat)
+        channel = Channel(channel_id, opener, other, capacity_sat, msat, funding.feerate_per_kw)
         self.channels[channel.name] = channel
         return channel
 
@@ -98,7 +112,8 @@ class Ledger:
         shares = channel.shares_sat(close.fee_sat)
         self._expect_outputs(close, [sat for sat in shares.values() if sat])
         channel.is_open = False
-        self.chain_fees_sat[channel.opener] += close.fee_sat
+        must = fees.closing_sat(close.tx, close.feerate_per_kw) + channel.odd_sat
+        self._pay_from_channel(exactly(channel.opener, f"the close {close.txid}", close.fee_sat, must))
         for name, sat in shares.items():
             self.coins_sat[name] += sat
         return shares
@@ -108,7 +123,8 @@ class Ledger:
         shares = channel.shares_sat(close.fee_sat, anchors=2)
         self._expect_outputs(close, [*(sat for sat in shares.values() if sat), ANCHOR_SAT, ANCHOR_SAT])
         channel.is_open = False
-        self.chain_fees_sat[channel.opener] += close.fee_sat
+        must = fees.commitment_sat(channel.feerate_per_kw) + channel.odd_sat
+        self._pay_from_channel(exactly(channel.opener, f"the commitment {close.txid}", close.fee_sat, must))
         self.anchors_left_sat += 2 * ANCHOR_SAT
         taken = {close.outputs_sat[output]: sweep for output, sweep in sweeps}
         for name, sat in shares.items():
@@ -117,7 +133,8 @@ class Ledger:
             sweep = taken[sat]
             expect(len(sweep.inputs) == 1, f"the sweep {sweep.txid} spends more than the output of {name}")
             self.coins_sat[name] += sat
-            self._pay_chain(name, sweep.fee_sat)
+            must = fees.sweep_sat(sweep.tx, sweep.feerate_per_kw)
+            self._pay_chain(exactly(name, f"the sweep {sweep.txid}", sweep.fee_sat, must))
         return shares
 
     def cheated(self, channel: Channel, cheater: str, close: Spending, sweeps: Iterable[tuple[int, Spending]]) -> int:
@@ -125,7 +142,8 @@ class Ledger:
         victim = channel.other if cheater == channel.opener else channel.opener
         taken = dict(sweeps)
         channel.is_open = False
-        self.chain_fees_sat[channel.opener] += close.fee_sat
+        must = fees.commitment_sat(channel.feerate_per_kw)  # all amounts of this channel were whole satoshis
+        self._pay_from_channel(exactly(channel.opener, f"the commitment {close.txid}", close.fee_sat, must))
         all_of_it = 0
         for output, sat in enumerate(close.outputs_sat):
             if sat == ANCHOR_SAT:
@@ -134,13 +152,21 @@ class Ledger:
             if output not in taken:
                 raise Deviation(f"nobody has taken the {sat} sat of output {output} of the commitment {close.txid}")
             self.coins_sat[victim] += sat
-            self._pay_chain(victim, taken[output].fee_sat)
+            penalty = taken[output]
+            least = fees.sweep_sat(penalty.tx, penalty.feerate_per_kw)
+            rising = fees.most_for_penalty_sat(sat, penalty.height - 1 - close.height, TO_SELF_DELAY)
+            what = f"the penalty {penalty.txid}"
+            self._pay_chain(Fee(victim, what, penalty.fee_sat, least, max(least, rising)))
             all_of_it += sat
         return all_of_it
 
-    def _pay_chain(self, name: str, fee_sat: int) -> None:
-        self.coins_sat[name] -= fee_sat
-        self.chain_fees_sat[name] += fee_sat
+    def _pay_chain(self, fee: Fee) -> None:
+        self.coins_sat[fee.payer] -= fee.paid_sat
+        self._pay_from_channel(fee)
+
+    def _pay_from_channel(self, fee: Fee) -> None:
+        self.chain_fees_sat[fee.payer] += fee.paid_sat
+        self.miner_fees.append(fee)
 
     def _expect_outputs(self, tx: Spending, wanted: Sequence[int]) -> None:
         expect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from demo.fees import Fee
 from demo.screen import plain_table, sat
 from demo.story import Story
 from fulmen.lab.nodes import OVER, Node
@@ -13,7 +14,10 @@ TITLE = "The books"
 
 
 def play(story: Story) -> None:
-    """Compare; the figures on the left are the story's own and come from no node."""
+    """Compare; the figures on the left are the story's own and come from no node.
+
+    Each transaction's fee is compared: weight times feerate, or a bound where a penalty's rises with time.
+    """
     ledger, screen = story.ledger, story.screen
     ledger.check_sum()
     table = plain_table("", "must be", "node says", "")
@@ -26,12 +30,23 @@ def play(story: Story) -> None:
             table.add_row(f"  {what}", sat(must), sat(says), Text("✓" if holds else "✗", "green" if holds else "red"))
             if not holds:
                 wrong.append(f"{node}, {what}: must be {sat(must)}, is {sat(says)}")
-        table.add_row("  fees to miners", sat(ledger.chain_fees_sat[name] * 1000), "")
+        fees = [fee for fee in ledger.miner_fees if fee.payer == name]
+        least, most = sum(fee.least_sat for fee in fees), sum(fee.most_sat for fee in fees)
+        must = sat(least * 1000) if least == most else f"{sat(least * 1000)} to {sat(most * 1000)}"
+        holds = all(fee.holds for fee in fees)
+        sign = Text("✓" if holds else "✗", "green" if holds else "red")
+        table.add_row("  fees to miners", must, sat(ledger.chain_fees_sat[name] * 1000), sign)
+        wrong += [_wrong_fee(node, fee) for fee in fees if not fee.holds]
     screen.table(table)
     if wrong:
         raise Deviation("\n".join(wrong))
     given = sum(ledger.given_sat.values())
     screen.good(f"{ledger.payments} payments, {sat(given * 1000)} given, and every millisatoshi is where it must be")
+
+
+def _wrong_fee(node: Node, fee: Fee) -> str:
+    must = f"{fee.least_sat}" if fee.least_sat == fee.most_sat else f"{fee.least_sat} to {fee.most_sat}"
+    return f"{node}, fee of {fee.what}: must be {must} sat, is {fee.paid_sat} sat"
 
 
 def _lines(story: Story, name: str, node: Node) -> list[tuple[str, int, int]]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from demo.ledger import ANCHOR_SAT, Channel
+from demo.ledger import ANCHOR_SAT, TO_SELF_DELAY, Channel
 from demo.screen import sat
 from demo.stage import Stage
 from demo.story import Story
 from fulmen.lab.waiting import expect, until
 
 TITLE = "Closes by one side alone"
-
-TO_SELF_DELAY = 144
-"""How long whoever closes alone has to wait, so that the other side could object."""
 
 
 def play(story: Story) -> None:
