@@ -68,6 +68,9 @@ class RpcServer:
             for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Who is done leaves the set in the next round of the loop, and since Python 3.12 `gather` of nothing but
+            # such tasks does not wait for one: without this the loop would turn here for ever.
+            await asyncio.sleep(0)
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
