@@ -32,10 +32,10 @@ def play(story: Story) -> None:
                 wrong.append(f"{node}, {what}: must be {sat(must)}, is {sat(says)}")
         fees = [fee for fee in ledger.miner_fees if fee.payer == name]
         least, most = sum(fee.least_sat for fee in fees), sum(fee.most_sat for fee in fees)
-        must = sat(least * 1000) if least == most else f"{sat(least * 1000)} to {sat(most * 1000)}"
+        bounds = sat(least * 1000) if least == most else f"{sat(least * 1000)} to {sat(most * 1000)}"
         holds = all(fee.holds for fee in fees)
         sign = Text("✓" if holds else "✗", "green" if holds else "red")
-        table.add_row("  fees to miners", must, sat(ledger.chain_fees_sat[name] * 1000), sign)
+        table.add_row("  fees to miners", bounds, sat(ledger.chain_fees_sat[name] * 1000), sign)
         wrong += [_wrong_fee(node, fee) for fee in fees if not fee.holds]
     screen.table(table)
     if wrong:
