@@ -45,6 +45,9 @@ def main(arguments: list[str]) -> int:
     print()
     for key, words in missing.items():
         print(f"not run: {key}: {words.splitlines()[0]}")
+    for cell in cells:
+        if outcomes[cell.key].verdict in (Verdict.FAILED, Verdict.SECOND_TRY):
+            print(f"{outcomes[cell.key].verdict.value}: {cell}")
     shown = ", ".join(f"{counts[verdict]} {verdict.name.lower().replace('_', ' ')}" for verdict in Verdict)
     print(f"{shown}; played in {time.monotonic() - built:.0f} s, built in {built - began:.0f} s")
     if wanted.write:

@@ -55,12 +55,14 @@ class Electrum(Peer):
         self._data = home / "data"
         self._options = options or Options()
         self._rpc, self._listen, served, admin = (ports.take() for _ in range(4))
-        database = home / "server"
+        # Beside the directory of the wallet: one that is set back to an old copy of it keeps its server.
+        beside = home.with_name(f"{home.name}-server")
+        database = beside / "database"
         database.mkdir(parents=True, exist_ok=True)
         self.server = Process(
             f"{name}'s server",
             (str(ELECTRUM.program("electrumx_server")),),
-            home / "server.log",
+            beside / "server.log",
             {
                 **_plain_environ(),
                 "COIN": "Bitcoin",

@@ -25,7 +25,8 @@ SLOW = {"policy.opening.to_self_delay": "60"}
 PAID_BACK_MSAT = 400_000_000
 TAKEN_IN = 30
 """Blocks, at most."""
-OUTDATED = "we have lost state"
+OUTDATED = ("we have lost state", "a commitment newer than any we know")
+"""What our log says: when they answer our `channel_reestablish`, or when they close without an answer (Electrum)."""
 OURS = "our commitment"
 """What our log calls it when it goes out."""
 
@@ -79,9 +80,9 @@ def ours(lab: Lab) -> None:
         asked = them.invoice(PAID_BACK_MSAT)
         us.pays(asked)
         lab.quiet(ending.outpoint, us, them)
-    until(lambda: OUTDATED in str(us.at(ending.outpoint)), "we know that we have lost state")
     ending.mine_close()
-    assert OURS not in us.program.log.read_text(encoding="utf-8"), "we have published our commitment"
+    until(lambda: any(words in _log(us) for words in OUTDATED), "we know that we have lost state")
+    assert OURS not in _log(us), "we have published our commitment"
     ending.ends(SAT - PUSH_SAT - PAID_BACK_MSAT // 1000, PUSH_SAT + PAID_BACK_MSAT // 1000)
 
 
@@ -99,6 +100,10 @@ def old_copy_of(node: Us | Peer) -> Iterator[None]:
     shutil.rmtree(home)
     copy.rename(home)
     node.start()
+
+
+def _log(node: Us) -> str:
+    return node.program.log.read_text(encoding="utf-8")
 
 
 def _they_pay(ending: Ending) -> None:
