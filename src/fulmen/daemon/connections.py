@@ -7,6 +7,7 @@ they have proven who they are (law 7).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,7 +33,7 @@ FULL = 1 << 20
 DIAL_TIMEOUT_S = 15.0
 HANDSHAKE_TIMEOUT_S = 10.0
 MAX_ADDRESSES = 8
-"""How many addresses of a node one attempt tries."""
+"""How many addresses that gossip has of a node one attempt tries, after those that it was given."""
 
 
 class CannotListen(Refused):
@@ -213,18 +214,19 @@ class Connections:
 
     async def _dial(self, owner: Address, want: WantConnection) -> None:
         """One attempt over all addresses."""
-        why = "no address is known"
+        tried: list[str] = []
         try:
-            addresses = tuple(dict.fromkeys((*want.addresses, *self._known(want.node_id))))
-            for address in addresses[:MAX_ADDRESSES]:
+            known = self._known(want.node_id)[:MAX_ADDRESSES]
+            for address in dict.fromkeys((*want.addresses, *known)):
                 why = await self._try(want.node_id, address)
                 if not why:
                     return
+                tried.append(f"{address}: {why}")
                 log.info("could not connect", peer=want.node_id.hex(), address=address, why=why)
         finally:
             if self._dialing.get(want.node_id) is asyncio.current_task():
                 del self._dialing[want.node_id]
-        self._inbox.post(owner, ConnectFailed(why))
+        self._inbox.post(owner, ConnectFailed("; ".join(tried) or "no address is known", want.asked_by))
 
     async def _try(self, node_id: NodeId, address: str) -> str:
         """One address; gives why it did not work, or nothing."""
@@ -247,7 +249,7 @@ class Connections:
             return "nobody answered in time"
         except OSError as error:
             self._all.pop(connection, None)
-            return error.strerror or str(error)
+            return _why(error)
         except asyncio.CancelledError:
             # With a result it stands, and is not wanted because it does; our own wait for it was cancelled with us.
             if outcome.cancelled() or not outcome.done():
@@ -273,6 +275,13 @@ class _TurnedAway(_Connection):
         """Close it without a word."""
         super().connection_made(transport)
         self.drop("too many strangers")
+
+
+def _why(error: OSError) -> str:
+    """What the system says, without the words that asyncio puts around an address that the reader has already."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def host_and_port(address: str, *, listening: bool = False) -> tuple[str, int]:

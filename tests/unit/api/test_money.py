@@ -150,7 +150,9 @@ def test_a_peer_that_is_met_is_listed():
     assert shown["id"] == bob.hex()
     assert shown["connected"]
     assert ask(node, "getinfo")["num_peers"] == 1
-    assert ask(node, "connect", [bob.hex()])["id"] == bob.hex()
+    again = ask(node, "connect", [f"{bob.hex()}@192.0.2.1"])
+    assert (again["id"], again["already_connected"]) == (bob.hex(), True)
+    assert (again["address"], again["direction"]) == ("127.0.0.1:9736", "out"), "those of the connection that stands"
 
 
 def test_disconnect_of_nobody_is_refused():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fulmen.core.base.ids import NodeId, Secret
+from fulmen.core.base.ids import CommandId, NodeId, Secret
 from fulmen.core.base.machine import Address, Disconnected
 from fulmen.core.base.outer import HangUp, Send, WantConnection
 from fulmen.core.base.peers import Connected, ConnectFailed, FrameReceived, FrameRefused, MessageReceived
@@ -50,8 +50,8 @@ class End:
         for message in messages:
             self.connections.send(Send(other.node_id, message))
 
-    def dial(self, node_id: NodeId, *addresses: str) -> None:
-        want = (Address("peer", node_id), WantConnection(node_id, addresses))
+    def dial(self, node_id: NodeId, *addresses: str, asked_by: tuple[CommandId, ...] = ()) -> None:
+        want = (Address("peer", node_id), WantConnection(node_id, addresses, asked_by))
         self.connections.wants_changed(WantsChanged(added=(want,)))
 
 
@@ -147,9 +147,17 @@ async def test_an_attempt_that_fails_is_told_once_for_all_addresses(anna, bert):
     anna.dial(anna.node_id, "nonsense", f"127.0.0.1:{port}")
     failed = await anna.next()
     assert isinstance(failed, ConnectFailed), "bert is not who was dialed: the handshake fails"
+    said = failed.why.split("; ")
+    assert [why.partition(": ")[0] for why in said] == ["nonsense", f"127.0.0.1:{port}"]
     anna.dial(NodeId(bytes(33)), f"127.0.0.1:{port}")
     assert isinstance(await anna.next(), ConnectFailed), "no such point"
     assert bert.events.empty()
+
+
+@on_a_loop
+async def test_a_failure_says_on_whose_behalf_was_dialed_and_what_the_system_said(anna, bert):
+    anna.dial(bert.node_id, "127.0.0.1:1", asked_by=(CommandId(bytes(16)),))
+    assert await anna.next() == ConnectFailed("127.0.0.1:1: Connection refused", (CommandId(bytes(16)),))
 
 
 @on_a_loop

@@ -14,7 +14,7 @@ from fulmen.api.registry import Permission, command
 from fulmen.api.values import PubKey
 from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Address
-from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, PeerView
+from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, PeerReached, PeerView
 from fulmen.core.base.record import Record
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?)*\.?")
@@ -36,21 +36,30 @@ class ConnectAnswer(Record, kw_only=True):
     id: str
     features: str
     direction: str
+    """out, or in where the other node has dialed us."""
     address: str
+    """The other end of the connection that stands."""
+    already_connected: bool
+    """It stood before; an address that was given has not been tried."""
 
 
 @command("connect", permission=Permission.CHANNELS, group="peers", help="Connect to a node.")
 async def connect(node: NodeHandle, request: ConnectRequest) -> ConnectAnswer:
-    """The address may stand in `id` or in `host` and `port`; without one, those where the node was found before."""
+    """The address may stand in `id` or in `host` and `port`; without one, those where the node was found before.
+
+    A peer that is connected already is no error; the answer says so, with the address and direction of its connection.
+    """
     identity, host, port = read_target(request)
     wanted = () if host is None else (written(host, port or node.network.lightning_port),)
-    found = await node.submit(_peer(identity), lambda command_id: ConnectPeer(command_id, wanted))
-    assert isinstance(found, PeerView)
+    reached = await node.submit(_peer(identity), lambda command_id: ConnectPeer(command_id, wanted))
+    assert isinstance(reached, PeerReached)
+    found = reached.peer
     return ConnectAnswer(
         id=identity.hex(),
         features=found.remote_features.hex(),
         direction="in" if found.inbound else "out",
         address=found.address,
+        already_connected=reached.already,
     )
 
 

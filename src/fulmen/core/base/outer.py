@@ -104,11 +104,13 @@ class WantTime(Want):
 class WantConnection(Want):
     """Open a connection to this node: one attempt over its addresses, answered by `Connected` or `ConnectFailed`.
 
-    `addresses` are "host:port"; the shell adds those that gossip knows.
+    `addresses` are "host:port"; the shell adds those that gossip knows. Another `asked_by` is another attempt.
     """
 
     node_id: NodeId
     addresses: tuple[str, ...] = ()
+    asked_by: tuple[CommandId, ...] = ()
+    """The callers on whose behalf is dialed; none where we come back by ourselves."""
 
 
 class WantPublished(Want):

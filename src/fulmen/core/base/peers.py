@@ -25,6 +25,9 @@ class ConnectFailed(Event):
     """From the shell to a peer: none of its addresses could be reached this time."""
 
     why: str
+    """Of each address that was tried, in this order."""
+    asked_by: tuple[CommandId, ...] = ()
+    """As in the `WantConnection` that this attempt was for."""
 
 
 class MessageReceived(Event):
@@ -107,7 +110,7 @@ class DisconnectPeer(Event):
 
 
 class PeerView(Record):
-    """What a peer shows of itself (`Env.views["peer:<node id in hex>"]`), and what `connect` and `listpeers` answer."""
+    """What a peer shows of itself (`Env.views["peer:<node id in hex>"]`), and what `listpeers` answers."""
 
     node_id: NodeId
     ready: bool
@@ -121,6 +124,14 @@ class PeerView(Record):
     address: str = ""
     channels: tuple[ChannelId, ...] = ()
     openings: int = 0
+
+
+class PeerReached(Record):
+    """What `connect` answers."""
+
+    peer: PeerView
+    already: bool
+    """The connection stood before anybody asked for it: its address may be another one than the caller's."""
 
 
 class GossipLink(Action):

@@ -13,6 +13,7 @@ from fulmen.core.base.peers import (
     ConnectPeer,
     DisconnectPeer,
     GossipLink,
+    PeerReached,
     PeerView,
 )
 from fulmen.core.base.units import Timestamp
@@ -21,6 +22,7 @@ from fulmen.core.peer.faults import CouldNotConnect, NoAddress, NotConnected, Pe
 from fulmen.core.peer.features import offered
 from fulmen.core.peer.state import (
     AddressFound,
+    Caller,
     CallersAnswered,
     ChannelJoined,
     ChannelLeft,
@@ -79,11 +81,28 @@ def strangers(env: Env) -> int:
 
 @connections.on(Disconnected)
 def on_disconnected(peer: Peer, _event: Disconnected, env: Env) -> Step[Peer]:
-    """The connection is gone: everybody hears of it, and where there are channels we come back."""
-    step = lost(peer)
-    if peer.channels and not peer.dialing:
-        step.then(lambda now: plan_retry(now, env))
-    return step
+    """The connection is gone: everybody hears of it, and where there are channels we come back.
+
+    Callers who still wait for `init` have been answered by a peer that does not want us, if it was we who dialed. One
+    that came by itself and left says nothing of the address that they gave.
+    """
+    step, link = lost(peer), peer.link
+    if peer.dialing:
+        return step
+    if peer.callers and link is not None and link.inbound:
+        return step.fact(Dialing())
+    refuse(step, "the connection was lost before `init` was exchanged")
+    return step.then(lambda now: plan_retry(now, env)) if peer.channels else step
+
+
+def refuse(step: Step[Peer], why: str) -> Step[Peer]:
+    """Nobody waits any longer."""
+    peer = step.state
+    if not peer.callers:
+        return step
+    refusal = CouldNotConnect(node_id=peer.node_id, why=why)
+    step.act(*(Answer(caller, refused=refusal) for caller in peer.asked_by))
+    return step.fact(CallersAnswered())
 
 
 def lost(peer: Peer) -> Step[Peer]:
@@ -101,13 +120,14 @@ def lost(peer: Peer) -> Step[Peer]:
 
 @connections.on(ConnectFailed)
 def on_connect_failed(peer: Peer, event: ConnectFailed, env: Env) -> Step[Peer]:
-    """Nobody was there: callers hear of it, and where there are channels we try again later."""
+    """Nobody was there: callers hear of it, and where there are channels we try again later.
+
+    An attempt that began before the last caller came is no answer: another one is under way by then.
+    """
     step = Step(peer)
-    if not peer.dialing or peer.link is not None:
+    if not peer.dialing or peer.link is not None or event.asked_by != peer.asked_by:
         return step
-    refusal = CouldNotConnect(node_id=peer.node_id, why=event.why)
-    step.act(*(Answer(caller, refused=refusal) for caller in peer.callers))
-    step.fact(CallersAnswered())
+    refuse(step, event.why)
     if peer.channels:
         return step.then(lambda now: plan_retry(now, env))
     return step.fact(RetryPlanned(None, 0))
@@ -137,19 +157,22 @@ def on_time_reached(peer: Peer, event: TimeReached, env: Env) -> Step[Peer]:
 def on_connect_peer(peer: Peer, event: ConnectPeer, _env: Env) -> Step[Peer]:
     """A caller wants to be connected; the answer comes when `init` is exchanged.
 
+    An address that is given is tried first, also where we are dialing by ourselves just now. Over a connection that
+    stands none is tried: the answer says so, with the address in use.
+
     Raises:
         NoAddress: nobody knows where it is.
         CouldNotConnect: too many wait already.
     """
     if peer.link is not None and peer.link.ready:
-        return Step(peer).act(Answer(event.command_id, view(peer)))
-    if event.command_id in peer.callers:
+        return Step(peer).act(Answer(event.command_id, PeerReached(view(peer), already=True)))
+    if event.command_id in peer.asked_by:
         return Step(peer)
     if len(peer.callers) >= MAX_CALLERS:
         raise CouldNotConnect(why="too many wait for this peer already")
     if not event.addresses and not peer.addresses and peer.link is None:
         raise NoAddress(node_id=peer.node_id)
-    return Step(peer).fact(Dialing(event.addresses or peer.candidates, event.command_id))
+    return Step(peer).fact(Dialing(Caller(event.command_id, event.addresses)))
 
 
 @connections.on(DisconnectPeer)
@@ -201,8 +224,7 @@ def wants(peer: Peer) -> tuple[Want, ...]:
     if peer.link is not None:
         return (WantTime(peer.link.due),)
     if peer.dialing:
-        known = tuple(address for address in peer.addresses if address not in peer.candidates)
-        return (WantConnection(peer.node_id, (*peer.candidates, *known)),)
+        return (WantConnection(peer.node_id, peer.candidates, peer.asked_by),)
     if peer.retry_at is not None:
         return (WantTime(peer.retry_at),)
     return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fulmen.core.base.env import NO_CHAIN, Env
 from fulmen.core.base.machine import Step, Topic, to_channel
 from fulmen.core.base.outer import Answer, Notify
-from fulmen.core.base.peers import GossipLink, PeerReady
+from fulmen.core.base.peers import GossipLink, PeerReached, PeerReady
 from fulmen.core.peer.faults import FeatureDependencyMissing, InitTwice, NoCommonChain, UnknownRequiredFeature
 from fulmen.core.peer.features import understood
 from fulmen.core.peer.liveness import next_ping
@@ -45,6 +45,7 @@ def on_init(peer: Peer, link: Link, msg: Init, env: Env) -> Step[Peer]:
     step.act(*(to_channel(channel_id, ready) for channel_id in peer.channels))
     step.act(GossipLink(peer.node_id, up=True, remote_features=remote, networks=msg.networks))
     if peer.callers:
-        step.act(*(Answer(caller, view(step.state)) for caller in peer.callers))
+        reached = PeerReached(view(step.state), already=False)
+        step.act(*(Answer(caller, reached) for caller in peer.asked_by))
         step.fact(CallersAnswered())
     return step.act(Notify("peer_connected", {"peer": peer.node_id.hex(), "address": link.address}))

@@ -35,6 +35,14 @@ class Link(Record):
         return self.remote_features is not None and not self.closing
 
 
+class Caller(Record):
+    """Somebody who waits for the connection."""
+
+    command_id: CommandId
+    addresses: tuple[str, ...]
+    """Where the caller says that the peer is."""
+
+
 class Peer(Record):
     """One node that we are, want to be, or were connected to."""
 
@@ -45,14 +53,23 @@ class Peer(Record):
     link: Link | None = None
     openings: tuple[ChannelId, ...] = ()
     """Temporary ids of the openings under way."""
-    callers: tuple[CommandId, ...] = ()
+    callers: tuple[Caller, ...] = ()
     """Who waits for the connection."""
     dialing: bool = False
-    candidates: tuple[str, ...] = ()
-    """Where a caller says it is, to be tried before what we know."""
     retry_at: Timestamp | None = None
     attempts: int = 0
     """Failed in a row."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Where it may be: what callers said before what we know, the latest caller first."""
+        said = [address for caller in reversed(self.callers) for address in caller.addresses]
+        return tuple(dict.fromkeys((*said, *self.addresses)))
+
+    @property
+    def asked_by(self) -> tuple[CommandId, ...]:
+        """Who waits, by name."""
+        return tuple(caller.command_id for caller in self.callers)
 
 
 class ChannelJoined(Fact):
@@ -98,12 +115,11 @@ class Dialing(Fact):
     """A connection is wanted now."""
 
     passing: ClassVar[bool] = True
-    addresses: tuple[str, ...] = ()
-    caller: CommandId | None = None
+    caller: Caller | None = None
 
 
 class RetryPlanned(Fact):
-    """A connection is wanted later; whoever waited has been told."""
+    """A connection is wanted later, or not at all."""
 
     passing: ClassVar[bool] = True
     at: Timestamp | None
@@ -143,7 +159,7 @@ def _found(peer: Peer, fact: AddressFound) -> Peer:
 
 @evolves(LinkUp)
 def _up(peer: Peer, fact: LinkUp) -> Peer:
-    return peer.but(link=fact.link, openings=(), dialing=False, candidates=(), retry_at=None)
+    return peer.but(link=fact.link, openings=(), dialing=False, retry_at=None)
 
 
 @evolves(LinkChanged)
@@ -160,12 +176,12 @@ def _down(peer: Peer, _fact: LinkDown) -> Peer:
 @evolves(Dialing)
 def _dialing(peer: Peer, fact: Dialing) -> Peer:
     callers = peer.callers if fact.caller is None else (*peer.callers, fact.caller)
-    return peer.but(candidates=fact.addresses, callers=callers, dialing=True, retry_at=None)
+    return peer.but(callers=callers, dialing=True, retry_at=None)
 
 
 @evolves(RetryPlanned)
 def _planned(peer: Peer, fact: RetryPlanned) -> Peer:
-    return peer.but(dialing=False, candidates=(), retry_at=fact.at, attempts=fact.attempts)
+    return peer.but(dialing=False, retry_at=fact.at, attempts=fact.attempts)
 
 
 @evolves(CallersAnswered)

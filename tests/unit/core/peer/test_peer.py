@@ -32,6 +32,7 @@ from fulmen.core.base.peers import (
     OpeningEnded,
     OpeningStarted,
     PeerAlive,
+    PeerReached,
     PeerReady,
     PeerView,
 )
@@ -51,7 +52,8 @@ from fulmen.core.wire.messages.updates import UpdateFee
 
 NODE = NodeId(b"\x03" + bytes(31) + b"\x07")
 CHANNEL, OTHER, OPENING = (ChannelId(bytes([n]) * 32) for n in (1, 2, 3))
-COMMAND = CommandId(bytes(16))
+COMMAND, ANOTHER = CommandId(bytes(16)), CommandId(bytes([1]) * 16)
+HERE = "10.0.0.1:9735"
 CHAIN = ChainHash(bytes(31) + b"\x06")
 AN_OPEN = OpenChannel(
     CHAIN, OPENING, Sat(1_000_000), Msat(0), Sat(354), Msat(10**9), Sat(10_000), Msat(1), FeeratePerKw(1000),
@@ -453,22 +455,116 @@ def test_attaching_twice_is_attaching_once() -> None:
 
 def test_connect_is_answered_when_init_is_exchanged() -> None:
     peer = Driven()
-    assert peer(ConnectPeer(COMMAND, ("10.0.0.1:9735",))) == []
-    assert MOUNT.wants(peer.state) == (WantConnection(NODE, ("10.0.0.1:9735",)),)
-    peer(Connected(inbound=False, address="10.0.0.1:9735"))
-    answers = [action for action in peer(THEIR_INIT) if isinstance(action, Answer)]
-    assert [answer.command_id for answer in answers] == [COMMAND]
-    assert answers[0].result == peer.view
-    assert peer(ConnectPeer(COMMAND)) == [Answer(COMMAND, peer.view)]
+    assert peer(ConnectPeer(COMMAND, (HERE,))) == []
+    assert MOUNT.wants(peer.state) == (WantConnection(NODE, (HERE,), (COMMAND,)),)
+    peer(Connected(inbound=False, address=HERE))
+    assert answers(peer(THEIR_INIT)) == [Answer(COMMAND, PeerReached(peer.view, already=False))]
+
+
+def test_a_peer_that_is_connected_already_is_answered_as_such_with_the_address_in_use() -> None:
+    peer = ready()
+    (answer,) = answers(peer(ConnectPeer(COMMAND, ("10.0.0.1:9735",))))
+    assert answer == Answer(COMMAND, PeerReached(peer.view, already=True))
+    assert answer.result.peer.address == "bob.example:9735"
 
 
 def test_connect_is_refused_when_nobody_is_there() -> None:
     peer = Driven()
-    peer(ConnectPeer(COMMAND, ("10.0.0.1:9735",)))
-    (answer,) = peer(ConnectFailed("connection refused"))
+    peer(ConnectPeer(COMMAND, (HERE,)))
+    (answer,) = peer(ConnectFailed("connection refused", dialed(peer).asked_by))
     assert isinstance(answer, Answer)
     assert answer.refused.name == "CouldNotConnect"
+    assert answer.refused.details["why"] == "connection refused"
     assert MOUNT.ended(peer.state)
+
+
+def dialed(peer: Driven) -> WantConnection:
+    """What the peer has dialed now."""
+    (want,) = MOUNT.wants(peer.state)
+    assert isinstance(want, WantConnection)
+    return want
+
+
+def answers(actions: list[Action]) -> list[Answer]:
+    return [action for action in actions if isinstance(action, Answer)]
+
+
+def dialing() -> Driven:
+    """A peer with a channel that we dial by ourselves, at the address where it was."""
+    peer = ready(CHANNEL)
+    peer(Disconnected())
+    peer.at(2)(TimeReached(peer.env.wall))
+    assert dialed(peer).addresses == ("bob.example:9735",)
+    return peer
+
+
+def test_the_failure_of_a_dial_of_our_own_answers_nobody_who_gave_an_address_meanwhile() -> None:
+    peer = dialing()
+    ours = dialed(peer)
+    assert peer(ConnectPeer(COMMAND, (HERE,))) == []
+    asked = dialed(peer)
+    assert asked.addresses == (HERE, "bob.example:9735")
+    assert peer(ConnectFailed("refused", ours.asked_by)) == []
+    assert dialed(peer) == asked, "the address that was given is tried all the same"
+    (answer,) = answers(peer(ConnectFailed("nobody is here", asked.asked_by)))
+    assert answer.refused.details["why"] == "nobody is here"
+    (later,) = MOUNT.wants(peer.state)
+    assert isinstance(later, WantTime)
+
+
+def test_an_address_that_is_being_dialed_is_dialed_anew_for_who_asks_for_it() -> None:
+    """What was tried before it was asked for says nothing: the peer may have come up just now."""
+    peer = dialing()
+    ours = dialed(peer)
+    peer(ConnectPeer(COMMAND, ours.addresses))
+    assert dialed(peer).addresses == ours.addresses
+    assert dialed(peer) != ours
+
+
+def test_of_several_callers_each_has_its_address_tried() -> None:
+    peer = Driven()
+    peer(ConnectPeer(COMMAND, (HERE,)))
+    first = dialed(peer)
+    peer(ConnectPeer(ANOTHER, ("10.0.0.2:9735",)))
+    both = dialed(peer)
+    assert both.addresses == ("10.0.0.2:9735", HERE)
+    assert peer(ConnectFailed("refused", first.asked_by)) == []
+    assert [answer.command_id for answer in answers(peer(ConnectFailed("no", both.asked_by)))] == [COMMAND, ANOTHER]
+
+
+def test_who_connects_to_us_meanwhile_is_as_good_as_dialed() -> None:
+    peer = dialing()
+    peer(ConnectPeer(COMMAND, (HERE,)))
+    asked = dialed(peer)
+    peer(Connected(inbound=True, address="10.0.0.1:40000"), ConnectFailed("refused", asked.asked_by))
+    (answer,) = answers(peer(THEIR_INIT))
+    assert answer.result.peer.inbound and not answer.result.already
+
+
+def test_who_connects_to_us_and_leaves_before_init_is_dialed_where_the_caller_said() -> None:
+    peer = Driven()
+    peer(ConnectPeer(COMMAND, (HERE,)))
+    assert answers(peer(Connected(inbound=True), Disconnected())) == []
+    assert dialed(peer).addresses == (HERE,)
+
+
+@pytest.mark.parametrize("channels", [(), (CHANNEL,)])
+def test_who_is_dialed_and_leaves_before_init_has_not_been_connected_to(channels: tuple[ChannelId, ...]) -> None:
+    peer = Driven()
+    peer(*(ChannelAttached(channel) for channel in channels))
+    peer(ConnectPeer(COMMAND, (HERE,)))
+    (answer,) = answers(peer(Connected(inbound=False, address=HERE), Disconnected()))
+    assert answer.refused.name == "CouldNotConnect"
+    assert bool(MOUNT.wants(peer.state)) is bool(channels)
+    assert MOUNT.ended(peer.state) is not bool(channels)
+
+
+def test_who_hangs_up_and_connects_again_waits_for_the_new_connection() -> None:
+    peer = ready(CHANNEL)
+    peer(DisconnectPeer(COMMAND, force=True))
+    assert peer(ConnectPeer(ANOTHER, (HERE,))) == []
+    peer(Disconnected())
+    assert dialed(peer).addresses == (HERE, "bob.example:9735")
 
 
 def test_connect_without_any_address_is_refused() -> None:
@@ -503,7 +599,7 @@ def test_strangers_have_a_limited_number_of_places() -> None:
     assert len(dialed(Connected(inbound=False))) == 1
 
 
-@given(st.lists(st.integers(0, 12), max_size=40), st.integers(0, 3))
+@given(st.lists(st.integers(0, 13), max_size=40), st.integers(0, 3))
 def test_no_order_of_events_breaks_the_peer(choices: list[int], channels: int) -> None:
     events: list[Event | Record] = [
         Connected(inbound=True),
@@ -511,6 +607,7 @@ def test_no_order_of_events_breaks_the_peer(choices: list[int], channels: int) -
         THEIR_INIT,
         Disconnected(),
         ConnectFailed("no"),
+        ConnectFailed("no", (COMMAND,)),
         ConnectPeer(COMMAND, ("b:2",)),
         DisconnectPeer(COMMAND, force=True),
         ChannelAttached(CHANNEL),
@@ -527,3 +624,5 @@ def test_no_order_of_events_breaks_the_peer(choices: list[int], channels: int) -
     assert len(wants) <= 1
     if peer.state.channels:
         assert wants, "a peer with channels is connected, being dialed, or will be"
+    if peer.state.callers:
+        assert wants, "nobody waits for what does not come"
