@@ -53,7 +53,15 @@ class CommitmentPolicy(Record):
     feerate_min_per_kw: FeeratePerKw = FeeratePerKw(253)
     feerate_max_per_kw: FeeratePerKw = FeeratePerKw(250_000)
     """A hard cap: above it update_fee is refused (excess endogenous fees)."""
+    anchor_feerate_max_per_kw: FeeratePerKw = FeeratePerKw(25_000)
+    """The hard cap of channels with anchors, where a fee can be added to later: 100 sat/vB."""
     anchor_feerate_cap_per_kw: FeeratePerKw = FeeratePerKw(2500)
+    """What we ourselves want of channels with anchors at most."""
+    max_commitment_fee_ppm: Share = 250_000
+    """The share of a channel that the fee of its commitments may take. We ourselves go half the way to it: HTLCs that
+    the peer adds to the feerate of our choice, or beside HTLCs of ours, take the rest."""
+    commitment_fee_allowance_sat: Sat = Sat(25_000)
+    """What a commitment may pay whatever its share: in small channels a few HTLCs cost much of them."""
     max_dust_htlc_exposure_msat: Msat = Msat(50_000_000)
     fee_spike_multiple: int = 2
 

@@ -96,6 +96,12 @@ class CannotAfford(ChannelFault):
     section = "Adding an HTLC"
 
 
+class TooMuchInFees(ChannelFault):
+    """HTLCs and feerate together take too much of the channel for the fee of a commitment."""
+
+    section = "Updating Fees"
+
+
 class AddAfterShutdown(ChannelFault):
     """An HTLC after the peer's own shutdown."""
 

@@ -1,20 +1,23 @@
 """What a channel can carry: reserve, fee, anchors, counts, value in flight, dust.
 
-BOLT 2, "Adding an HTLC" and "Bounding exposure to trimmed in-flight HTLCs".
+BOLT 2, "Adding an HTLC", "Updating Fees" and "Bounding exposure to trimmed in-flight HTLCs".
 """
 
 from __future__ import annotations
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, sat_floor, to_msat
+from fulmen.core.base.policy import CommitmentPolicy
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, sat_floor, to_msat
 from fulmen.core.channel.state import Channel
 from fulmen.core.commitments.commitment import (
     Commitment,
+    including_local,
+    including_remote,
     recount,
     trim_threshold_sat,
 )
-from fulmen.core.transactions.formats import format_named
-from fulmen.core.transactions.weights import opener_cost
+from fulmen.core.transactions.formats import Anchors, Format, format_named
+from fulmen.core.transactions.weights import commitment_fee, commitment_weight, opener_cost
 
 FEERATE_BUFFER_PER_KW = 2530
 """Ten satoshis per vbyte: dust is bounded at a feerate that is higher by this, or by a quarter, too."""
@@ -49,6 +52,8 @@ def why_not_offer(channel: Channel, env: Env, amount_msat: Msat, cltv_expiry: Bl
         return "InsufficientBalance"
     if _dust_after(channel, amount_msat, offered=True) > env.policy.commitment.max_dust_htlc_exposure_msat:
         return "DustExposure"
+    if over_fee_bound(channel, env, own=True, more_outputs=1):
+        return "FeeExposure"
     return None
 
 
@@ -158,3 +163,60 @@ def _dust_on(channel: Channel, commitment: Commitment, feerate_per_kw: FeeratePe
 def dust_at(channel: Channel, feerate_per_kw: FeeratePerKw) -> Msat:
     """The value that would be trimmed at another feerate, on the worse of the next two commitments."""
     return max(_dust_on(channel, commitment, feerate_per_kw) for commitment in _next_two(channel))
+
+
+# -- fees ---------------------------------------------------------------------------------------------------------
+
+
+def highest_feerate(form: Format, limits: CommitmentPolicy) -> FeeratePerKw:
+    """The hard cap on the feerate of a commitment of this form, whoever sets it."""
+    if form.anchors is Anchors.NONE:
+        return limits.feerate_max_per_kw
+    return FeeratePerKw(min(limits.feerate_max_per_kw, limits.anchor_feerate_max_per_kw))
+
+
+def fee_bound_sat(capacity_sat: Sat, limits: CommitmentPolicy, *, own: bool = False) -> Sat:
+    """What a commitment of a channel of this size may pay in fees; `own`: as far as it is us who make it pay.
+
+    A fee is taken from the opener, and is lost to the channel if the state ever confirms. An opener that mines would
+    put into an old state's fee what has since become ours, and the penalty would find it gone.
+    """
+    bound = max(limits.commitment_fee_allowance_sat, capacity_sat * limits.max_commitment_fee_ppm // 1_000_000)
+    return Sat(bound // 2 if own else bound)
+
+
+def feerate_of_ours(form: Format, capacity_sat: Sat, env: Env) -> FeeratePerKw:
+    """What a commitment should pay now that a channel of ours opens, or is followed by its opener.
+
+    With anchors no more than the cap, for the anchor can add to it; and no more than a share of the channel.
+    """
+    limits = env.policy.commitment
+    wanted = env.feerates.commitment_per_kw
+    if form.anchors is not Anchors.NONE:
+        wanted = FeeratePerKw(min(wanted, limits.anchor_feerate_cap_per_kw))
+    share = fee_bound_sat(capacity_sat, limits, own=True) * 1000 // commitment_weight(form, 0)
+    return FeeratePerKw(max(limits.feerate_min_per_kw, min(wanted, highest_feerate(form, limits), share)))
+
+
+def over_fee_bound(channel: Channel, env: Env, *, own: bool = False, more_outputs: int = 0) -> bool:
+    """Whether a commitment that comes of all that is proposed now would pay too much of the channel in fees."""
+    form = format_named(channel.terms.format)
+    bound_sat = fee_bound_sat(channel.funding.amount_sat, env.policy.commitment, own=own)
+    pending = _next_two(channel)
+    # No commitment holds more HTLCs than both together: for nearly every one that settles it.
+    most = sum(one.totals.offered_count + one.totals.received_count for one in pending) + more_outputs
+    if commitment_fee(form, max(one.feerate_per_kw for one in pending), most) <= bound_sat:
+        return False
+    return any(
+        commitment_fee(form, one.feerate_per_kw, one.totals.output_count + more_outputs) > bound_sat
+        for one in _with_all_proposed(channel)
+    )
+
+
+def _with_all_proposed(channel: Channel) -> tuple[Commitment, Commitment]:
+    """Both commitments with what either side has proposed, acknowledged or not."""
+    terms, ours, theirs = channel.terms, channel.local_log, channel.remote_log
+    return (
+        including_remote(channel.remote_pending, terms, ours, theirs, theirs.next_index),
+        including_local(channel.local_pending, terms, ours, theirs, ours.next_index),
+    )

@@ -11,10 +11,11 @@ from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import MAX_MONEY_SAT, FeeratePerKw, Msat, Sat, sat_floor, to_msat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
+from fulmen.core.channel.limits import fee_bound_sat, highest_feerate
 from fulmen.core.channel.scripts import is_shutdown_script
 from fulmen.core.commitments.params import PartyParams
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY, format_named
-from fulmen.core.transactions.weights import opener_cost
+from fulmen.core.transactions.weights import commitment_fee, opener_cost
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
@@ -222,13 +223,16 @@ def _check_common(terms: PartyParams, funding_sat: Sat, policy: OpeningPolicy) -
 
 def _check_feerate(msg: OpenChannel, env: Env) -> None:
     limits = env.policy.commitment
-    if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= limits.feerate_max_per_kw:
-        raise OpeningRefused(why="feerate_per_kw out of range", feerate_per_kw=msg.feerate_per_kw)
-    # Without anchors nothing can be added to the fee later: what the estimate calls hopeless is "too small for timely
-    # processing".
     assert msg.channel_type is not None
-    if format_of(msg.channel_type) == STATIC_REMOTEKEY.name and 2 * msg.feerate_per_kw < env.feerates.floor_per_kw:
+    form = format_named(format_of(msg.channel_type))
+    # "it considers `feerate_per_kw` too small for timely processing or unreasonably large."
+    if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= highest_feerate(form, limits):
+        raise OpeningRefused(why="feerate_per_kw out of range", feerate_per_kw=msg.feerate_per_kw)
+    # Without anchors nothing can be added to the fee later: what the estimate calls hopeless is too small.
+    if form == STATIC_REMOTEKEY and 2 * msg.feerate_per_kw < env.feerates.floor_per_kw:
         raise OpeningRefused(why="feerate_per_kw is too small", feerate_per_kw=msg.feerate_per_kw)
+    if commitment_fee(form, msg.feerate_per_kw, 0) > fee_bound_sat(msg.funding_satoshis, limits):
+        raise OpeningRefused(why="feerate_per_kw is too large for this channel", feerate_per_kw=msg.feerate_per_kw)
 
 
 def _check_size(msg: OpenChannel, ours: Features, theirs: Features, policy: OpeningPolicy) -> None:

@@ -9,7 +9,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
 from fulmen.core.base.machine import Event, Step, Tell, Topic
 from fulmen.core.base.outer import Send
-from fulmen.core.base.units import LOCKTIME_THRESHOLD, FeeratePerKw
+from fulmen.core.base.units import LOCKTIME_THRESHOLD
 from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
 from fulmen.core.channel.faults import (
     AddAfterShutdown,
@@ -26,9 +26,19 @@ from fulmen.core.channel.faults import (
     PreimageMismatch,
     TooManyFeeChanges,
     TooManyHtlcs,
+    TooMuchInFees,
     TooMuchInFlight,
 )
-from fulmen.core.channel.limits import dust_at, opener_cost_msat, over_dust_exposure, peer_can_afford, why_not_offer
+from fulmen.core.channel.limits import (
+    dust_at,
+    feerate_of_ours,
+    highest_feerate,
+    opener_cost_msat,
+    over_dust_exposure,
+    over_fee_bound,
+    peer_can_afford,
+    why_not_offer,
+)
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.htlcs import (
     FailHtlc,
@@ -42,7 +52,7 @@ from fulmen.core.commitments.htlcs import (
 from fulmen.core.commitments.updates import Add, FeeChange, Remove
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.onion.errors import MAX_REASON_SIZE
-from fulmen.core.transactions.formats import Anchors, format_named
+from fulmen.core.transactions.formats import Format, format_named
 from fulmen.core.wire.messages.updates import (
     UpdateAddHtlc,
     UpdateFailHtlc,
@@ -129,6 +139,8 @@ def on_update_add_htlc(channel: Channel, msg: UpdateAddHtlc, env: Env) -> Step[C
     Raises:
         HtlcIdOutOfOrder, AmountBelowMinimum, ExpiryNotAHeight, TooManyHtlcs, TooMuchInFlight, CannotAfford,
         AddAfterShutdown: the peer broke BOLT 2.
+        TooMuchInFees: it broke our bound on what a commitment may leave to miners. An HTLC cannot be given back before
+            both commitments hold it, and then there is a state with that fee.
     """
     terms = channel.terms
     log = channel.remote_log
@@ -165,6 +177,8 @@ def on_update_add_htlc(channel: Channel, msg: UpdateAddHtlc, env: Env) -> Step[C
     # maintaining its channel reserve and any `to_local_anchor` and `to_remote_anchor` costs)"
     if not peer_can_afford(step.state):
         raise CannotAfford(id=msg.id, amount_msat=msg.amount_msat, left_msat=totals.remote_msat)
+    if over_fee_bound(step.state, env):
+        raise TooMuchInFees(id=msg.id, feerate_per_kw=step.state.local_pending.feerate_per_kw)
     return step
 
 
@@ -299,6 +313,7 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
 
     Raises:
         NotTheFeePayer, FeerateOutOfRange, CannotAfford: the peer broke BOLT 2.
+        TooMuchInFees: "the `update_fee` is […] unreasonably large" for this channel.
         TooManyFeeChanges: it broke our bound on what it may cost us (law 7).
     """
     limits = env.policy.commitment
@@ -307,7 +322,7 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
         raise NotTheFeePayer(feerate_per_kw=msg.feerate_per_kw)
     if len(channel.remote_log.fees) >= MAX_FEE_CHANGES:
         raise TooManyFeeChanges(feerate_per_kw=msg.feerate_per_kw)
-    if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= limits.feerate_max_per_kw:
+    if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= highest_feerate(_format(channel), limits):
         raise FeerateOutOfRange(feerate_per_kw=msg.feerate_per_kw)
     if msg.feerate_per_kw > channel.local_pending.feerate_per_kw and (
         dust_at(channel, msg.feerate_per_kw) > limits.max_dust_htlc_exposure_msat
@@ -318,6 +333,8 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
     # "if the sender cannot afford the new fee rate on the receiving node's current commitment transaction"
     if step.state.local_pending.totals.remote_msat < opener_cost_msat(step.state, step.state.local_pending):
         raise CannotAfford(feerate_per_kw=msg.feerate_per_kw)
+    if msg.feerate_per_kw > channel.local_pending.feerate_per_kw and over_fee_bound(step.state, env):
+        raise TooMuchInFees(feerate_per_kw=msg.feerate_per_kw)
     return step
 
 
@@ -336,7 +353,7 @@ def follow_feerate(channel: Channel, env: Env) -> Step[Channel]:
     step = Step(channel)
     if not channel.terms.is_opener or channel.link is not Link.READY or channel.phase is not Phase.NORMAL:
         return step
-    wanted = wanted_feerate(channel, env)
+    wanted = feerate_of_ours(_format(channel), channel.funding.amount_sat, env)
     now = channel.remote_pending.feerate_per_kw
     if 5 * abs(wanted - now) < now:
         return step
@@ -347,16 +364,14 @@ def follow_feerate(channel: Channel, env: Env) -> Step[Channel]:
     if wanted > now and dust_at(channel, wanted) > env.policy.commitment.max_dust_htlc_exposure_msat:
         return step
     change = FeeChange(channel.local_log.next_index, wanted)
-    return step.fact(LocalProposed(change)).act(send_update(channel, change))
+    changed = step.fact(LocalProposed(change)).act(send_update(channel, change))
+    if wanted > now and over_fee_bound(changed.state, env, own=True):
+        return Step(channel)
+    return changed
 
 
-def wanted_feerate(channel: Channel, env: Env) -> FeeratePerKw:
-    """What a commitment should pay now: with anchors no more than the cap, for the anchor can add to it."""
-    limits = env.policy.commitment
-    wanted = env.feerates.commitment_per_kw
-    if format_named(channel.terms.format).anchors is not Anchors.NONE:
-        wanted = FeeratePerKw(min(wanted, limits.anchor_feerate_cap_per_kw))
-    return FeeratePerKw(min(max(wanted, limits.feerate_min_per_kw), limits.feerate_max_per_kw))
+def _format(channel: Channel) -> Format:
+    return format_named(channel.terms.format)
 
 
 # -- saying it --------------------------------------------------------------------------------------------------------

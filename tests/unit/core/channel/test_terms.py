@@ -36,6 +36,9 @@ ALL = optional(
     OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SCID_ALIAS, OPTION_ZEROCONF, OPTION_SUPPORT_LARGE_CHANNEL
 )
 ANCHORS = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS).to_bytes()
+LEGACY = Features.of(OPTION_STATIC_REMOTEKEY).to_bytes()
+SMALL = {"funding_satoshis": Sat(60_000), "channel_reserve_satoshis": Sat(600), "channel_type": LEGACY}
+"""A quarter of it is less than the fee that any commitment may pay."""
 TAPROOT = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_SIMPLE_TAPROOT).to_bytes()
 POOR = {
     "funding_satoshis": Sat(20_001),
@@ -134,7 +137,9 @@ def test_good_terms_are_taken() -> None:
         ({"max_accepted_htlcs": 484}, "max_accepted_htlcs"),
         ({"max_accepted_htlcs": 0}, "max_accepted_htlcs"),
         ({"feerate_per_kw": FeeratePerKw(252)}, "feerate_per_kw"),
-        ({"feerate_per_kw": FeeratePerKw(250_001)}, "feerate_per_kw"),
+        ({"feerate_per_kw": FeeratePerKw(250_001), "channel_type": LEGACY}, "feerate_per_kw out of range"),
+        ({"feerate_per_kw": FeeratePerKw(25_001)}, "feerate_per_kw out of range"),
+        ({"feerate_per_kw": FeeratePerKw(45_000), **SMALL}, "too large for this channel"),
         ({"dust_limit_satoshis": Sat(353)}, "dust_limit_satoshis"),
         ({"dust_limit_satoshis": Sat(10_001)}, "dust_limit_satoshis"),
         ({"channel_reserve_satoshis": Sat(300)}, "above channel_reserve"),
@@ -162,7 +167,10 @@ def test_terms_that_break_a_rule_are_refused_by_their_reason(changes: dict[str, 
 def test_terms_at_the_very_bounds_are_taken() -> None:
     for changes in (
         {"feerate_per_kw": FeeratePerKw(253)},
-        {"feerate_per_kw": FeeratePerKw(250_000), "push_msat": Msat(500_000_000)},
+        {"feerate_per_kw": FeeratePerKw(250_000), "channel_type": LEGACY, "push_msat": Msat(500_000_000)},
+        {"feerate_per_kw": FeeratePerKw(25_000)},
+        {"feerate_per_kw": FeeratePerKw(45_000), "channel_type": LEGACY},
+        {"feerate_per_kw": FeeratePerKw(34_530), **SMALL},
         {"dust_limit_satoshis": Sat(10_000)},
         {"channel_reserve_satoshis": Sat(50_000)},
         {"to_self_delay": CltvDelta(2016)},

@@ -22,7 +22,7 @@ from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearn
 from fulmen.core.channel.limits import opener_cost_msat, receivable_msat, spendable_msat, why_not_offer
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
-from fulmen.core.channel.updates import MAX_FEE_CHANGES
+from fulmen.core.channel.updates import MAX_FEE_CHANGES, FeeratesChanged
 from fulmen.core.commitments.commitment import including_remote
 from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
 from fulmen.core.crypto.hashes import sha256
@@ -95,7 +95,7 @@ def test_an_add_of_the_peer_passes_until_a_commitment_holds_it() -> None:
         (UpdateFailHtlc(CHANNEL_ID, 5, b""), faults.HtlcUnknown),
         (UpdateFailMalformedHtlc(CHANNEL_ID, 5, bytes(32), 0x8004), faults.HtlcUnknown),
         (UpdateFee(CHANNEL_ID, FeeratePerKw(252)), faults.FeerateOutOfRange),
-        (UpdateFee(CHANNEL_ID, FeeratePerKw(250_001)), faults.FeerateOutOfRange),
+        (UpdateFee(CHANNEL_ID, FeeratePerKw(25_001)), faults.FeerateOutOfRange),
     ],
 )
 def test_what_breaks_a_rule_is_refused_by_its_name(message: Any, fault: type[faults.ChannelFault]) -> None:
@@ -116,6 +116,105 @@ def test_a_feerate_that_the_opener_cannot_pay_is_refused() -> None:
     channel = channel.but(local_pending=channel.local_pending.but(totals=poor))
     with pytest.raises(faults.CannotAfford):
         heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(20_000)))
+
+
+LEGACY = STATIC_REMOTEKEY.name
+
+
+def with_htlcs(channel: Channel, count: int, env: Any = BOB) -> Channel:
+    """With so many HTLCs offered by the peer that have an output."""
+    for id in range(count):
+        channel = heard(channel, an_add(id), env).state
+    return channel
+
+
+def bounded(env: Any, share_ppm: int, allowance_sat: int = 0) -> Any:
+    """An Env in which the fee of a commitment may take this share of a channel, of 1,000,000 sat."""
+    limits = CommitmentPolicy(max_commitment_fee_ppm=share_ppm, commitment_fee_allowance_sat=Sat(allowance_sat))
+    return replace(env, policy=Policy(commitment=limits))
+
+
+def test_without_anchors_a_feerate_may_be_higher() -> None:
+    """What must confirm by itself needs what the market asks: wallets open at 45,000 sat/kw."""
+    dear = UpdateFee(CHANNEL_ID, FeeratePerKw(45_000))
+    assert heard(a_normal_channel("bob", LEGACY), dear).facts
+    with pytest.raises(faults.FeerateOutOfRange):
+        heard(a_normal_channel("bob"), dear)
+    with pytest.raises(faults.FeerateOutOfRange):
+        heard(a_normal_channel("bob", LEGACY), UpdateFee(CHANNEL_ID, FeeratePerKw(250_001)))
+
+
+def test_a_feerate_that_puts_too_much_of_the_channel_into_fees_is_refused() -> None:
+    """An opener that mines would leave there, in an old state, what has since become ours."""
+    channel = a_normal_channel("bob", LEGACY)
+    assert heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(250_000))).facts
+    tight = bounded(BOB, 100_000)
+    assert heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(138_122)), tight).facts
+    with pytest.raises(faults.TooMuchInFees) as caught:
+        heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(138_123)), tight)
+    assert caught.value.remedy is Remedy.FAIL_CHANNEL
+
+
+def test_htlcs_count_in_the_share_of_fees() -> None:
+    channel = with_htlcs(a_normal_channel("bob"), 10)
+    tight = bounded(BOB, 28_440)
+    # 1124 + 10 * 172 = 2844.
+    assert heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(10_000)), tight).facts
+    with pytest.raises(faults.TooMuchInFees):
+        heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(10_001)), tight)
+
+
+def test_a_feerate_that_falls_is_taken_where_it_is_still_too_high() -> None:
+    channel = with_htlcs(a_normal_channel("bob"), 10)
+    assert heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(900)), bounded(BOB, 100)).facts
+
+
+def test_a_small_channel_has_an_allowance_in_place_of_a_share() -> None:
+    channel, rate = a_normal_channel("bob"), UpdateFee(CHANNEL_ID, FeeratePerKw(20_000))
+    assert heard(channel, rate, bounded(BOB, 1000, allowance_sat=22_480)).facts
+    with pytest.raises(faults.TooMuchInFees):
+        heard(channel, rate, bounded(BOB, 1000, allowance_sat=22_479))
+
+
+def test_an_opener_cannot_fill_a_commitment_with_fees_by_adding_htlcs_either() -> None:
+    """With anchors an HTLC of 354 sat adds more to the fee than it is worth."""
+    tight = bounded(BOB, 1984)
+    channel = with_htlcs(a_normal_channel("bob"), 5, tight)
+    with pytest.raises(faults.TooMuchInFees) as caught:
+        heard(channel, an_add(5), tight)
+    assert caught.value.remedy is Remedy.FAIL_CHANNEL
+    assert heard(channel, an_add(5, 353_999), tight).facts, "what has no output costs no fee"
+
+
+def test_what_we_offer_leaves_half_of_the_fees_to_what_the_peer_offers() -> None:
+    """Else HTLCs that cross would be over the bound, and a peer that did no wrong would lose its channel."""
+    tight = bounded(ALICE, 2 * 1640)
+    channel = a_normal_channel("alice")
+    for ref in range(3):
+        channel = decide(channel, an_offer(1_000_000, ref), tight).state
+    assert refused(channel, an_offer(1_000_000, 3), tight) == "FeeExposure"
+    for id in range(9):
+        channel = heard(channel, an_add(id), tight).state
+    # Ours are on their side only, theirs on ours: a commitment with all of them pays for 12.
+    with pytest.raises(faults.TooMuchInFees):
+        heard(channel, an_add(9), tight)
+
+
+def test_our_own_feerate_takes_half_of_the_share_at_most() -> None:
+    dear = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(200_000)))
+    channel = a_normal_channel("alice", LEGACY)
+    (said,) = [one.message for one in decide(channel, FeeratesChanged(), dear).actions if isinstance(one, Send)]
+    assert said == UpdateFee(CHANNEL_ID, FeeratePerKw(125_000_000 // 724))
+    assert heard(a_normal_channel("bob", LEGACY), said).facts
+
+
+def test_our_own_feerate_does_not_rise_while_htlcs_would_make_it_too_much() -> None:
+    risen = replace(bounded(ALICE, 10_000), feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(2400)))
+    busy = with_htlcs(a_normal_channel("alice"), 8, ALICE)
+    assert not decide(busy, FeeratesChanged(), risen).actions
+    assert decide(a_normal_channel("alice"), FeeratesChanged(), risen).actions
+    fallen = replace(risen, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(300)))
+    assert decide(busy, FeeratesChanged(), fallen).actions
 
 
 def test_feerates_that_never_become_irrevocable_do_not_pile_up() -> None:

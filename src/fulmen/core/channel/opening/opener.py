@@ -14,12 +14,13 @@ from fulmen.core.base.machine import (
 )
 from fulmen.core.base.outer import Send
 from fulmen.core.base.peers import OpeningStarted
-from fulmen.core.base.units import FeeratePerKw, Msat, to_msat
+from fulmen.core.base.units import Msat, to_msat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.facts import Created, Opened
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.funding import WALLET, ChannelProposed
+from fulmen.core.channel.limits import feerate_of_ours
 from fulmen.core.channel.opening.agreement import connected_peer, params_of, points_of
 from fulmen.core.channel.opening.giving_up import error_to_peer, give_up, told_peer
 from fulmen.core.channel.opening.state import (
@@ -40,6 +41,7 @@ from fulmen.core.channel.terms import (
     terms_of,
 )
 from fulmen.core.commitments.params import Funding
+from fulmen.core.transactions.formats import format_named
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.features import (
     OPTION_SHUTDOWN_ANYSEGWIT,
@@ -97,7 +99,7 @@ def _open_channel(opening: Opening, event: OpenTo, env: Env, key_index: int, kin
         terms.max_htlc_value_in_flight_msat,
         terms.channel_reserve_sat,
         terms.htlc_minimum_msat,
-        opening_feerate(env, kind),
+        feerate_of_ours(format_named(format_of(kind)), event.funding_sat, env),
         terms.to_self_delay,
         terms.max_accepted_htlcs,
         *points_of(keys),
@@ -108,15 +110,6 @@ def _open_channel(opening: Opening, event: OpenTo, env: Env, key_index: int, kin
         upfront_shutdown_script=event.close_to if upfront else None,
         channel_type=kind,
     )
-
-
-def opening_feerate(env: Env, kind: bytes) -> FeeratePerKw:
-    """The first commitment's feerate: with anchors a small one is enough, for they can add to it."""
-    limits = env.policy.commitment
-    wanted = env.feerates.commitment_per_kw
-    if format_of(kind) != "static_remotekey":
-        wanted = FeeratePerKw(min(wanted, limits.anchor_feerate_cap_per_kw))
-    return FeeratePerKw(min(max(wanted, limits.feerate_min_per_kw), limits.feerate_max_per_kw))
 
 
 def _chain_hash(env: Env) -> ChainHash:
