@@ -39,6 +39,8 @@ def parse_amount(text: str, *, default_unit: str) -> int:
         ValueError: it is no amount, has a part below a millisatoshi, or is more money than there is.
     """
     match = _AMOUNT.fullmatch(text.strip())
+    if match is None and _AMOUNT.fullmatch(text.strip().removeprefix("-")):
+        raise ValueError(f"{text[:40]!r} is a negative amount")
     if match is None:
         raise ValueError(f"{text[:40]!r} is not an amount; write it like 5000sat, 5k, 100msat or 0.001btc")
     number, unit = match.groups()

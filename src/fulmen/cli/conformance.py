@@ -13,8 +13,9 @@ import click
 
 from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
 from fulmen.cli.exits import Exit
+from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
-from fulmen.cli.verbs import as_json, fail
+from fulmen.cli.verbs import as_json
 from fulmen.conformance import report
 from fulmen.conformance.chain import Coins, RpcChain
 from fulmen.conformance.links import CannotConnect, Operator, Subject, tcp_connect

@@ -13,8 +13,9 @@ import msgspec
 
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
+from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
-from fulmen.cli.verbs import as_json, fail
+from fulmen.cli.verbs import as_json
 from fulmen.core.base.faults import Fault, Refused
 from fulmen.daemon import settings as daemon_settings
 from fulmen.lab import state

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
@@ -16,6 +18,7 @@ from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of_all
 from fulmen.cli.exits import Exit
 from fulmen.cli.exits import __doc__ as exit_codes
+from fulmen.cli.refusals import fail_usage
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.cli.verbs import as_json, commands_of
 
@@ -41,7 +44,27 @@ HEADINGS = (
 
 
 class ByGroup(click.Group):
-    """Lists its commands under the headings of the registry."""
+    """Lists its commands under the headings of the registry, and refuses in the form that was asked for."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        words = tuple(sys.argv[1:] if args is None else args)
+        try:
+            done = super().main(list(words), prog_name, complete_var, False, **extra)
+        except click.UsageError as wrong:
+            fail_usage(wrong, words)
+        except click.ClickException as wrong:
+            wrong.show()
+            sys.exit(wrong.exit_code)
+        if standalone_mode:
+            sys.exit(done or Exit.DONE)
+        return done
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*PROCESSES, *self.commands]
@@ -66,6 +89,7 @@ class ByGroup(click.Group):
 
 
 @click.group(
+    "fulmen",
     cls=ByGroup,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "FULMEN", "max_content_width": 100},
     epilog="Amounts: 5000 and 5000sat are satoshi, 5k is 5000 satoshi, 0.001btc, 100msat. Exit codes: `fulmen exits`.",
@@ -130,10 +154,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot draw a QR code still gets the rest
     try:
-        sys.exit(cli.main(prog_name="fulmen", standalone_mode=False) or Exit.DONE)
-    except click.ClickException as wrong:
-        wrong.show()
-        sys.exit(wrong.exit_code)
+        cli.main(prog_name="fulmen")
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(Exit.INTERRUPTED)

@@ -17,9 +17,10 @@ from rich.panel import Panel
 from fulmen.adapters.keys.seedfile import NoPassword, WrongPassword, create_seed, open_seed, password_given
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
+from fulmen.cli.refusals import fail
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings, json_option
 from fulmen.cli.verbs import as_json
-from fulmen.core.base.faults import Fault
+from fulmen.core.base.faults import Fault, Refused
 from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
 from fulmen.core.bitcoin.networks import REGTEST, network_named
 from fulmen.daemon import risks
@@ -38,6 +39,10 @@ REGTEST_PASSWORD = "regtest"
 """What protects a seed that only ever holds coins out of nothing, when nobody chose a password."""
 
 
+class SeedThere(Refused):
+    """A seed is never overwritten."""
+
+
 @click.command()
 @click.option("--restore", is_flag=True, help="Read the words of an existing seed from standard input.")
 @click.option("--password-file", type=click.Path(dir_okay=False, path_type=Path), help="Holds the seed's password.")
@@ -47,17 +52,13 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
     os.umask(OWNER_ONLY)
     try:
         risks.refuse_mainnet(network_named(settings.network))
+        directory = DataDirectory(settings.home, settings.network)
+        if directory.seed.exists():
+            raise SeedThere(f"there is a seed already: {directory.seed}. Nothing was changed")
+        entropy = entropy_of(" ".join(sys.stdin.read().split())) if restore else os.urandom(ENTROPY_BYTES)
+        create_seed(directory.seed, entropy, _password_to_set(settings, password_file))
     except Fault as fault:
-        raise _refusal(sentence_of(fault)) from fault
-    directory = _directory(settings)
-    if directory.seed.exists():
-        raise _refusal(f"There is a seed already: {directory.seed}. Nothing was changed.")
-    entropy = _restored() if restore else os.urandom(ENTROPY_BYTES)
-    password = _password_to_set(settings, password_file)
-    try:
-        create_seed(directory.seed, entropy, password)
-    except Fault as fault:
-        raise _refusal(sentence_of(fault)) from fault
+        fail(fault, settings, "init", Exit.REFUSED)
     if settings.json:
         told = {"seed": str(directory.seed)}
         click.echo(as_json(told if restore else {**told, "words": mnemonic_of(entropy)}))
@@ -88,7 +89,7 @@ def start(
     """Run the node until it is told to stop."""
     os.umask(OWNER_ONLY)
     try:
-        directory = _directory(settings)
+        directory = DataDirectory(settings.home, settings.network)
         flags: dict[str, Any] = {"data_dir": str(settings.home), "network": settings.network}
         flags |= {"alias": alias, "chain.url": chain_url, "listen": list(listen) or None}
         flags |= dict(_pair(one) for one in given)
@@ -137,13 +138,6 @@ def _say_ready(settings: Settings, daemon: Daemon) -> None:
     sys.stdout.flush()
 
 
-def _directory(settings: Settings) -> DataDirectory:
-    try:
-        return DataDirectory(settings.home, settings.network)
-    except Fault as fault:
-        raise _refusal(sentence_of(fault)) from fault
-
-
 def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path | None) -> bytes:
     """The BIP 32 seed behind the words. A regtest node without a seed gets one: its coins are worth nothing."""
     password = password_given(os.environ, password_file)
@@ -171,27 +165,15 @@ def _plain(settings: Settings) -> bool:
 
 
 def _password_to_set(settings: Settings, password_file: Path | None) -> str:
-    try:
-        password = password_given(os.environ, password_file)
-    except Fault as fault:
-        raise _refusal(sentence_of(fault)) from fault
+    password = password_given(os.environ, password_file)
     if password is not None:
         return password
     if not sys.stdin.isatty():
         if _plain(settings):
             return REGTEST_PASSWORD
-        raise _refusal(
-            sentence_of(NoPassword("give a password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal"))
-        )
+        raise NoPassword("give a password: --password-file, FULMEN_PASSWORD_FILE, or run this on a terminal")
     chosen: str = click.prompt("Password for the seed", hide_input=True, confirmation_prompt=True)
     return chosen
-
-
-def _restored() -> bytes:
-    try:
-        return entropy_of(" ".join(sys.stdin.read().split()))
-    except Fault as fault:
-        raise _refusal(sentence_of(fault)) from fault
 
 
 def _show_words(settings: Settings, words: str) -> None:
@@ -211,6 +193,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 class _Refusal(click.ClickException):
+    """Of a process that serves: it writes a log and no answer, so this is in words as well."""
+
     exit_code = int(Exit.REFUSED)
 
 

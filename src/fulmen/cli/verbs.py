@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import msgspec
@@ -14,12 +14,12 @@ from fulmen.api.client import RpcClient
 from fulmen.api.commands.closing import CloseRequest
 from fulmen.api.commands.reading import invoice_of
 from fulmen.api.declared import bare, choices_of, description_of
-from fulmen.api.errors import BadParameter, error_object, sentence_of
+from fulmen.api.errors import BadParameter, error_object
 from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
-from fulmen.cli.exits import Exit, advice_of, exit_of
+from fulmen.cli.exits import Exit, exit_of
 from fulmen.cli.live import close_live, pay_live
-from fulmen.cli.printable import printable
+from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
 from fulmen.cli.show import show
 from fulmen.cli.words import params_of
@@ -33,21 +33,6 @@ def commands_of(registry: Registry) -> Iterator[click.Command]:
     """A click command for each command of the registry."""
     for command in registry:
         yield _click_command(command)
-
-
-def fail(fault: Fault, settings: Settings, command: str = "", exit_code: Exit | None = None) -> NoReturn:
-    """Say what is wrong, in the form that was asked for, and end; with the fault's own code where none is given.
-
-    Raises:
-        SystemExit
-    """
-    if settings.json:
-        click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
-    else:
-        click.echo(f"Error: {printable(sentence_of(fault))}", err=True)
-        if (advice := advice_of(fault, command)) is not None:
-            click.echo(printable(advice), err=True)
-    sys.exit(exit_of(fault, command) if exit_code is None else exit_code)
 
 
 def as_json(answer: Any) -> str:

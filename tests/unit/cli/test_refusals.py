@@ -1,11 +1,13 @@
 """What a process that cannot start says: one sentence, a code, no traceback, and nothing is changed."""
 
+import json
 import os
 
 import pytest
 from click.testing import CliRunner
 
 from fulmen.api.commands.shown import ChannelUnknown
+from fulmen.api.errors import INVALID_PARAMS
 from fulmen.cli.exits import Exit, exit_of
 from fulmen.cli.main import cli
 from fulmen.core.peer.faults import NotConnected
@@ -89,11 +91,70 @@ def test_a_seed_is_never_overwritten(fulmen, tmp_path):
     assert (tmp_path / "regtest" / "seed").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--json", "mine", "--spoons"], "No such option"),
+        (["mine", "--spoons", "--json"], "No such option"),
+        (["mine", "1", "--spoons"], "No such option"),
+        (["fly"], "No such command"),
+        (["--spoons", "getinfo"], "No such option"),
+        (["--network", "moon", "getinfo"], "moon"),
+        (["newaddr", "--addresstype", "p2pkh"], "p2tr"),
+        (["mine", "--blocks"], "blocks"),
+        (["start", "--set", "spoon"], "NAME=VALUE"),
+        (["chain", "--port", "-1"], "65535"),
+        (["lab", "fly"], "No such command"),
+        (["conformance", "--only"], "only"),
+        (["mine", "-1"], "'-1' is a negative number, and `mine` takes none"),
+        (["faucet", "addr", "-0.5btc"], "'-0.5btc' is a negative number, and `faucet` takes none"),
+        (["-5", "getinfo"], "'-5' is a negative number, and `fulmen` takes none"),
+        (["faucet", "addr", "--satoshi", "-5k"], "'-5k' is a negative amount"),
+        (["mine", "--blocks", "-1"], "at least 1"),
+        ([], "Missing command"),
+        (["lab"], "Missing command"),
+    ],
+)
+def test_what_the_command_line_refuses_is_json_where_the_answer_would_be(fulmen, words, says):
+    ran = fulmen(*words)
+    assert ran.exit_code == Exit.USAGE
+    error = json.loads(ran.stderr)["error"]
+    assert (error["code"], error["data"]["name"]) == (INVALID_PARAMS, "BadParameter")
+    assert says in error["message"]
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--no-json", "mine", "--spoons"], "No such option"),
+        (["--json", "mine", "--spoons", "--no-json"], "No such option"),
+        (["mine", "--no-json", "-1"], "Error: '-1' is a negative number, and `mine` takes none."),
+        (["--no-json", "fly"], "No such command"),
+        (["--no-json"], "Missing command"),
+        (["--no-json", "lab"], "Commands:"),
+    ],
+)
+def test_people_are_told_in_words_how_it_is_written(fulmen, words, says):
+    ran = fulmen(*words)
+    assert ran.exit_code == Exit.USAGE
+    assert "Usage: " in ran.stderr
+    assert says in ran.stderr
+
+
+def test_what_comes_after_two_minus_signs_is_no_option(fulmen):
+    """Not even one that asks for JSON; a word that begins with a minus sign can be said behind them."""
+    ran = fulmen("--no-json", "mine", "--spoons", "--", "--json")
+    assert "Usage: " in ran.stderr
+    assert "at least 1" in fulmen("mine", "--", "-1").stderr
+
+
 @pytest.mark.parametrize("words", ["", "abandon", "abandon " * 24, "spoon " * 24, WORDS + " art", "\x00", "é" * 5000])
 def test_words_that_are_no_seed_are_refused(fulmen, tmp_path, words):
     ran = fulmen("init", "--restore", stdin=words)
     assert ran.exit_code == Exit.REFUSED
-    assert ran.stderr.startswith("Error: ")
+    assert json.loads(ran.stderr)["error"]["message"]
+    assert fulmen("init", "--restore", "--no-json", stdin=words).stderr.startswith("Error: ")
     assert not (tmp_path / "regtest" / "seed").exists()
 
 
