@@ -18,14 +18,14 @@ FEES_SAT = 20_000
 @scenario("we open, pay, are paid, and close")
 def we_open(lab: Lab) -> None:
     outpoint = _a_channel(lab, lab.us, lab.them)
-    _pay_both_ways(lab)
+    _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.us.shut(outpoint), {lab.us: SAT - PUSH_SAT, lab.them: PUSH_SAT})
 
 
 @scenario("they open, pay, are paid, and close")
 def they_open(lab: Lab) -> None:
     outpoint = _a_channel(lab, lab.them, lab.us)
-    _pay_both_ways(lab)
+    _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.them.close(outpoint), {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
 
 
@@ -37,9 +37,14 @@ def we_close_alone(lab: Lab) -> None:
 
 @scenario("they close alone", Can.FORCE_CLOSE)
 def they_close_alone(lab: Lab) -> None:
-    outpoint = _a_channel(lab, lab.them, lab.us)
+    # Electrum takes a second for each block that it learns of.
+    us = lab.our("dora", {"policy.opening.to_self_delay": "6"})
+    outpoint = _a_channel(lab, lab.them, us)
+    # Electrum raises the fee at once, and one that closes in the middle of that revokes what it has just published.
+    _pay_both_ways(lab, us)
+    lab.quiet(outpoint, us, lab.them)
     close = lambda: lab.them.close(outpoint, force=True)  # noqa: E731
-    _comes_back(lab, outpoint, close, {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
+    _comes_back(lab, outpoint, close, {lab.them: SAT - PUSH_SAT, us: PUSH_SAT})
 
 
 @scenario("a funding of theirs is undone by a reorg before it is deep, and confirms again")
@@ -53,7 +58,7 @@ def funding_reorg(lab: Lab) -> None:
     lab.caught_up()
     lab.mine(6)
     lab.await_usable(outpoint, lab.us, lab.them)
-    _pay_both_ways(lab)
+    _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.us.shut(outpoint), {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
 
 
@@ -78,7 +83,7 @@ def restart(lab: Lab) -> None:
     lab.chain.process.stop()
     lab.chain.start()
     lab.mine(2)
-    _pay_both_ways(lab)
+    _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.us.shut(outpoint), {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
 
 
@@ -86,13 +91,13 @@ def _a_channel(lab: Lab, opener: Anybody, other: Anybody) -> str:
     return lab.channel(opener, other, Order(SAT, PUSH_SAT, announce=Can.ANNOUNCED in lab.them.can))
 
 
-def _pay_both_ways(lab: Lab) -> None:
+def _pay_both_ways(lab: Lab, us: Us) -> None:
     asked = lab.them.invoice(12_345_000)
-    lab.us.pays(asked)
+    us.pays(asked)
     until(lambda: lab.them.paid(asked.payment_hash), "they say that they were paid")
-    asked = lab.us.ask(12_345_000)
+    asked = us.ask(12_345_000)
     lab.them.pay(asked.bolt11)
-    until(lambda: lab.us.was_paid(asked), "we say that we were paid")
+    until(lambda: us.was_paid(asked), "we say that we were paid")
 
 
 def _comes_back(lab: Lab, outpoint: str, close: object, sat_of: dict[Anybody, int]) -> None:
