@@ -33,6 +33,10 @@ class NoCoins(Refused):
     """No block that we mined has ripened: is this a regtest chain?"""
 
 
+class NodeLags(Refused):
+    """The node under test did not read new blocks in time."""
+
+
 class Chain(Protocol):
     """A chain that mines when it is told to."""
 

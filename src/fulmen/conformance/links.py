@@ -74,6 +74,8 @@ class Subject:
     """Let so many seconds of that clock go by, when there is no connection to wait on."""
     coins: Coins | None = None
     operator: Operator | None = None
+    patience: float = 1.0
+    """How many times as long as a script says an answer may take: for slow nodes on busy machines."""
 
 
 class TcpLink:

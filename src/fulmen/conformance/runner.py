@@ -10,6 +10,7 @@ import enum
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from fulmen.conformance.chain import NodeLags
 from fulmen.conformance.channel import NodeIsWrong
 from fulmen.conformance.checking import shown, why_not
 from fulmen.conformance.defaults.compose import compose
@@ -18,6 +19,7 @@ from fulmen.conformance.defaults.values import resolve
 from fulmen.conformance.links import LinkClosed, Subject
 from fulmen.conformance.peer import Announced, Cast, FakePeer
 from fulmen.conformance.script import (
+    PATIENCE_S,
     Ask,
     Connect,
     Disconnect,
@@ -63,6 +65,9 @@ GOSSIP = range(256, 266)
 QUIET_PONG = 321
 """An unlikely length, so that the pong of `ExpectQuiet` is known."""
 POLL_S = 1.0
+BLOCKS_AT_ONCE = 100
+LIMIT_S = 300.0
+"""How long one script may take, waits and all."""
 
 
 class Verdict(enum.Enum):
@@ -92,37 +97,55 @@ class Outcome(Record):
     reason: str = ""
     trace: tuple[Line, ...] = ()
     seconds: float = 0.0
+    unfinished: bool = False
+    """It was begun, and could not be played to its end; counts as not run."""
 
 
 class ScriptFailed(Exception):
     """The node did not do what a step expects."""
 
 
+class TookTooLong(Exception):
+    """The time of the script is up."""
+
+
 def run_all(
-    scripts: Iterable[Script], subject: Subject, seed: bytes, done: Callable[[Outcome], None] = lambda _outcome: None
+    scripts: Iterable[Script],
+    subject: Subject,
+    seed: bytes,
+    done: Callable[[Outcome], None] = lambda _outcome: None,
+    limit_s: float = LIMIT_S,
 ) -> list[Outcome]:
     """Play scripts one after another; `done` hears of each."""
     outcomes: list[Outcome] = []
     for script in scripts:
-        outcome = run(script, subject, seed)
+        outcome = run(script, subject, seed, limit_s)
         outcomes.append(outcome)
         done(outcome)
     return outcomes
 
 
-def run(script: Script, subject: Subject, seed: bytes) -> Outcome:
-    """Play one script. Its fake peers have keys of their own, made from the seed and the script's name."""
+def run(script: Script, subject: Subject, seed: bytes, limit_s: float = LIMIT_S) -> Outcome:
+    """Play one script. Its fake peers have keys of their own, made from the seed and the script's name.
+
+    Args:
+        limit_s: what is not played to its end by then counts as not run.
+    """
     reason = _why_not_run(script, subject)
     if reason:
         return Outcome(script, Verdict.NOT_RUN, reason)
-    play = Play(script, subject, sha256(seed + script.name.encode()))
     started = time.monotonic()
-    verdict, reason = Verdict.PASSED, ""
+    play = Play(script, subject, sha256(seed + script.name.encode()), started + limit_s)
+    verdict, reason, unfinished = Verdict.PASSED, "", False
     failed = Verdict.FAILED if script.level is Level.MUST else Verdict.WARNED
     try:
         play.perform()
     except Unsuited as unsuited:
         verdict, reason = Verdict.NOT_RUN, str(unsuited)
+    except TookTooLong:
+        verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: not played to its end within {limit_s:g} s", True
+    except NodeLags as lags:
+        verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: {lags.name}: {lags}", True
     except (ScriptFailed, NodeIsWrong) as failure:
         verdict, reason = failed, f"{play.at}: {failure}"
     except LinkClosed as closed:
@@ -131,7 +154,7 @@ def run(script: Script, subject: Subject, seed: bytes) -> Outcome:
         verdict, reason = failed, f"{play.at}: {fault.name}: {fault}"
     finally:
         play.clear()
-    return Outcome(script, verdict, reason, tuple(play.trace), time.monotonic() - started)
+    return Outcome(script, verdict, reason, tuple(play.trace), time.monotonic() - started, unfinished)
 
 
 def _why_not_run(script: Script, subject: Subject) -> str:
@@ -149,8 +172,9 @@ class Unsuited(Exception):
 class Play:
     """One script being played."""
 
-    def __init__(self, script: Script, subject: Subject, seed: bytes) -> None:
+    def __init__(self, script: Script, subject: Subject, seed: bytes, end: float) -> None:
         self._script = script
+        self._end = end
         self._subject = subject
         self._cast = Cast(subject, seed)
         for name in dict.fromkeys((*script.peers, "alice", "bob")):
@@ -167,11 +191,22 @@ class Play:
 
         Raises:
             ScriptFailed, NodeIsWrong, LinkClosed: the node did not keep to the script.
+            TookTooLong: its time was up before its end.
             Fault: the script cannot be played.
         """
         for number, step in enumerate(self._script.steps, 1):
             self.at = f"step {number}, {_described(step)}"
-            _PERFORM[type(step)](self, self._cast.peers[step.peer], step)
+            self._in_time()
+            _PERFORM[type(step)](self, self._cast.peers[step.peer], self._patient(step))
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise TookTooLong
+
+    def _patient(self, step: Step) -> Step:
+        """The step, with as long a wait for an answer as this node is given."""
+        within_s: float | None = getattr(step, "within_s", None)
+        return step if within_s is None else step.but(within_s=within_s * self._subject.patience)
 
     def clear(self) -> None:
         """Hang up."""
@@ -267,8 +302,8 @@ class Play:
         answered = False
         deadline = self._subject.now() + step.for_s
         while not answered or self._subject.now() < deadline:
-            patience = 10.0 if not answered else max(0.0, deadline - self._subject.now())
-            message = self._message_or_none(peer, patience)
+            left = max(0.0, deadline - self._subject.now())
+            message = self._message_or_none(peer, left if answered else PATIENCE_S * self._subject.patience)
             if message is None:
                 if answered:
                     return
@@ -377,11 +412,13 @@ class Play:
             if peer.link is None:
                 raise LinkClosed("the connection is closed")
             try:
-                frame = peer.link.receive(max(0.0, deadline - self._subject.now()))
+                left = min(deadline - self._subject.now(), self._end - time.monotonic())
+                frame = peer.link.receive(max(0.0, left))
             except LinkClosed as closed:
                 self._note(peer, "·", str(closed))
                 raise
             if frame is None:
+                self._in_time()
                 return None
             try:
                 message = decode(frame)
@@ -417,9 +454,11 @@ class Play:
                     channel.scid = scid(height, index, channel.outpoint.vout)
 
     def mine(self, peer: FakePeer, step: Mine) -> None:
-        """Blocks."""
+        """Blocks, some at a time: a node that reads ten of them a second keeps up."""
         assert self._subject.coins is not None
-        self._subject.coins.mine(step.blocks)
+        for mined in range(0, step.blocks, BLOCKS_AT_ONCE):
+            self._subject.coins.mine(min(BLOCKS_AT_ONCE, step.blocks - mined))
+            self._in_time()
         self._note(peer, "·", f"{step.blocks} blocks")
 
     def fund_announced(self, peer: FakePeer, step: FundAnnounced) -> None:

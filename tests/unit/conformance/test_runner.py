@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from fulmen.conformance import report
+from fulmen.conformance.chain import Coins, NodeLags
 from fulmen.conformance.links import LinkClosed, Subject
 from fulmen.conformance.runner import Verdict, run
 from fulmen.conformance.script import (
@@ -210,3 +211,55 @@ def test_a_terminal_shows_the_sentence_the_step_and_the_messages():
     text = console.export_text()
     assert "✓ a script" in text and "“MUST do it.”" in text and "step 4, Expect pong" in text and "← init" in text
     assert "\x1b[31m" not in text
+
+
+class Slow(Scripted):
+    """A node that says what it has to say only after so many seconds."""
+
+    after_s = 15.0
+
+    def receive(self, within_s: float) -> bytes | None:
+        if self.inbox and self.seconds < self.after_s:
+            waited = min(within_s, self.after_s - self.seconds)
+            self.seconds += waited
+            if self.seconds < self.after_s:
+                return None
+        return super().receive(within_s)
+
+
+@pytest.mark.parametrize(("patience", "verdict"), [(1.0, Verdict.FAILED), (2.0, Verdict.PASSED)])
+def test_a_slow_node_can_be_given_more_time(patience: float, verdict: Verdict):
+    node = Slow([INIT], {})
+    subject = node.subject()
+    subject.patience = patience
+    script = Script(name="a", ids=("B1-6",), quotes=("q",), steps=(Connect(), Expect("init")))
+    assert run(script, subject, b"seed").verdict is verdict
+
+
+def test_a_script_whose_time_is_up_is_not_run_to_its_end():
+    script = Script(name="a", ids=("B1-6",), quotes=("q",), steps=(Connect(), Expect("init"), Expect("pong")))
+    outcome = run(script, Scripted([], {}).subject(), b"seed", limit_s=0.0)
+    assert (outcome.verdict, outcome.unfinished) == (Verdict.NOT_RUN, True)
+    assert "step 1" in outcome.reason and "within 0 s" in outcome.reason
+
+
+class SleepingChain:
+    """A chain whose blocks the node under test does not read."""
+
+    asked = 0
+
+    def height(self) -> int:
+        return 7
+
+    def mine(self, count: int, _script_pubkey: bytes) -> list[object]:
+        self.asked += count
+        raise NodeLags(height=8)
+
+
+def test_a_node_that_reads_no_blocks_is_said_and_not_judged():
+    subject = Scripted([INIT], {}).subject()
+    subject.coins = Coins(SleepingChain(), b"seed")
+    script = Script(name="a", ids=("B2-16",), quotes=("q",), steps=(Connect(), Mine(300)))
+    outcome = run(script, subject, b"seed")
+    assert (outcome.verdict, outcome.unfinished) == (Verdict.NOT_RUN, True)
+    assert "NodeLags" in outcome.reason and subject.coins.chain.asked == 100

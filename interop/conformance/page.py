@@ -1,0 +1,79 @@
+"""docs/conformance-others.md: what each peer kept and did not keep, why, and what was said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from fulmen.conformance.report import text_of
+from fulmen.conformance.runner import Line, Outcome, Verdict
+from interop.columns import Column
+from interop.conformance.deviations import reason_of
+
+LAST_LINES = 8
+MOST_LETTERS = 100
+UNKNOWN = "Nobody has looked into it yet."
+BEGIN = """# What the nodes of others do not keep
+
+Made by `python -m interop.conformance --write`: the scripts of [conformance.md](conformance.md) played over TCP against
+unmodified nodes on Bitcoin Core, with the settings that the lab gives them. With each script that was not kept stand
+its ids, what the node does instead, the sentences of the BOLTs, what was missing, and the last messages
+(`→` to the node, `←` from it, `·` what happened beside the wire).
+"""
+ROWS: tuple[tuple[str, Callable[[Outcome], bool]], ...] = (
+    ("kept", lambda outcome: outcome.verdict is Verdict.PASSED),
+    ("a MUST, not kept", lambda outcome: outcome.verdict is Verdict.FAILED),
+    ("a SHOULD, not kept", lambda outcome: outcome.verdict is Verdict.WARNED),
+    ("not run: it lacks the feature", lambda outcome: outcome.verdict is Verdict.NOT_RUN and not outcome.unfinished),
+    ("not played to the end", lambda outcome: outcome.unfinished),
+)
+
+
+def page(told: Mapping[Column, Sequence[Outcome]]) -> str:
+    """The whole page."""
+    return "\n".join([BEGIN, *_table(told), *(line for column in told for line in _part(column, told[column]))])
+
+
+def _table(told: Mapping[Column, Sequence[Outcome]]) -> Iterator[str]:
+    yield f"| scripts | {' | '.join(column.title for column in told)} |"
+    yield f"| --- |{' --- |' * len(told)}"
+    for name, belongs in ROWS:
+        yield f"| {name} | {' | '.join(str(sum(map(belongs, outcomes))) for outcomes in told.values())} |"
+    yield f"| all | {' | '.join(str(len(outcomes)) for outcomes in told.values())} |"
+    yield ""
+
+
+def _part(column: Column, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    yield f"## {column.title}\n"
+    for verdict, heading in ((Verdict.FAILED, "MUST, not kept"), (Verdict.WARNED, "SHOULD, not kept")):
+        of_them = [outcome for outcome in outcomes if outcome.verdict is verdict]
+        if of_them:
+            yield f"### {column.title}: {heading}\n"
+            yield from (_shown(column.key, outcome) for outcome in of_them)
+    not_run = [outcome for outcome in outcomes if outcome.verdict is Verdict.NOT_RUN]
+    if not_run:
+        yield f"### {column.title}: not run\n"
+        yield from (
+            f"* {outcome.script.name} ({', '.join(outcome.script.ids)}): {outcome.reason}" for outcome in not_run
+        )
+        yield ""
+
+
+def _shown(key: str, outcome: Outcome) -> str:
+    script = outcome.script
+    quotes = "\n".join(f"> {quote}  " for quote in script.quotes)
+    said = "\n".join(_short(line) for line in outcome.trace[-LAST_LINES:])
+    more = "…\n" if len(outcome.trace) > LAST_LINES else ""
+    why = reason_of(key, script) or UNKNOWN
+    missing = _without_keys(outcome.reason)
+    return f"**{script.name}** ({', '.join(script.ids)})\n\n{why}\n\n{quotes}\n\n{missing}.\n\n```\n{more}{said}\n```\n"
+
+
+def _short(line: Line) -> str:
+    """Who said what, without the fields: keys and signatures are others in each run."""
+    return _without_keys(re.sub(r"\s\w+=.*", "", text_of(line)))[:MOST_LETTERS].rstrip()
+
+
+def _without_keys(text: str) -> str:
+    """Whatever is long and in hex is another one in each run."""
+    return re.sub(r"\b[0-9a-f]{16,}…?", "…", text)
