@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> int:
     columns = {column.key: column for column in PEERS if column.key in KEYS}
     parser.add_argument("peers", nargs="*", metavar="peer", help="by default lnd and ldk")
     parser.add_argument("--only", default="", help="only scripts with one of these ids or words, parted by commas")
+    parser.add_argument("--patience", type=float, default=1.0, help="how many times as long answers may take")
     parser.add_argument("--trace", action="store_true", help="show all that was said in what was not kept")
     parser.add_argument("--write", action="store_true", help="write docs/conformance-others.md")
     wanted = parser.parse_args(arguments)
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
             well = False
             continue
         started = time.monotonic()
-        told[column] = _played(column, scripts, trace=wanted.trace)
+        told[column] = _played(Stage(column, wanted.patience), scripts, trace=wanted.trace)
         print(f"{column.title}: {summary(told[column])}, in {time.monotonic() - started:.0f} s", flush=True)
         well = well and not _unexplained(column.key, told[column])
     if wanted.write:
@@ -61,18 +62,19 @@ def main(arguments: list[str]) -> int:
     return 0 if well else 1
 
 
-def _played(column: Column, scripts: Sequence[Script], *, trace: bool) -> list[Outcome]:
+def _played(stage: Stage, scripts: Sequence[Script], *, trace: bool) -> list[Outcome]:
     """One script after another; what fails without a known reason gets a second try, on daemons of its own."""
     outcomes: dict[str, Outcome] = {}
-    with Stage(column) as stage:
+    key = stage.column.key
+    with stage:
         for script in sorted(scripts, key=_mines_many):
             if _mines_many(script):
                 # Each channel that a node remembers makes it slower at reading blocks.
                 stage.renew()
             outcome = outcomes[script.name] = stage.play(script)
-            if _is_open(column.key, outcome):
-                _say(column.key, outcome, trace=trace)
-        again = [outcome.script for outcome in outcomes.values() if _is_open(column.key, outcome)]
+            if _is_open(key, outcome):
+                _say(key, outcome, trace=trace)
+        again = [outcome.script for outcome in outcomes.values() if _is_open(key, outcome)]
         if again:
             stage.renew()
         for script in again:

@@ -7,7 +7,60 @@ from __future__ import annotations
 
 from fulmen.conformance.script import Script
 
-LND: dict[str, tuple[str, ...]] = {}
+LND: dict[str, tuple[str, ...]] = {
+    "It goes on, and asks for its own chain's channels; the BOLTs say MAY.": (
+        "init on other chains only closes the connection",
+    ),
+    "It keeps what it does not know of a message's extension, odd or even, and goes on.": (
+        "an unknown even TLV in open_channel closes the connection",
+    ),
+    "It passes over messages of unknown types, odd or even.": ("an unknown even message closes the connection",),
+    "It passes over messages about channels that it does not have, without a word.": (
+        "a message about an unknown channel is answered by an error",
+        "channel_reestablish of an unknown channel is answered by an error",
+        "funding_created without open_channel is refused",
+    ),
+    "As the fundee it leaves the feerate to the opener, whatever it is.": (
+        "open_channel is refused: a feerate that no node relays",
+        "open_channel is refused: a feerate of 4000 sat/vB",
+    ),
+    "Without a channel_type it takes the type that the features of both sides speak for.": (
+        "open_channel is refused: no channel_type",
+    ),
+    "An empty channel_type stands for the oldest format with it, the one without option_static_remotekey.": (
+        "open_channel is refused: an empty channel_type",
+    ),
+    "It looks at its own features only; of the receiver the BOLTs ask no more.": (
+        "open_channel is refused: 2^24 satoshi without option_support_large_channel",
+    ),
+    "It takes a signature whatever its S is, and brings it into the form with low S itself.": (
+        "a signature with high S in funding_created fails the channel",
+        "a signature with high S in funding_signed fails the channel",
+        "commitment_signed is refused: a signature with high S",
+        "commitment_signed is refused: an HTLC signature with high S",
+    ),
+    "It knows no fee_range: it names the fee that it finds right, and both meet somewhere in between.": (
+        "the fee proposed lies in the range that was offered",
+    ),
+    "It looks at the signature of an offer only when it agrees to the fee, and answers with an offer of its own.": (
+        "closing_signed is refused: a wrong signature",
+        "closing_signed is refused: a signature with high S",
+        "closing_signed is refused: a fee above the funder's balance",
+    ),
+    "It takes the HTLC into its commitment, and fails it afterwards.": (
+        "update_add_htlc is refused: an expiry that is a time",
+    ),
+    "It takes any code that it does not know for an onion with a wrong key, and fails the HTLC upstream with that.": (
+        "update_fail_malformed_htlc is refused: no BADONION bit",
+    ),
+    "It speaks of a channel, also after a reconnection, only once its funding is in a block.": (
+        "the fundee remembers from funding_signed on",
+    ),
+    "It stops using the channel until the next connection, and publishes nothing: that is left to its peer.": (
+        "an error fails the channel, and its commitment is published",
+        "an error about all channels fails the channel, too",
+    ),
+}
 """A reason, and the names of the scripts that fail for it."""
 
 LDK: dict[str, tuple[str, ...]] = {}

@@ -32,7 +32,6 @@ from interop.ports import Ports
 
 SCRIPTS_A_LIFE = 70
 """So many with one node: it remembers the channels of each, and looks after them at each block."""
-PATIENCE = 2.0
 LIMIT_S = 300.0
 
 
@@ -54,8 +53,9 @@ class PeerOperator:
 class Stage:
     """A chain and a node of theirs."""
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
+    def __init__(self, column: Column, patience: float) -> None:
+        self.column = column
+        self._patience = patience
         # No other lane of the lab runs on these ports.
         self._ports = Ports(LANES)
         self._home = Path(tempfile.mkdtemp(prefix=f"fulmen-conformance-{column.key}-"))
@@ -82,7 +82,8 @@ class Stage:
         self._end()
         self._lives += 1
         self._played = 0
-        lab = self._lab = self._column.open(self._home / str(self._lives), self._ports)
+        answers_queries = self._subject is None or self._subject.answers_queries
+        lab = self._lab = self.column.open(self._home / str(self._lives), self._ports)
         client = RpcClient(Endpoint("127.0.0.1", lab.chain.port, USER, PASSWORD))
         chain = self._chain = RpcChain(client, lab.chain.network, functools.partial(_await_height, lab))
         node_id = NodeId(bytes.fromhex(lab.them.id))
@@ -95,7 +96,8 @@ class Stage:
             time.sleep,
             Coins(chain, os.urandom(16)),
             PeerOperator(lab.them),
-            PATIENCE,
+            self._patience,
+            answers_queries,
         )
 
     def play(self, script: Script) -> Outcome:

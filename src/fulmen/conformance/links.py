@@ -76,6 +76,8 @@ class Subject:
     operator: Operator | None = None
     patience: float = 1.0
     """How many times as long as a script says an answer may take: for slow nodes on busy machines."""
+    answers_queries: bool = True
+    """Until a query was not answered: from then on strangers with filters look at what the node knows."""
 
 
 class TcpLink:

@@ -254,6 +254,8 @@ class ExpectFailure(Step):
     """The node fails the channel, or the connection: an `error`, or it hangs up, before it says anything else."""
 
     within_s: float = PATIENCE_S
+    passing: tuple[str, ...] = ()
+    """What may come before it: nobody says in which order."""
 
 
 class ExpectError(Step):
@@ -295,6 +297,9 @@ class ExpectNoGossip(Step):
 
 class ExpectGossip(Step):
     """The node has, or has not, a message of gossip about a channel: it is asked with a query.
+
+    A node that answers no queries is judged by what it tells a stranger who wants all gossip; scripts about queries
+    themselves say that it does not answer.
 
     `message` is `channel_announcement`, `channel_update` or `node_announcement`; the channel is the announced one,
     unless `scid` says another.

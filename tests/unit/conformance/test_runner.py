@@ -24,6 +24,7 @@ from fulmen.conformance.script import (
     ExpectEach,
     ExpectError,
     ExpectFailure,
+    ExpectGossip,
     ExpectQuiet,
     ExpectSilence,
     HasBit,
@@ -37,7 +38,7 @@ from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.wire import UnknownMessage, decode, encode
-from fulmen.core.wire.messages.gossip import GossipTimestampFilter
+from fulmen.core.wire.messages.gossip import ChannelUpdate, GossipTimestampFilter
 from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
 
 NODE = NodeId(point_of(Secret(b"\x07" * 32)))
@@ -121,6 +122,8 @@ BEGIN = (Expect("init"), Send("init"))
         (ExpectFailure(), [WARNING, HANG_UP], True),
         (ExpectFailure(), [WARNING], False),
         (ExpectFailure(), [PONG], False),
+        (ExpectFailure(passing=("pong",)), [PONG, ERROR], True),
+        (ExpectFailure(passing=("pong",)), [PONG], False),
         (ExpectError(), [WARNING, ERROR], True),
         (ExpectError(), [WARNING, HANG_UP], False),
         (ExpectClosed(), [ERROR, HANG_UP], True),
@@ -211,6 +214,36 @@ def test_a_terminal_shows_the_sentence_the_step_and_the_messages():
     text = console.export_text()
     assert "✓ a script" in text and "“MUST do it.”" in text and "step 4, Expect pong" in text and "← init" in text
     assert "\x1b[31m" not in text
+
+
+class Taciturn:
+    """A node that answers no queries, and tells each new peer who sends a filter of one channel."""
+
+    def __init__(self, update: ChannelUpdate) -> None:
+        self.links: list[Scripted] = []
+        self.update = update
+
+    def subject(self) -> Subject:
+        return Subject(NODE, REGTEST, self.connect, self.now, lambda _seconds: None)
+
+    def now(self) -> float:
+        return sum(link.seconds for link in self.links)
+
+    def connect(self, secret: Secret) -> Scripted:
+        link = Scripted([INIT], {GossipTimestampFilter: [self.update]})
+        self.links.append(link)
+        return link.connect(secret)
+
+
+@pytest.mark.parametrize(("scid", "known", "verdict"), [(7, True, "passed"), (8, True, "failed"), (7, False, "failed")])
+def test_a_node_that_answers_no_queries_is_asked_by_strangers(scid: int, known: bool, verdict: str):
+    update = ChannelUpdate(bytes(64), REGTEST.chain_hash, 7, 1, 1, 0, 40, 1, 1, 1, 1)
+    node = Taciturn(update)
+    subject = node.subject()
+    steps = (Connect(), *BEGIN, ExpectGossip("channel_update", scid=scid, known=known))
+    outcome = run(Script(name="a", ids=("B7-4",), quotes=("q",), steps=steps), subject, b"seed")
+    assert outcome.verdict.value == verdict, outcome.reason
+    assert not subject.answers_queries and len(node.links) > 1
 
 
 class Slow(Scripted):

@@ -29,13 +29,12 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts.common import (
     FORWARDED,
-    OPENED,
     OPENED_BY_NODE,
     USED,
     commit,
-    opened,
     reconnected,
     take,
+    used,
 )
 from fulmen.core.base.units import Sat
 from fulmen.core.wire.features import OPTION_SHUTDOWN_ANYSEGWIT
@@ -56,7 +55,7 @@ def bad_script(name: str, script: bytes) -> Script:
         ids=("B2-31",),
         level=Level.SHOULD,
         quotes=("if the `scriptpubkey` is not in one of the above forms: - SHOULD send a `warning`.",),
-        steps=(*OPENED, Send("shutdown", {"scriptpubkey": script}), ExpectComplaint()),
+        steps=(*USED, Send("shutdown", {"scriptpubkey": script}), ExpectComplaint()),
     )
 
 
@@ -82,7 +81,7 @@ SCRIPTS: tuple[Script, ...] = (
             "to a `shutdown` message with a `shutdown`",
             "MUST set `scriptpubkey` in one of the following forms:",
         ),
-        steps=(*OPENED, *SHUT),
+        steps=(*USED, *SHUT),
     ),
     Script(
         name="shutdown may pay to taproot where anysegwit was negotiated",
@@ -92,7 +91,7 @@ SCRIPTS: tuple[Script, ...] = (
             "if (and only if) `option_shutdown_anysegwit` is negotiated: * `OP_1` through `OP_16` inclusive, followed "
             "by a single push of 2 to 40 bytes",
         ),
-        steps=(*OPENED, Send("shutdown", {"scriptpubkey": P2TR}), Expect("shutdown")),
+        steps=(*USED, Send("shutdown", {"scriptpubkey": P2TR}), Expect("shutdown")),
     ),
     bad_script("a key hash of the old kind", P2PKH),
     bad_script("nothing", b""),
@@ -105,7 +104,7 @@ SCRIPTS: tuple[Script, ...] = (
             "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: - MAY send a `warning`. - MUST fail the",
         ),
         steps=(
-            *opened(upfront_shutdown_script=Script22(1)),
+            *used(upfront_shutdown_script=Script22(1)),
             Send("shutdown", {"scriptpubkey": Script22(2)}),
             ExpectClosed(),
         ),
@@ -118,7 +117,7 @@ SCRIPTS: tuple[Script, ...] = (
             "the same value in `scriptpubkey`.",
         ),
         steps=(
-            *opened(upfront_shutdown_script=Script22(1)),
+            *used(upfront_shutdown_script=Script22(1)),
             Send("shutdown", {"scriptpubkey": Script22(1)}),
             Expect("shutdown"),
         ),
@@ -127,7 +126,7 @@ SCRIPTS: tuple[Script, ...] = (
         name="update_add_htlc after shutdown is refused",
         ids=("B2-31",),
         quotes=("MUST NOT send an `update_add_htlc` after a `shutdown`.",),
-        steps=(*OPENED, *SHUT, Send("update_add_htlc"), Send("commitment_signed"), ExpectFailure()),
+        steps=(*USED, *SHUT, Send("update_add_htlc"), Send("commitment_signed"), ExpectFailure()),
     ),
     Script(
         name="HTLCs are settled after shutdown, and the fee comes after the last of them",
@@ -230,6 +229,8 @@ SCRIPTS: tuple[Script, ...] = (
         quotes=("The funding node: - after `shutdown` has been received",),
         steps=(
             *OPENED_BY_NODE,
+            # A fake peer that has nothing cannot offer an HTLC to see whether the node is ready for everything.
+            ExpectQuiet(2.0),
             Send("shutdown"),
             ExpectEach((Expect("shutdown"), Expect("closing_signed"))),
             Send("closing_signed"),

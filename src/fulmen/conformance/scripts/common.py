@@ -72,6 +72,14 @@ def offered(**fields: Any) -> tuple[Step, ...]:
     return Send("update_add_htlc", fields), *commit()
 
 
+def used(**fields: Any) -> tuple[Step, ...]:
+    """A channel on which something has happened: nobody says `channel_ready` again, and it is ready for everything.
+
+    Some nodes are not so in the moment of their `channel_ready`.
+    """
+    return *opened(**fields), *offered(), *take("update_fail_htlc")
+
+
 def reconnected(peer: str = ALICE) -> tuple[Step, ...]:
     """A new connection, and `channel_reestablish` both ways."""
     return *hello(peer), Expect("channel_reestablish", peer=peer), Send("channel_reestablish", peer=peer)
@@ -95,5 +103,4 @@ BETWEEN = (*opened(ALICE), *opened(BOB))
 """Alice and bob each have a channel with the node."""
 FORWARDED = (*BETWEEN, *offered(onion_routing_packet=Onion(BOB)), *take("update_add_htlc", BOB))
 """The node has passed an HTLC on from alice to bob."""
-USED = (*OPENED, *offered(), *take("update_fail_htlc"))
-"""A channel on which something has happened: nobody says `channel_ready` again."""
+USED = used()

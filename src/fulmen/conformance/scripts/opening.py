@@ -164,9 +164,11 @@ REFUSALS = (
     Script(
         name="open_channel is refused: 2^24 satoshi without option_support_large_channel",
         ids=("B2-13",),
+        # Of the receiver the BOLT asks it only where it does not offer the feature itself.
+        level=Level.SHOULD,
         quotes=(
-            "`funding_satoshis` is greater than or equal to 2^24 and the receiver does not support "
-            "`option_support_large_channel`.",
+            "if both nodes advertised `option_support_large_channel`: - MAY set `funding_satoshis` greater than or "
+            "equal to 2^24 satoshi. - otherwise: - MUST set `funding_satoshis` to less than 2^24 satoshi.",
         ),
         steps=(
             Connect(),
@@ -329,6 +331,7 @@ FUNDING = (
     Script(
         name="funding_created without open_channel is refused",
         ids=("B1-8", "B2-15"),
+        level=Level.SHOULD,
         quotes=(
             "SHOULD send `error` for protocol violations or internal errors that make channels unusable or that make "
             "further communication unusable.",
