@@ -56,6 +56,9 @@ LND: dict[str, tuple[str, ...]] = {
     "It speaks of a channel, also after a reconnection, only once its funding is in a block.": (
         "the fundee remembers from funding_signed on",
     ),
+    "It fails no channel for it: it hangs up, and takes the channel up again on the next connection.": (
+        "a failed channel is an error again after a reconnection",
+    ),
     "It stops using the channel until the next connection, and publishes nothing: that is left to its peer.": (
         "an error fails the channel, and its commitment is published",
         "an error about all channels fails the channel, too",
