@@ -11,7 +11,7 @@ from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Monotonic, Timestamp
 
-FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000)))
+FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000, 500)))
 POINT = Point(b"\x02" + bytes(31) + b"\x01")
 
 

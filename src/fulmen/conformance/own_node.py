@@ -74,7 +74,7 @@ from fulmen.regtest.node import RegtestNode
 
 START = 1_700_000_000
 """Where the clock begins: in the past, for a judge with a clock of its own refuses blocks of the future."""
-FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000)))
+FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000, 500)))
 MIN_DEPTH = 6
 """BOLT 7: a channel is announced with six confirmations."""
 FUNDS_SAT = Sat(200_000_000)

@@ -4,11 +4,13 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.builders.env import FEERATES
 from tests.builders.handle import SECRET, RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.adapters.chain.faults import ChainSourceFault, SourceRefused
 from fulmen.api.commands.peers import read_target, written
+from fulmen.api.commands.shown import FEERATE_WORDS, feerate_of
 from fulmen.api.commands.signing import from_zbase32, to_zbase32
 from fulmen.api.dispatch import Dispatcher
 from fulmen.api.errors import INVALID_PARAMS, REFUSED, BadParameter, NotPermitted, RpcError, code_of
@@ -50,6 +52,36 @@ def test_getinfo_says_what_is_wrong_with_the_chain_and_nothing_when_all_is_well(
 def test_feerates_per_kilobyte_are_four_times_those_per_kiloweight():
     kw, kb = ask(RunningNode(), "feerates"), ask(RunningNode(), "feerates", ["perkb"])
     assert {name: 4 * rate for name, rate in kw["perkw"].items()} == kb["perkb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "per_kw"),
+    [
+        (None, None),
+        ("urgent", FEERATES.urgent_per_kw),
+        ("normal", FEERATES.closing_per_kw),
+        ("slow", FEERATES.slow_per_kw),
+        ("minimum", FEERATES.floor_per_kw),
+        ("2500perkw", 2500),
+        ("10000perkb", 2500),
+        ("10001", 2501),
+    ],
+)
+def test_a_feerate_is_a_word_or_a_number(text, per_kw):
+    assert feerate_of(RunningNode(), text) == per_kw
+
+
+@pytest.mark.parametrize("text", ["", "Urgent", "fast", "urgentperkw", "-5perkw", "5sat", "1.5perkw", "9" * 12])
+def test_what_is_no_feerate_is_told_all_that_is_one(text):
+    with pytest.raises(BadParameter, match=r"urgent, normal, slow, minimum, or .*perkw"):
+        feerate_of(RunningNode(), text)
+
+
+def test_the_words_of_a_feerate_are_those_of_the_table():
+    table = ask(RunningNode(), "feerates")["perkw"]
+    assert table["urgent"] > table["normal"] > table["slow"] > table["floor"]
+    for word in FEERATE_WORDS:
+        assert feerate_of(RunningNode(), word) == table[{"minimum": "floor"}.get(word, word)]
 
 
 def test_help_lists_all_and_explains_one():

@@ -16,6 +16,8 @@ class Dialect(Record):
     name: str
     smart_fee: bool = True
     """estimatesmartfee; else estimatefee."""
+    furthest_estimate: int = 1008
+    """How many blocks ahead an estimate may look."""
     packages: bool = True
     """submitpackage."""
     spending_prevout: bool = True
@@ -33,6 +35,7 @@ EMBEDDED = CORE.but(name="embedded")
 BTCD = Dialect(
     "btcd",
     smart_fee=False,
+    furthest_estimate=25,
     packages=False,
     spending_prevout=False,
     mempool_minimum=False,

@@ -21,6 +21,7 @@ URGENT_BLOCKS = 2
 OPENING_BLOCKS = 6
 COMMITMENT_BLOCKS = 6
 CLOSING_BLOCKS = 12
+SLOW_BLOCKS = 100
 FALLBACK_PER_KW = FeeratePerKw(2500)
 """10 sat/vB, where nobody has an estimate yet."""
 REGTEST_FALLBACK_PER_KW = FeeratePerKw(1000)
@@ -44,16 +45,16 @@ async def estimated(
     Raises:
         ChainSourceFault: the source could not be asked.
     """
-    targets = (URGENT_BLOCKS, OPENING_BLOCKS, COMMITMENT_BLOCKS, CLOSING_BLOCKS)
+    targets = (URGENT_BLOCKS, OPENING_BLOCKS, COMMITMENT_BLOCKS, CLOSING_BLOCKS, SLOW_BLOCKS)
     answers = await _ask(client, dialect, targets)
     floor = max(policy.floor_per_kw, await _mempool_floor(client, dialect))
     fallback = FALLBACK_PER_KW if network.is_real else REGTEST_FALLBACK_PER_KW
     kept = (
-        (last.urgent_per_kw, last.opening_per_kw, last.commitment_per_kw, last.closing_per_kw)
+        (last.urgent_per_kw, last.opening_per_kw, last.commitment_per_kw, last.closing_per_kw, last.slow_per_kw)
         if last is not None
-        else (fallback,) * 4
+        else (fallback,) * len(targets)
     )
-    urgent, opening, commitment, closing = [
+    urgent, opening, commitment, closing, slow = [
         FeeratePerKw(min(max(new if new is not None else old, floor), policy.cap_per_kw))
         for new, old in zip(answers, kept, strict=True)
     ]
@@ -63,6 +64,7 @@ async def estimated(
         opening_per_kw=opening,
         closing_per_kw=closing,
         urgent_per_kw=max(urgent, opening),
+        slow_per_kw=min(slow, closing),
     )
 
 
@@ -74,7 +76,8 @@ def per_kw(btc_per_kvb: Decimal | None) -> FeeratePerKw | None:
     return FeeratePerKw(-(-sat_per_kvb // 4))
 
 
-async def _ask(client: RpcClient, dialect: Dialect, targets: tuple[int, ...]) -> list[FeeratePerKw | None]:
+async def _ask(client: RpcClient, dialect: Dialect, wanted: tuple[int, ...]) -> list[FeeratePerKw | None]:
+    targets = [min(target, dialect.furthest_estimate) for target in wanted]
     if dialect.smart_fee:
         calls: list[Call] = [("estimatesmartfee", (target, "CONSERVATIVE")) for target in targets]
         smart = await client.batch(_Smart, calls)

@@ -74,7 +74,7 @@ async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     script = b"" if request.destination is None else script_called(node, request.destination, "destination")
     if script:
         node.allow_payout(script)
-    feerate = feerate_of(request.feerate)
+    feerate = feerate_of(node, request.feerate)
     address = Address("channel", channel.channel_id)
 
     async def asked(force: bool) -> ChannelClosing:

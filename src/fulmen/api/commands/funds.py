@@ -186,7 +186,7 @@ class WithdrawAnswer(Record, kw_only=True):
 async def withdraw(node: NodeHandle, request: WithdrawRequest) -> WithdrawAnswer:
     """Answered when the transaction is out. What channels with anchors may need for a close stays in the wallet."""
     script = script_called(node, request.destination, "destination")
-    feerate = feerate_of(request.feerate)
+    feerate = feerate_of(node, request.feerate)
     amount = None if request.satoshi.sat is None else Sat(request.satoshi.sat)
     inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints
 

@@ -106,7 +106,13 @@ class FeerateTable(Record, kw_only=True):
     mutual_close: int
     unilateral_close: int
     urgent: int
+    """The next two blocks or so."""
+    normal: int
+    """The next twelve."""
+    slow: int
+    """The next hundred."""
     floor: int
+    """What the mempool still takes; as the feerate of a command it is called minimum."""
     min_acceptable: int
     max_acceptable: int
 
@@ -128,6 +134,8 @@ async def feerates(node: NodeHandle, request: FeeratesRequest) -> FeeratesAnswer
         mutual_close=rates.closing_per_kw * times,
         unilateral_close=rates.commitment_per_kw * times,
         urgent=rates.urgent_per_kw * times,
+        normal=rates.closing_per_kw * times,
+        slow=rates.slow_per_kw * times,
         floor=rates.floor_per_kw * times,
         min_acceptable=limits.floor_per_kw * times,
         max_acceptable=limits.cap_per_kw * times,

@@ -80,7 +80,7 @@ async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChan
     zeroconf = request.zeroconf or request.mindepth == 0
     if request.zeroconf and request.mindepth:
         raise BadParameter("A zeroconf channel waits for no confirmation: leave mindepth away.", parameter="mindepth")
-    feerate = feerate_of(request.feerate)
+    feerate = feerate_of(node, request.feerate)
     inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints
     rate = node.feerates.opening_per_kw if feerate is None else feerate
     if request.amount.sat is None:

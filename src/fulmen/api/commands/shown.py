@@ -10,6 +10,7 @@ from msgspec import Meta
 from fulmen.api.errors import FUNDING_BROADCAST_FAIL, BadParameter, RpcError
 from fulmen.api.handle import NodeHandle, NotPublished
 from fulmen.api.pages import MAX_PAGES, PAGE
+from fulmen.core.base.env import Feerates
 from fulmen.core.base.ids import ShortChannelId, Txid, scid_from_text, scid_text
 from fulmen.core.base.machine import Address
 from fulmen.core.base.record import Record
@@ -24,11 +25,18 @@ MinConf = Annotated[
 ]
 Feerate = Annotated[
     Annotated[str, Meta(max_length=20)] | None,
-    Meta(description="such as 2500perkw or 10000perkb; a good one without it"),
+    Meta(description="urgent, normal, slow, minimum (see `feerates`), or 2500perkw, 10000perkb; a good one without it"),
 ]
 """To be read by `feerate_of`."""
 CHANNEL_ID_DIGITS, NODE_ID_DIGITS = 64, 66
 VBYTES = {"perkw": 1, "perkb": 4}
+FEERATE_WORDS: dict[str, Callable[[Feerates], FeeratePerKw]] = {
+    "urgent": lambda rates: rates.urgent_per_kw,
+    "normal": lambda rates: rates.closing_per_kw,
+    "slow": lambda rates: rates.slow_per_kw,
+    "minimum": lambda rates: rates.floor_per_kw,
+}
+"""Core Lightning's words. Its `urgent` looks six blocks ahead, ours two; `normal` twelve, `slow` a hundred."""
 
 
 class Endpoint(Record):
@@ -177,16 +185,23 @@ async def await_published(node: NodeHandle, txid: bytes, what: str) -> None:
         ) from None
 
 
-def feerate_of(text: str | None) -> FeeratePerKw | None:
-    """A feerate as Core Lightning's callers write it: `2500perkw`, `10000perkb`; without a unit it is per kilobyte.
+def feerate_of(node: NodeHandle, text: str | None) -> FeeratePerKw | None:
+    """A feerate as Core Lightning's callers write it: a word, or `2500perkw`, `10000perkb`.
+
+    A number without a unit is per kilobyte.
 
     Raises:
         BadParameter
     """
     if text is None:
         return None
+    if text in FEERATE_WORDS:
+        return FEERATE_WORDS[text](node.feerates)
     unit = next((unit for unit in VBYTES if text.endswith(unit)), "")
     digits = text.removesuffix(unit)
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
-        raise BadParameter("The parameter 'feerate' looks like 2500perkw or 10000perkb.", parameter="feerate")
+        raise BadParameter(
+            f"The parameter 'feerate' is {', '.join(FEERATE_WORDS)}, or looks like 2500perkw or 10000perkb.",
+            parameter="feerate",
+        )
     return FeeratePerKw(-(-int(digits) // VBYTES[unit or "perkb"]))

@@ -29,6 +29,8 @@ class Feerates(Record):
     closing_per_kw: FeeratePerKw
     urgent_per_kw: FeeratePerKw
     """For what has a deadline."""
+    slow_per_kw: FeeratePerKw
+    """For what may take most of a day."""
 
 
 class Basepoints(Record):

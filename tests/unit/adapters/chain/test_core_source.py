@@ -269,8 +269,9 @@ class TestFeerates:
             assert feerates.urgent_per_kw == 250_000
             assert feerates.closing_per_kw == 500
             assert feerates.floor_per_kw == 500
+            assert feerates.slow_per_kw == 500
 
-        estimates = {2: 0.5, 6: 0.0001, 12: 0.00000001}
+        estimates = {2: 0.5, 6: 0.0001, 12: 0.00000001, 100: 0.0001}
         answers = {
             "estimatesmartfee": lambda target, _mode: {"feerate": estimates[target], "blocks": target},
             "getmempoolinfo": {"mempoolminfee": 0.00002},
@@ -293,8 +294,11 @@ class TestFeerates:
         async def play(source):
             assert (await source.feerates()).opening_per_kw == 2500
             assert (await source.feerates()).floor_per_kw == 253
+            assert (await source.feerates()).slow_per_kw == 500
 
-        with_answers(play, {"estimatefee": lambda _target: 0.0001}, dialect=BTCD)
+        # btcd gives an error for more than 25 blocks ahead.
+        estimates = {2: 0.0001, 6: 0.0001, 12: 0.0001, 25: 0.00002}
+        with_answers(play, {"estimatefee": lambda target: estimates[target]}, dialect=BTCD)
 
     @pytest.mark.parametrize("estimate", [None, -1, 0, 5])
     def test_an_estimate_that_cannot_be_is_none(self, estimate):
