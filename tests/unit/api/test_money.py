@@ -70,6 +70,20 @@ def test_listfunds_shows_each_coin_and_its_parts():
     assert funds["balances"]["spendable_msat"] == 120_000_000
 
 
+def test_what_is_kept_for_anchors_is_a_sum_of_its_own_and_lies_on_no_output():
+    node = a_node_with_a_channel()
+    short = ask(node, "listfunds")["balances"]
+    assert (short["anchor_reserve_msat"], short["anchor_reserve_missing_msat"]) == (0, 10_000_000)
+    for n, amount in enumerate((4_000, 50_000)):
+        node.tell(WALLET, told(a_payment(n + 1, amount), a_block(100)))
+    funds = ask(node, "listfunds")
+    balances = funds["balances"]
+    assert (balances["anchor_reserve_msat"], balances["anchor_reserve_missing_msat"]) == (10_000_000, 0)
+    assert balances["reserved_msat"] == balances["anchor_reserve_msat"]
+    assert balances["spendable_msat"] == 44_000_000
+    assert not any(one["reserved"] for one in funds["outputs"])
+
+
 def test_an_unconfirmed_coin_is_pending():
     node = RunningNode()
     node.tell(WALLET, told(a_payment(1, 50_000)))

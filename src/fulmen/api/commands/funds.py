@@ -70,6 +70,7 @@ class WalletOutput(Record, kw_only=True, omit_defaults=True):
     status: str
     """confirmed, unconfirmed, immature."""
     reserved: bool
+    """Promised to a transaction of ours. What is kept for anchors lies on no output of its own: see the balances."""
     address: str | None = None
     blockheight: int | None = None
 
@@ -96,7 +97,11 @@ class Balances(Record, kw_only=True):
     pending_msat: int
     """Unconfirmed, and not to be spent yet."""
     reserved_msat: int
-    """Promised to an opening, or kept so that channels with anchors can be closed in time."""
+    """Promised to a transaction of ours, or kept so that channels with anchors can be closed in time."""
+    anchor_reserve_msat: int
+    """The share of it that is kept for anchors: of all outputs together, so each may be spent while so much stays."""
+    anchor_reserve_missing_msat: int
+    """What the wallet lacks of it: with less, the fee of a close may not be raised in time."""
     immature_msat: int
     """Mined by us, less than a hundred blocks ago."""
     channels_msat: int
@@ -140,6 +145,8 @@ async def listfunds(node: NodeHandle, request: ListFundsRequest) -> ListFundsAns
             spendable_msat=parts.spendable_sat * 1000,
             pending_msat=parts.pending_sat * 1000,
             reserved_msat=parts.reserved_sat * 1000,
+            anchor_reserve_msat=parts.kept_sat * 1000,
+            anchor_reserve_missing_msat=(reserve - parts.kept_sat) * 1000,
             immature_msat=parts.immature_sat * 1000,
             channels_msat=sum(
                 channel.local.totals.local_msat for channel, _ in channels_of(node) if not channel.spent_by

@@ -23,6 +23,9 @@ class Balance(Record):
     """Promised to a transaction of ours or kept for the anchors of our channels."""
     immature_sat: Sat
     """Mined by us, less than a hundred blocks ago."""
+    kept_sat: Sat = Sat(0)
+    """The share of `reserved_sat` that is kept for anchors. It lies on no coin of its own: each may be spent while so
+    much stays in others or comes back as change."""
 
     @property
     def total_sat(self) -> Sat:
@@ -64,7 +67,7 @@ def balance(wallet: Wallet, height: BlockHeight, anchor_reserve_sat: Sat) -> Bal
     pending = sum(coin.amount_sat for coin in others if coin.block is None)
     immature = sum(coin.amount_sat for coin in others if coin.block is not None)
     kept = min(free, anchor_reserve_sat)
-    return Balance(Sat(free - kept), Sat(pending), Sat(promised + kept), Sat(immature))
+    return Balance(Sat(free - kept), Sat(pending), Sat(promised + kept), Sat(immature), Sat(kept))
 
 
 def channels_of(views: Mapping[str, object]) -> int:

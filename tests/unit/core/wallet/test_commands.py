@@ -178,7 +178,7 @@ def test_everything_can_be_withdrawn_and_leaves_nothing() -> None:
 
 def test_everything_but_the_anchors_reserve_is_withdrawn_while_there_are_channels() -> None:
     step = step_of(a_wallet(90_000, 80_000), a_withdrawal(amount=None), views=views(2))
-    assert in_four_parts(step.state, 20_000) == Balance(Sat(0), Sat(0), Sat(20_000), Sat(0))
+    assert in_four_parts(step.state, 20_000) == Balance(Sat(0), Sat(0), Sat(20_000), Sat(0), kept_sat=Sat(20_000))
 
 
 def test_a_payment_to_ourselves_stays_ours() -> None:
