@@ -22,7 +22,6 @@ from fulmen.core.peer.faults import CouldNotConnect, NoAddress, NotConnected, Pe
 from fulmen.core.peer.features import offered
 from fulmen.core.peer.state import (
     AddressFound,
-    Caller,
     CallersAnswered,
     ChannelJoined,
     ChannelLeft,
@@ -101,7 +100,7 @@ def refuse(step: Step[Peer], why: str) -> Step[Peer]:
     if not peer.callers:
         return step
     refusal = CouldNotConnect(node_id=peer.node_id, why=why)
-    step.act(*(Answer(caller, refused=refusal) for caller in peer.asked_by))
+    step.act(*(Answer(caller, refused=refusal) for caller in peer.callers))
     return step.fact(CallersAnswered())
 
 
@@ -125,7 +124,7 @@ def on_connect_failed(peer: Peer, event: ConnectFailed, env: Env) -> Step[Peer]:
     An attempt that began before the last caller came is no answer: another one is under way by then.
     """
     step = Step(peer)
-    if not peer.dialing or peer.link is not None or event.asked_by != peer.asked_by:
+    if not peer.dialing or peer.link is not None or event.asked_by != peer.callers:
         return step
     refuse(step, event.why)
     if peer.channels:
@@ -166,13 +165,13 @@ def on_connect_peer(peer: Peer, event: ConnectPeer, _env: Env) -> Step[Peer]:
     """
     if peer.link is not None and peer.link.ready:
         return Step(peer).act(Answer(event.command_id, PeerReached(view(peer), already=True)))
-    if event.command_id in peer.asked_by:
+    if event.command_id in peer.callers:
         return Step(peer)
     if len(peer.callers) >= MAX_CALLERS:
         raise CouldNotConnect(why="too many wait for this peer already")
-    if not event.addresses and not peer.addresses and peer.link is None:
+    if not (event.addresses or peer.candidates or peer.addresses) and peer.link is None:
         raise NoAddress(node_id=peer.node_id)
-    return Step(peer).fact(Dialing(Caller(event.command_id, event.addresses)))
+    return Step(peer).fact(Dialing(event.addresses, event.command_id))
 
 
 @connections.on(DisconnectPeer)
@@ -224,7 +223,8 @@ def wants(peer: Peer) -> tuple[Want, ...]:
     if peer.link is not None:
         return (WantTime(peer.link.due),)
     if peer.dialing:
-        return (WantConnection(peer.node_id, peer.candidates, peer.asked_by),)
+        addresses = tuple(dict.fromkeys((*peer.candidates, *peer.addresses)))
+        return (WantConnection(peer.node_id, addresses, peer.callers),)
     if peer.retry_at is not None:
         return (WantTime(peer.retry_at),)
     return ()

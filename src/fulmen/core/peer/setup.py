@@ -46,6 +46,6 @@ def on_init(peer: Peer, link: Link, msg: Init, env: Env) -> Step[Peer]:
     step.act(GossipLink(peer.node_id, up=True, remote_features=remote, networks=msg.networks))
     if peer.callers:
         reached = PeerReached(view(step.state), already=False)
-        step.act(*(Answer(caller, reached) for caller in peer.asked_by))
+        step.act(*(Answer(caller, reached) for caller in peer.callers))
         step.fact(CallersAnswered())
     return step.act(Notify("peer_connected", {"peer": peer.node_id.hex(), "address": link.address}))

@@ -35,14 +35,6 @@ class Link(Record):
         return self.remote_features is not None and not self.closing
 
 
-class Caller(Record):
-    """Somebody who waits for the connection."""
-
-    command_id: CommandId
-    addresses: tuple[str, ...]
-    """Where the caller says that the peer is."""
-
-
 class Peer(Record):
     """One node that we are, want to be, or were connected to."""
 
@@ -53,23 +45,14 @@ class Peer(Record):
     link: Link | None = None
     openings: tuple[ChannelId, ...] = ()
     """Temporary ids of the openings under way."""
-    callers: tuple[Caller, ...] = ()
+    callers: tuple[CommandId, ...] = ()
     """Who waits for the connection."""
     dialing: bool = False
+    candidates: tuple[str, ...] = ()
+    """Where they say that it is, the latest first: to be tried before what we know."""
     retry_at: Timestamp | None = None
     attempts: int = 0
     """Failed in a row."""
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """Where it may be: what callers said before what we know, the latest caller first."""
-        said = [address for caller in reversed(self.callers) for address in caller.addresses]
-        return tuple(dict.fromkeys((*said, *self.addresses)))
-
-    @property
-    def asked_by(self) -> tuple[CommandId, ...]:
-        """Who waits, by name."""
-        return tuple(caller.command_id for caller in self.callers)
 
 
 class ChannelJoined(Fact):
@@ -115,7 +98,8 @@ class Dialing(Fact):
     """A connection is wanted now."""
 
     passing: ClassVar[bool] = True
-    caller: Caller | None = None
+    addresses: tuple[str, ...] = ()
+    caller: CommandId | None = None
 
 
 class RetryPlanned(Fact):
@@ -176,7 +160,8 @@ def _down(peer: Peer, _fact: LinkDown) -> Peer:
 @evolves(Dialing)
 def _dialing(peer: Peer, fact: Dialing) -> Peer:
     callers = peer.callers if fact.caller is None else (*peer.callers, fact.caller)
-    return peer.but(callers=callers, dialing=True, retry_at=None)
+    candidates = tuple(dict.fromkeys((*fact.addresses, *peer.candidates)))
+    return peer.but(candidates=candidates, callers=callers, dialing=True, retry_at=None)
 
 
 @evolves(RetryPlanned)
@@ -186,7 +171,7 @@ def _planned(peer: Peer, fact: RetryPlanned) -> Peer:
 
 @evolves(CallersAnswered)
 def _answered(peer: Peer, _fact: CallersAnswered) -> Peer:
-    return peer.but(callers=())
+    return peer.but(callers=(), candidates=())
 
 
 @evolves(OpeningsChanged)
