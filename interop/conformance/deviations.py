@@ -63,6 +63,11 @@ LND: dict[str, tuple[str, ...]] = {
         "an error fails the channel, and its commitment is published",
         "an error about all channels fails the channel, too",
     ),
+    "It does not know the bit dont_forward: its private update looks like a public one.": (
+        "a channel_update for the peer alone is not to be passed on",
+    ),
+    "It takes a channel from its first confirmation on.": ("channel_announcement is ignored: one confirmation",),
+    "It drops gossip that is wrong without a word.": ("a wrong signature is complained of",),
 }
 """A reason, and the names of the scripts that fail for it."""
 
