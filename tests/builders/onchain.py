@@ -101,6 +101,11 @@ class Planned:
         return HtlcKey(channel_id, OFFERED if self.by == name else RECEIVED, self.id)
 
 
+def owner_of(name: str, planned: Planned) -> Address:
+    """Who has offered an HTLC at this end."""
+    return Address("owner", b"%s %d" % (name.encode(), planned.id))
+
+
 @dataclass(frozen=True)
 class Plan:
     """A channel at the moment of its close."""
@@ -333,7 +338,7 @@ class Host:
         return () if state is None else state.events
 
     def owner_of(self, planned: Planned) -> Address:
-        return Address("owner", b"%s %d" % (self.name.encode(), planned.id))
+        return owner_of(self.name, planned)
 
     def fate_of(self, planned: Planned) -> list[str]:
         """What the owner of an offered HTLC was told, in order."""
