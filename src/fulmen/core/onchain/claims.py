@@ -115,9 +115,7 @@ def _is_worth(state: Onchain, spend: Ending, matter: Matter, env: Env) -> bool:
 def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env, alongside: int) -> None:
     """Decide one transaction, or ask the wallet to pay for it, as for so many more that come after it."""
     if lot[0].htlc_tx is None:
-        claim = sweeps.sweep(step.state, spend, lot, env)
-        assert claim is not None, "each of them is worth its transaction"
-        step.fact(ClaimDecided(claim, env.height))
+        step.fact(ClaimDecided(sweeps.sweep(step.state, spend, lot, env), env.height))
     elif htlc_txs.pays_its_fee(spend):
         step.fact(ClaimDecided(htlc_txs.as_it_is(step.state, spend, lot[0]), env.height))
     else:

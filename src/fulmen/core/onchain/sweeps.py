@@ -19,12 +19,10 @@ SEGWIT_WEIGHT = 2
 """Marker and flag."""
 
 
-def sweep(state: Onchain, ending: Ending, lot: Sequence[Matter], env: Env) -> Claim | None:
-    """The transaction that takes a lot for what is due now, or None if nothing would be left of it."""
+def sweep(state: Onchain, ending: Ending, lot: Sequence[Matter], env: Env) -> Claim:
+    """The transaction that takes a lot for what is due now; each output of it `is_worth_taking`."""
     weight = weight_of(_spends(state, lot), state.destination)
     most = sum(matter.amount_sat for matter in lot) - dust_limit(state.destination)
-    if most < fee_at(floor_of(env), weight):
-        return None
     return _built(state, ending, lot, weight, Sat(min(fee_due(stake_of(state, lot, env), weight, env), most)))
 
 
@@ -49,7 +47,9 @@ def parted(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], 
         fee = Sat(claim.fee_sat + fee_at(INCREMENTAL_PER_KW, weight))
         stake = stake_of(state, (matter,), env)
         if fee <= stake.budget_sat:
-            return _built(state, ending, (matter,), weight, max(fee, fee_due(stake, weight, env)))
+            # The floor of the mempool may have risen above all that it is worth.
+            most = Sat(matter.amount_sat - dust_limit(state.destination))
+            return _built(state, ending, (matter,), weight, min(max(fee, fee_due(stake, weight, env)), most))
     return None
 
 
