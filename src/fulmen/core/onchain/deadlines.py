@@ -10,7 +10,7 @@ has to be made again begins where the one before stood).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.record import Record
@@ -152,8 +152,3 @@ def clamped(feerate_per_kw: FeeratePerKw, env: Env) -> FeeratePerKw:
 def floor_of(env: Env) -> FeeratePerKw:
     """The least feerate that we use."""
     return min(max(env.policy.feerates.floor_per_kw, env.feerates.floor_per_kw), env.policy.feerates.cap_per_kw)
-
-
-def earliest(last_blocks: Iterable[BlockHeight | None]) -> BlockHeight | None:
-    """The first of several deadlines, if there is any."""
-    return min((last for last in last_blocks if last is not None), default=None)

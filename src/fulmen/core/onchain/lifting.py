@@ -14,7 +14,7 @@ from functools import cached_property
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.funds import AttachFee, FeeAttached, ForeignInput, Output, Parent
-from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, OutPoint, Txid
+from fulmen.core.base.ids import OFFERED, HtlcKey, OutPoint, Txid
 from fulmen.core.base.machine import Address, Step, Tell
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat, Weight
@@ -41,7 +41,7 @@ class Liftable(Record, dict=True):
     view: CommitmentView
     since: BlockHeight
     claimable: tuple[HtlcKey, ...]
-    """Of its HTLCs that we received: those whose preimage we know."""
+    """HTLCs whose preimage we know; it matters for those that we received."""
 
     @cached_property
     def commitment(self) -> CommitmentTx:
@@ -78,7 +78,7 @@ def liftables(state: Onchain) -> Iterator[Liftable]:
     ours = () if publishing is None else publishing.claimable
     view = None if coming is None else _view_of_the_peers(coming)
     if coming is not None and view is not None:
-        known = [one.key for one in coming.close.preimages if one.key.direction is RECEIVED]
+        known = [one.key for one in coming.close.preimages]
         yield Liftable(view, BlockHeight(coming.block.height - 1), tuple(dict.fromkeys((*known, *ours))))
     if publishing is not None:
         yield Liftable(publishing.commitment, publishing.since, ours)
@@ -156,9 +156,8 @@ def _is_ours_to_lift(liftable: Liftable, last_block: BlockHeight | None, env: En
 def _last_block(liftable: Liftable, env: Env) -> BlockHeight | None:
     """The last block for the commitment: half way to the first deadline of its HTLCs."""
     lasts = [
-        back_by(output.cltv_expiry, env) if output.key.direction is OFFERED else output.cltv_expiry
+        back_by(output.cltv_expiry, env) if _key_of(output).direction is OFFERED else output.cltv_expiry
         for output in _may_be_ours(liftable)
-        if output.key is not None
     ]
     if not lasts:
         return None
@@ -170,8 +169,13 @@ def _may_be_ours(liftable: Liftable) -> list[CommitmentOutput]:
     return [
         output
         for output in liftable.commitment.htlcs
-        if output.key is not None and (output.key.direction is OFFERED or output.key in liftable.claimable)
+        if _key_of(output).direction is OFFERED or output.key in liftable.claimable
     ]
+
+
+def _key_of(htlc: CommitmentOutput) -> HtlcKey:
+    assert htlc.key is not None
+    return htlc.key
 
 
 def _in_htlcs(liftable: Liftable) -> Sat:

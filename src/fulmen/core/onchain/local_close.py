@@ -8,8 +8,6 @@ from __future__ import annotations
 from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.ids import OutPoint, Signature
 from fulmen.core.base.units import BlockHeight, Sat
-from fulmen.core.bitcoin.script import p2wsh
-from fulmen.core.bitcoin.transaction import Tx
 from fulmen.core.commitments.building import build
 from fulmen.core.onchain.matters import HtlcTx, Matter, Purpose, Spent
 from fulmen.core.transactions.commitment import CommitmentOutput, CommitmentTx, Role
@@ -59,21 +57,6 @@ def _htlc(commitment: CommitmentTx, matter: Matter, output: CommitmentOutput, si
     )
     purpose = Purpose.HTLC_TIMEOUT if output.role is Role.OFFERED_HTLC else Purpose.HTLC_SUCCESS
     return matter.but(purpose=purpose, htlc_tx=htlc_tx)
-
-
-def second_stage_in(matter: Matter, tx: Tx) -> tuple[int, Sat] | None:
-    """Which output of a transaction that took an HTLC of our commitment is its second stage, if it is ours.
-
-    The peer's signature binds our HTLC transaction's one output to the place of its input (SIGHASH_SINGLE).
-    """
-    if matter.htlc_tx is None:
-        return None
-    place = next((at for at, spent in enumerate(tx.inputs) if spent.outpoint == matter.outpoint), None)
-    if place is None or place >= len(tx.outputs):
-        return None
-    output = tx.outputs[place]
-    ours = output.script_pubkey == p2wsh(matter.htlc_tx.second_stage_script)
-    return (place, output.amount_sat) if ours else None
 
 
 def second_stage(matter: Matter, outpoint: OutPoint, amount_sat: Sat, height: BlockHeight) -> Matter:

@@ -57,11 +57,10 @@ from fulmen.core.onchain.facts import (
 from fulmen.core.onchain.fates import learn_preimages, tell_dead
 from fulmen.core.onchain.htlc_txs import lot_in, outpoint_of, with_fee
 from fulmen.core.onchain.lifting import CHILD, child_in, lift, unconfirmed_roots
-from fulmen.core.onchain.local_close import second_stage_in
-from fulmen.core.onchain.matters import Matter, Purpose
+from fulmen.core.onchain.matters import Matter, Purpose, second_stage_in
 from fulmen.core.onchain.raising import raise_all
 from fulmen.core.onchain.resolution import resolve
-from fulmen.core.onchain.revoked_close import revoked_number, second_stage_of_cheat_in
+from fulmen.core.onchain.revoked_close import revoked_number
 from fulmen.core.onchain.showing import view
 from fulmen.core.onchain.state import Claim, Ending, Onchain, Publishing, SecondStage, Taken, initial
 
@@ -195,7 +194,7 @@ def on_output_spent(state: Onchain, event: OutputSpent, env: Env) -> Step[Onchai
         step.fact(OutputContested(event.outpoint))
         step.act(*voided(state, step.state))
         return step.then(partial(_go_on, env=env))
-    found = second_stage_in(matter, tx) or second_stage_of_cheat_in(matter, tx)
+    found = second_stage_in(matter, tx)
     taken = Taken(event.outpoint, tx.txid, event.block, None if found is None else SecondStage(*found))
     if state.ending is not None and state.taken_by.get(event.outpoint) != taken:
         step.fact(OutputTaken(taken))

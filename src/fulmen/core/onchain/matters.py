@@ -8,6 +8,7 @@ from fulmen.core.base.ids import OutPoint, Point, Preimage, Secret, Signature
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import Tx
 from fulmen.core.commitments.close import ChannelAtClose
 from fulmen.core.commitments.htlcs import Htlc
@@ -105,6 +106,16 @@ class Matter(Record):
         return self.spend
 
     @property
+    def second_stage_script(self) -> bytes | None:
+        """The script in the output of the HTLC transaction that may take it, of ours or of a cheater; else None."""
+        if self.htlc_tx is not None:
+            return self.htlc_tx.second_stage_script
+        if self.purpose is not Purpose.PUNISH_HTLC:
+            return None
+        assert self.punished is not None
+        return self.punished.delayed_script
+
+    @property
     def ripe_at(self) -> BlockHeight:
         """The height of the tip at which the next block may hold our transaction."""
         if self.htlc_tx is not None:
@@ -128,6 +139,20 @@ class Spent(Record):
     block: Block
     revoked: tuple[Htlc, ...] = ()
     """What was kept of its HTLCs, if it is a commitment that the peer has revoked."""
+
+
+def second_stage_in(matter: Matter, tx: Tx) -> tuple[int, Sat] | None:
+    """Place and amount of the output that is the second stage of an HTLC, if it is an HTLC transaction that took it.
+
+    The other end's signature binds an HTLC transaction's one output to the place of its input (SIGHASH_SINGLE).
+    """
+    script = matter.second_stage_script
+    if script is None:
+        return None
+    for place, (spent, output) in enumerate(zip(tx.inputs, tx.outputs, strict=False)):
+        if spent.outpoint == matter.outpoint and output.script_pubkey == p2wsh(script):
+            return place, output.amount_sat
+    return None
 
 
 def htlcs_of(close: ChannelAtClose) -> tuple[Htlc, ...]:

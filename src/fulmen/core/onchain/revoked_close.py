@@ -13,7 +13,7 @@ from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, OutPoint, Secret
 from fulmen.core.base.units import BlockHeight, Sat, sat_floor
 from fulmen.core.bitcoin.script import p2wsh
-from fulmen.core.bitcoin.transaction import Tx, TxOut, parse_tx
+from fulmen.core.bitcoin.transaction import TxOut, parse_tx
 from fulmen.core.commitments.building import channel_factor
 from fulmen.core.commitments.close import ChannelAtClose
 from fulmen.core.commitments.htlcs import Htlc
@@ -132,17 +132,3 @@ def _script_of(scripts: HtlcScripts, htlc: Htlc) -> bytes:
     if htlc.key.direction is RECEIVED:
         return scripts.offered(htlc.payment_hash)
     return scripts.received(htlc.payment_hash, htlc.cltv_expiry)
-
-
-def second_stage_of_cheat_in(matter: Matter, tx: Tx) -> tuple[int, Sat] | None:
-    """Which output of a transaction that took an HTLC of a revoked commitment is its second stage, if it has one.
-
-    Our signature binds the cheater's HTLC transaction's one output to the place of its input (SIGHASH_SINGLE).
-    """
-    if matter.purpose is not Purpose.PUNISH_HTLC or matter.punished is None:
-        return None
-    place = next((at for at, spent in enumerate(tx.inputs) if spent.outpoint == matter.outpoint), None)
-    if place is None or place >= len(tx.outputs):
-        return None
-    output = tx.outputs[place]
-    return (place, output.amount_sat) if output.script_pubkey == p2wsh(matter.punished.delayed_script) else None

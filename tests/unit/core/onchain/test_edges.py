@@ -8,8 +8,8 @@ from tests.builders.onchain import Plan, Planned
 
 from fulmen.core.base.ids import ChannelId, OutPoint, Txid
 from fulmen.core.base.outer import OutputSpent
-from fulmen.core.base.units import BlockHeight, Sat
-from fulmen.core.onchain.deadlines import budget_of, earliest
+from fulmen.core.base.units import Sat
+from fulmen.core.onchain.deadlines import budget_of
 from fulmen.core.onchain.htlc_txs import outpoint_of, ref_of
 from fulmen.core.onchain.machine import MOUNT, ChainSaidNonsense
 from fulmen.core.onchain.state import initial
@@ -55,8 +55,3 @@ def test_the_name_of_a_request_to_the_wallet_gives_its_output_back() -> None:
     for vout in (0, 1, 255, 256, (1 << 32) - 1):
         outpoint = OutPoint(Txid(bytes(range(32))), vout)
         assert outpoint_of(ref_of(state, outpoint)) == outpoint
-
-
-def test_the_first_of_several_deadlines_counts_and_none_is_none() -> None:
-    assert earliest([None, BlockHeight(7), BlockHeight(5)]) == 5
-    assert earliest([None, None]) is None
