@@ -5,14 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.builders.endings import ANCHORS, DESTINATION, FIRST, STATIC, closed, output_of, the, took
 from tests.builders.env import FEERATES, an_env
+from tests.builders.onchain import Plan, Planned
+from tests.builders.papers import Papers
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import BlockHash
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import DeadlinePolicy, FeeratePolicy, Policy, SweepPolicy
 from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Sat
-from fulmen.core.onchain.deadlines import Stake, back_by, fee_due, feerate_due, is_pressing, market_per_kw, rising
+from fulmen.core.onchain.deadlines import (
+    Stake,
+    back_by,
+    budget_of,
+    clamped,
+    fee_due,
+    feerate_due,
+    floor_of,
+    is_pressing,
+    last_block_of,
+    market_per_kw,
+    rising,
+    share_of,
+    stake_of,
+)
+from fulmen.core.onchain.matters import Matter, Purpose
+from fulmen.core.onchain.state import Bid, SecondStage
 
 PATIENT, HASTY = FeeratePerKw(1000), FeeratePerKw(9000)
 POLICY = Policy(
@@ -89,3 +108,111 @@ def test_a_deadline_presses_within_the_security_delay(height: int, pressing: boo
 def test_an_offered_htlc_leaves_the_upstream_one_its_last_blocks() -> None:
     deadlines = POLICY.deadlines
     assert back_by(BlockHeight(1000), at(900)) == 1000 + deadlines.cltv_expiry_delta - deadlines.fulfilled_deadline
+
+
+def test_back_by_leaves_a_block_at_least() -> None:
+    short = POLICY.but(deadlines=DeadlinePolicy(cltv_expiry_delta=CltvDelta(18), fulfilled_deadline=CltvDelta(18)))
+    assert back_by(BlockHeight(1000), replace(at(900), policy=short)) == 1001
+
+
+def test_what_is_at_risk_bounds_the_rise_and_the_budget_bounds_it_too() -> None:
+    assert rising(a_stake(at_risk_sat=Sat(4000)), at(999)) == 4000
+    assert rising(a_stake(at_risk_sat=Sat(4000)), at(994)) == 1000
+    assert rising(a_stake(budget=3000, at_risk_sat=Sat(4000)), at(999)) == 3000
+
+
+@pytest.mark.parametrize(("since", "height", "fee"), [(998, 998, 0), (999, 998, 0), (997, 998, 2500), (1010, 998, 0)])
+def test_a_rise_that_begins_late_is_short(since: int, height: int, fee: int) -> None:
+    assert rising(a_stake(since=since), at(height)) == fee
+
+
+def test_who_has_no_patience_pays_for_haste_after_a_block() -> None:
+    env = replace(at(500), policy=POLICY.but(sweep=SweepPolicy(patience=CltvDelta(1), rises_over=CltvDelta(10))))
+    assert [market_per_kw(a_stake(None, since), env) for since in (500, 499)] == [PATIENT, HASTY]
+
+
+def test_haste_never_costs_less_than_patience() -> None:
+    env = replace(at(5000), feerates=FEERATES.but(closing_per_kw=FeeratePerKw(3000), urgent_per_kw=FeeratePerKw(1000)))
+    assert market_per_kw(a_stake(None), env) == 3000
+
+
+def test_every_feerate_is_within_our_floor_and_our_cap() -> None:
+    policy = POLICY.but(feerates=FeeratePolicy(floor_per_kw=FeeratePerKw(300), cap_per_kw=FeeratePerKw(50_000)))
+    for market, floor in ((253, 300), (400, 400), (90_000, 50_000)):
+        env = replace(at(500), policy=policy, feerates=FEERATES.but(floor_per_kw=FeeratePerKw(market)))
+        assert floor_of(env) == floor and clamped(FeeratePerKw(1), env) == floor
+        assert clamped(FeeratePerKw(45_000), env) == max(45_000, floor) and clamped(FeeratePerKw(60_000), env) == 50_000
+
+
+def test_a_share_is_in_parts_of_a_million() -> None:
+    env = replace(at(500), policy=POLICY.but(sweep=SweepPolicy(budget_ppm=250_000)))
+    assert [share_of(amount, env) for amount in (0, 3, 4, 1_000_003)] == [0, 0, 1, 250_000]
+    assert share_of(2_000_000, replace(at(500), policy=POLICY.but(sweep=SweepPolicy(budget_ppm=999_999)))) == 1_999_998
+
+
+# -- of outputs -------------------------------------------------------------------------------------------------------
+
+OFFER, RECEIVED = Planned(0, "alice", expires_in=60), Planned(1, "bob", 40_000_000, expires_in=70)
+
+
+@pytest.mark.parametrize("which", ["alice", "bob"])
+def test_the_last_block_of_an_output_is_the_one_before_anybody_else_can_have_it(which: str) -> None:
+    papers = Papers(Plan(ANCHORS, (OFFER, RECEIVED)))
+    state, env = closed(papers, which), at(FIRST)
+    offered, received = [output_of(papers, state, planned) for planned in (OFFER, RECEIVED)]
+    assert last_block_of(received, env) == papers.expiry(RECEIVED)
+    assert last_block_of(offered, env) == back_by(papers.expiry(OFFER), env)
+    assert last_block_of(the(state, Purpose.TO_LOCAL if which == "alice" else Purpose.TO_REMOTE), env) is None
+    assert last_block_of(offered.but(output=None), env) is None
+
+
+@pytest.mark.parametrize(("security_delay", "htlc", "balance"), [(18, 5, 5), (6, 5, 5), (5, 4, 5), (1, 0, 5)])
+def test_a_cheater_is_to_be_taken_before_his_delay_is_over_and_htlcs_earlier_where_we_want(
+    security_delay: int, htlc: int, balance: int
+) -> None:
+    cheated = Planned(0, "alice", expires_in=60, within=("bob_last",))
+    papers = Papers(Plan(STATIC, (cheated,)))
+    env = replace(at(FIRST), policy=POLICY.but(deadlines=DeadlinePolicy(security_delay=CltvDelta(security_delay))))
+    state = closed(papers, "bob_last")
+    matter, main = output_of(papers, state, cheated), the(state, Purpose.PUNISH_TO_LOCAL)
+    assert last_block_of(matter, env) == FIRST + htlc and last_block_of(main, env) == FIRST + balance
+    assert main.punished is not None
+    for delay in (0, 1):
+        at_once = main.but(punished=main.punished.but(to_self_delay=delay))
+        assert last_block_of(at_once, env) == FIRST, "there is one block at least"
+
+
+def test_a_stake_is_what_all_of_a_lot_is_worth_since_the_first_bid_until_the_first_deadline() -> None:
+    papers = Papers(Plan(ANCHORS, (OFFER, RECEIVED)))
+    state, env = closed(papers, "bob").but(destination=DESTINATION), at(FIRST + 9)
+    offered, received = [output_of(papers, state, planned) for planned in (OFFER, RECEIVED)]
+    balance = the(state, Purpose.TO_REMOTE)
+    first = min(papers.expiry(RECEIVED), back_by(papers.expiry(OFFER), env))
+    assert stake_of(state, (offered, received), env) == Stake(Sat(45_000), BlockHeight(FIRST + 9), first)
+    assert stake_of(state, (balance,), env).last_block is None
+    bids = (
+        Bid(offered.outpoint, BlockHeight(FIRST + 5), FeeratePerKw(900)),
+        Bid(received.outpoint, BlockHeight(FIRST + 3), FeeratePerKw(700)),
+    )
+    stake = stake_of(state.but(bids=bids), (offered, received, balance), env)
+    assert (stake.since, stake.bid_per_kw, stake.hurries, stake.last_block) == (FIRST + 3, 900, False, first)
+
+
+def test_a_cheat_is_at_stake_whole_and_since_it_stands_in_a_block() -> None:
+    papers = Papers(Plan(STATIC))
+    state = closed(papers, "bob_last")
+    main = the(state, Purpose.PUNISH_TO_LOCAL)
+    bid = Bid(main.outpoint, BlockHeight(FIRST + 4), FeeratePerKw(700))
+    stake = stake_of(state.but(bids=(bid,)), (main,), at(FIRST + 5))
+    assert (stake.since, stake.hurries, stake.bid_per_kw) == (FIRST, True, 700)
+    assert stake.budget_sat == main.amount_sat - 294
+    for amount, budget in ((294, 0), (295, 1), (200, 0)):
+        assert budget_of(main.but(amount_sat=Sat(amount)), DESTINATION, at(FIRST)) == budget
+
+
+def test_second_stages_of_ours_have_no_deadline() -> None:
+    papers = Papers(Plan(ANCHORS, (OFFER,)))
+    state = closed(papers, "alice")
+    htlc: Matter = output_of(papers, state, OFFER)
+    state = took(state, htlc, FIRST + 1, stage=SecondStage(0, htlc.amount_sat))
+    assert last_block_of(the(state, Purpose.SECOND_STAGE), at(FIRST)) is None
