@@ -1,4 +1,4 @@
-"""Try the tests on small mistakes: `python -m mutants PACKAGE [--count 200] [--seed 1] [--again]`."""
+"""Try the tests on small mistakes: `python -m mutants PACKAGE [--count 200] [--seed 1] [--again | --at PLACE ...]`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("package", choices=PACKAGES)
     parser.add_argument("--count", type=int, default=200, help="how many mutants; default 200")
     parser.add_argument("--seed", type=int, default=1, help="which sample; default 1")
-    parser.add_argument("--again", action="store_true", help="only those that survived last time")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--again", action="store_true", help="only those that survived last time")
+    which.add_argument("--at", nargs="+", metavar="FILE:LINE[:COLUMN]", help="only those there; no sample counts them")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="files or folders; default: all that may pass there")
     parser.add_argument("--slowest", type=float, default=15, help="leave out tests that take more traced seconds")
     parser.add_argument("--budget", type=float, default=40, help="traced seconds of tests for one mutant")
     asked = parser.parse_args(arguments)
-    book = Book(ROOT / ".mutants" / f"{asked.package}-{asked.seed}.jsonl", asked.count)
     everything = list(all_mutants(asked.package))
     random.Random(asked.seed).shuffle(everything)
+    if asked.at:
+        everything = [mutant for mutant in everything if any(_stands_at(mutant, place) for place in asked.at)]
+        book = Book(ROOT / ".mutants" / f"{asked.package}-at.jsonl", len(everything))
+        book.burn()
+    else:
+        book = Book(ROOT / ".mutants" / f"{asked.package}-{asked.seed}.jsonl", asked.count)
     if asked.again:
         wanted = [mutant for mutant in everything if book.verdict(mutant) in {SURVIVED, UNREACHED}]
     else:
@@ -68,7 +76,7 @@ def main(arguments: list[str]) -> int:
             "--hypothesis-profile=mutants",
             *(f"--ignore={path}" for path in SLOW),
         ]
-        pytest.main([*options, *TESTS], plugins=[harness])
+        pytest.main([*options, *asked.tests], plugins=[harness])
     print(book.report(asked.package, len(everything)))
     return 0
 
@@ -90,6 +98,11 @@ class Book:
         if path.exists():
             for row in map(json.loads, path.read_text().splitlines()):
                 self._rows[row["name"]] = row
+
+    def burn(self) -> None:
+        """Forget everything."""
+        self._path.unlink(missing_ok=True)
+        self._rows.clear()
 
     @property
     def full(self) -> bool:
@@ -131,6 +144,10 @@ class Book:
 
     def _with(self, verdict: str) -> int:
         return sum(row["verdict"] == verdict for row in self._rows.values())
+
+
+def _stands_at(mutant: Mutant, place: str) -> bool:
+    return f"{mutant.file}:{mutant.mutation.line}:{mutant.mutation.column}:".startswith(f"{place}:")
 
 
 def _name(mutant: Mutant) -> str:

@@ -108,7 +108,7 @@ class Harness:
         return True
 
     def _choose(self, mutant: Mutant, cover: dict[str, Passed]) -> list[str]:
-        over = [name for name, passed in cover.items() if _reaches(passed, mutant)]
+        over = [name for name, passed in cover.items() if _reaches(name, passed, mutant)]
         # Those of the package itself first, then the quickest.
         over.sort(key=lambda name: (f"/{mutant.package}/" not in name, cover[name].cpu_s, name))
         chosen: list[str] = []
@@ -138,10 +138,13 @@ def _second_opinion(mutant: Mutant, tests: list[str]) -> str:
     return TIMEOUT if passes is None else SURVIVED if passes else KILLED
 
 
-def _reaches(passed: Passed, mutant: Mutant) -> bool:
-    if mutant.mutation.constant is None:
+def _reaches(name: str, passed: Passed, mutant: Mutant) -> bool:
+    constant = mutant.mutation.constant
+    if constant is None:
         return (mutant.path, mutant.mutation.line) in passed.lines
-    return any(path == mutant.path or mutant.mutation.constant in _text(path) for path, _ in passed.calls)
+    # A test may look at the constant itself.
+    read_by = {str(ROOT / name.split("::")[0]), *(path for path, _ in passed.calls)}
+    return mutant.path in read_by or any(constant in _text(path) for path in read_by)
 
 
 _TEXTS: dict[str, str] = {}
