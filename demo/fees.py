@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fulmen.core.bitcoin.transaction import Tx, TxOut
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 
 FLOOR_PER_KW = 253
 """1 sat/vB in satoshis per 1000 weight units, rounded so that no node takes it for less: nobody pays below it."""
 ANCHOR_COMMITMENT_WEIGHT = 1124
 """BOLT 3, "Expected Weight of the Commitment Transaction", with anchors and no HTLC."""
+HTLC_OUTPUT_WEIGHT = 172
+"""BOLT 3: what each HTLC output adds to it."""
+HTLC_TIMEOUT_WEIGHT, HTLC_SUCCESS_WEIGHT = 666, 706
+"""BOLT 3, "Expected Weights of HTLC-timeout and HTLC-success Transactions", with anchors: one input, one output."""
 ANCHOR_FEERATE_CAP_PER_KW = 2500
 """More is not agreed on for a commitment that a child can lift."""
 FUNDING_WITNESS_WEIGHT = 222
@@ -21,6 +25,9 @@ FUNDING_WITNESS_WEIGHT = 222
 LONGEST_SIGNATURE = 73
 P2WPKH_INPUT_WEIGHT = 4 * 41 + 108
 P2TR_INPUT_WEIGHT = 4 * 41 + 66
+P2TR_OUTPUT_WEIGHT = 4 * 43
+WIDE_COUNTS_WEIGHT = 4 * 2 * 2
+"""Room for counts of inputs and of outputs that have three bytes each."""
 DUST_SAT = 330
 """What a penalty leaves at least: an output of a P2TR wallet that is no dust."""
 
@@ -52,14 +59,25 @@ def funding_sat(tx: Tx, feerate_per_kw: int) -> int:
     The frame has room for a count of inputs of three bytes.
     """
     frame = 4 * (4 + 3 + 1 + 43 + 4) + 2
-    coins = [P2TR_INPUT_WEIGHT if len(coin.witness) == 1 else P2WPKH_INPUT_WEIGHT for coin in tx.inputs]
-    changes = [4 * 43] * (len(tx.outputs) - 1)
-    return sum(_up(feerate_per_kw * weight) for weight in (frame, *coins, *changes))
+    changes = [P2TR_OUTPUT_WEIGHT] * (len(tx.outputs) - 1)
+    return sum(_up(feerate_per_kw * weight) for weight in (frame, *map(_coin_weight, tx.inputs), *changes))
 
 
-def commitment_sat(feerate_per_kw: int) -> int:
+def commitment_sat(feerate_per_kw: int, htlcs: int = 0) -> int:
     """BOLT 3, "Fee Calculation": rounded down."""
-    return min(feerate_per_kw, ANCHOR_FEERATE_CAP_PER_KW) * ANCHOR_COMMITMENT_WEIGHT // 1000
+    weight = ANCHOR_COMMITMENT_WEIGHT + HTLC_OUTPUT_WEIGHT * htlcs
+    return min(feerate_per_kw, ANCHOR_FEERATE_CAP_PER_KW) * weight // 1000
+
+
+def htlc_tx_sat(tx: Tx, feerate_per_kw: int) -> int:
+    """An HTLC transaction of one's own commitment, whose fee a wallet pays: the change apart, each rounded up.
+
+    BOLT 3: with anchors it takes no fee out of the HTLC. The script is the last in its witness, and before that comes
+    the preimage, or nothing.
+    """
+    own = HTLC_SUCCESS_WEIGHT if tx.inputs[0].witness[-2] else HTLC_TIMEOUT_WEIGHT
+    weight = own + WIDE_COUNTS_WEIGHT + sum(map(_coin_weight, tx.inputs[1:]))
+    return _up(feerate_per_kw * weight) + _up(feerate_per_kw * P2TR_OUTPUT_WEIGHT) * (len(tx.outputs) - 1)
 
 
 def closing_sat(tx: Tx, feerate_per_kw: int) -> int:
@@ -68,7 +86,7 @@ def closing_sat(tx: Tx, feerate_per_kw: int) -> int:
 
 
 def sweep_sat(tx: Tx, feerate_per_kw: int) -> int:
-    """One output with one signature, to the wallet. Nobody else can take it, so it pays what the chain asks."""
+    """Outputs with one signature each, to the wallet. There is time enough, so it pays what the chain asks."""
     shorter = sum(LONGEST_SIGNATURE - len(spent.witness[0]) for spent in tx.inputs)
     return _up(feerate_per_kw * (tx.weight + shorter))
 
@@ -81,6 +99,10 @@ def most_for_penalty_sat(at_stake_sat: int, blocks: int, to_self_delay: int) -> 
     """
     window = to_self_delay - 2
     return (at_stake_sat - DUST_SAT) * min(blocks, window) ** 2 // window**2
+
+
+def _coin_weight(coin: TxIn) -> int:
+    return P2TR_INPUT_WEIGHT if len(coin.witness) == 1 else P2WPKH_INPUT_WEIGHT
 
 
 def _output_weight(output: TxOut) -> int:

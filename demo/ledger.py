@@ -7,7 +7,7 @@ each transaction's fee as the chain tells it: what goes in less what comes out, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -36,6 +36,27 @@ class Price:
         return self.base_msat + amount_msat * self.proportional_millionths // 1_000_000
 
 
+@dataclass(frozen=True)
+class Pending:
+    """An HTLC that is in a channel when one side closes it alone."""
+
+    offered_by: str
+    offered_to: str
+    amount_msat: int
+    is_paid: bool
+    """Whether its preimage is shown; else it goes back when it has expired."""
+
+    @property
+    def sat(self) -> int:
+        """Its output."""
+        return self.amount_msat // 1000
+
+    @property
+    def winner(self) -> str:
+        """Whose it is in the end."""
+        return self.offered_to if self.is_paid else self.offered_by
+
+
 @dataclass
 class Channel:
     """Who owns what in a channel."""
@@ -54,20 +75,26 @@ class Channel:
         """Its two ends."""
         return f"{self.opener.capitalize()}-{self.other.capitalize()}"
 
-    def shares_sat(self, fee_sat: int, anchors: int = 0) -> dict[str, int]:
+    def shares_sat(self, fee_sat: int, anchors: int = 0, pending: Sequence[Pending] = ()) -> dict[str, int]:
         """What a close gives each side: the opener pays the fee and the anchors, and whole satoshi leave.
 
         BOLT 2, "Closing Negotiation", and BOLT 3, "Fee Payment".
+
+        Args:
+            pending: HTLCs with outputs of their own. What each of them ends as stands in `msat` already.
         """
-        theirs = self.msat[self.other] // 1000
+        theirs = self._share_msat(self.other, pending) // 1000
         theirs = theirs if theirs >= DUST_SAT else 0
-        ours = self.capacity_sat - fee_sat - anchors * ANCHOR_SAT - theirs
+        ours = self.capacity_sat - fee_sat - anchors * ANCHOR_SAT - theirs - sum(htlc.sat for htlc in pending)
         return {self.opener: ours, self.other: theirs}
 
-    @property
-    def odd_sat(self) -> int:
-        """What miners get because outputs hold whole satoshis: one, where both sides own a part of it."""
-        return self.capacity_sat - sum(msat // 1000 for msat in self.msat.values())
+    def odd_sat(self, pending: Sequence[Pending] = ()) -> int:
+        """What miners get because outputs hold whole satoshis, where more than one of them shares the channel."""
+        shares = sum(self._share_msat(name, pending) // 1000 for name in self.msat)
+        return self.capacity_sat - shares - sum(htlc.sat for htlc in pending)
+
+    def _share_msat(self, name: str, pending: Sequence[Pending]) -> int:
+        return self.msat[name] - sum(htlc.amount_msat for htlc in pending if htlc.winner == name)
 
 
 @dataclass
@@ -86,6 +113,8 @@ class Ledger:
     anchors_left_sat: int = 0
     """In anchor outputs that nobody has spent."""
     payments: int = 0
+    htlcs_on_chain: int = 0
+    """That were settled there, by preimage or by timeout."""
 
     # ---- coins ---------------------------------------------------------------------------------
 
@@ -112,30 +141,65 @@ class Ledger:
         shares = channel.shares_sat(close.fee_sat)
         self._expect_outputs(close, [sat for sat in shares.values() if sat])
         channel.is_open = False
-        must = fees.closing_sat(close.tx, close.feerate_per_kw) + channel.odd_sat
+        must = fees.closing_sat(close.tx, close.feerate_per_kw) + channel.odd_sat()
         self._pay_from_channel(exactly(channel.opener, f"the close {close.txid}", close.fee_sat, must))
         for name, sat in shares.items():
             self.coins_sat[name] += sat
         return shares
 
-    def closed_alone(self, channel: Channel, close: Spending, sweeps: Iterable[tuple[int, Spending]]) -> dict[str, int]:
-        """A commitment transaction, and the transactions that took its outputs: (output, transaction)."""
-        shares = channel.shares_sat(close.fee_sat, anchors=2)
-        self._expect_outputs(close, [*(sat for sat in shares.values() if sat), ANCHOR_SAT, ANCHOR_SAT])
+    def closed_alone(
+        self,
+        channel: Channel,
+        closer: str,
+        close: Spending,
+        spenders: Callable[[str], Iterable[tuple[int, Spending]]],
+        pending: Sequence[Pending] = (),
+    ) -> dict[str, int]:
+        """A commitment transaction, and the transactions that took its outputs.
+
+        Args:
+            spenders: who took the outputs of a transaction: its txid -> (output, transaction) each.
+            pending: the HTLCs in it. An HTLC of the closer's is taken by a transaction whose one output waits for him,
+                one of the other side's goes to his wallet at once (BOLT 5).
+        """
+        shares = channel.shares_sat(close.fee_sat, anchors=2, pending=pending)
+        owned = [(name, sat) for name, sat in shares.items() if sat]
+        owned += [(htlc.winner, htlc.sat) for htlc in pending]
+        self._expect_outputs(close, [*(sat for _, sat in owned), ANCHOR_SAT, ANCHOR_SAT])
         channel.is_open = False
-        must = fees.commitment_sat(channel.feerate_per_kw) + channel.odd_sat
+        must = fees.commitment_sat(channel.feerate_per_kw, len(pending)) + channel.odd_sat(pending)
         self._pay_from_channel(exactly(channel.opener, f"the commitment {close.txid}", close.fee_sat, must))
         self.anchors_left_sat += 2 * ANCHOR_SAT
-        taken = {close.outputs_sat[output]: sweep for output, sweep in sweeps}
-        for name, sat in shares.items():
+        taken = {close.outputs_sat[output]: spending for output, spending in spenders(close.txid)}
+        seconds = [htlc.sat for htlc in pending if htlc.winner == closer]
+        sweeps = []
+        for name, sat in owned:
             if sat not in taken:
                 raise Deviation(f"nobody has taken the {sat} sat of {name} from the commitment {close.txid}")
-            sweep = taken[sat]
-            expect(len(sweep.inputs) == 1, f"the sweep {sweep.txid} spends more than the output of {name}")
+            last = self._second_stage(name, sat, taken[sat], spenders) if sat in seconds else taken[sat]
+            sweeps.append((name, last))
             self.coins_sat[name] += sat
+        # Who is patient takes several of his outputs at once.
+        for name, sweep in {sweep.txid: (name, sweep) for name, sweep in sweeps}.values():
+            inputs = sum(sweep.txid == other.txid for _, other in sweeps)
+            expect(len(sweep.inputs) == inputs, f"the sweep {sweep.txid} spends more than the outputs of {name}")
             must = fees.sweep_sat(sweep.tx, sweep.feerate_per_kw)
             self._pay_chain(exactly(name, f"the sweep {sweep.txid}", sweep.fee_sat, must))
+        self.htlcs_on_chain += len(pending)
         return shares
+
+    def _second_stage(
+        self, name: str, sat: int, htlc_tx: Spending, spenders: Callable[[str], Iterable[tuple[int, Spending]]]
+    ) -> Spending:
+        """An HTLC transaction, which hands all of the HTLC on and whose fee is the wallet's matter: who took that."""
+        txid = htlc_tx.txid
+        expect(htlc_tx.outputs_sat[0] == sat, f"the HTLC transaction {txid} does not hand on {sat} sat")
+        must = fees.htlc_tx_sat(htlc_tx.tx, htlc_tx.feerate_per_kw)
+        self._pay_chain(exactly(name, f"the HTLC transaction {txid}", htlc_tx.fee_sat, must))
+        for output, spending in spenders(txid):
+            if output == 0:
+                return spending
+        raise Deviation(f"nobody has taken the {sat} sat of {name} from the HTLC transaction {txid}")
 
     def cheated(self, channel: Channel, cheater: str, close: Spending, sweeps: Iterable[tuple[int, Spending]]) -> int:
         """A revoked commitment, all of which went to the other side but for the anchors: how much that was."""

@@ -13,10 +13,26 @@ from demo.chapters import (
     invoice,
     liquidity,
     opening,
+    pending,
     stream,
     unilateral,
 )
 
-ALL = (curtain, coins, opening, gossip, invoice, stream, liquidity, crash, books, closing, unilateral, cheat, books)
+ALL = (
+    curtain,
+    coins,
+    opening,
+    gossip,
+    invoice,
+    stream,
+    liquidity,
+    crash,
+    books,
+    closing,
+    pending,
+    unilateral,
+    cheat,
+    books,
+)
 
 __all__ = ["ALL"]

@@ -41,7 +41,10 @@ def play(story: Story) -> None:
     if wrong:
         raise Deviation("\n".join(wrong))
     given = sum(ledger.given_sat.values())
-    screen.good(f"{ledger.payments} payments, {sat(given * 1000)} given, and every millisatoshi is where it must be")
+    settled = f"{ledger.htlcs_on_chain} HTLCs settled by the chain, " if ledger.htlcs_on_chain else ""
+    screen.good(
+        f"{ledger.payments} payments, {settled}{sat(given * 1000)} given, and every millisatoshi is where it must be"
+    )
 
 
 def _wrong_fee(node: Node, fee: Fee) -> str:

@@ -59,9 +59,18 @@ def play(story: Story) -> None:
     until(lambda: all(stage.chain.is_spent(cheat, output) for output in worth_taking), "Bob takes Mallory's share")
     stage.mine(2)
     channel = ledger.between("mallory", "bob")
-    taken = ledger.cheated(channel, "mallory", stage.chain.transaction(cheat), stage.chain.spenders(cheat))
-    bob.await_coins(ledger.coins_sat["bob"])
+    close = stage.chain.transaction(cheat)
+    owned_msat = channel.msat["mallory"]
+    taken = ledger.cheated(channel, "mallory", close, stage.chain.spenders(cheat))
+    anchors = CAPACITY_SAT - close.fee_sat - taken
+    expect(anchors == 2 * ANCHOR_SAT, f"{anchors - 2 * ANCHOR_SAT} sat of the channel went to nobody that is known")
+    for node in (bob, mallory):
+        node.await_coins(ledger.coins_sat[node.name])
     screen.good(f"Bob wakes up, sees it, and takes all {sat(taken * 1000)} of the channel long before Mallory may")
+    screen.good(
+        f"nothing is left for her: {taken:,} + {close.fee_sat} for the miner + two anchors of {ANCHOR_SAT} are the "
+        f"{sat(CAPACITY_SAT * 1000)} that she had put in. Honest, she would have kept her {sat(owned_msat)}"
+    )
 
 
 def _pay(story: Story, mallory: Node, msat: int) -> None:

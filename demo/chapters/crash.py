@@ -50,10 +50,10 @@ def play(story: Story) -> None:
 class Payer(threading.Thread):
     """One payment in a thread of its own."""
 
-    def __init__(self, node: Node, bolt11: str) -> None:
+    def __init__(self, node: Node, bolt11: str, **more: Any) -> None:
         super().__init__(daemon=True)
         self._node = node
-        self._bolt11 = bolt11
+        self._request = {"bolt11": bolt11, **more}
         self.wrong = ""
         self.start()
 
@@ -61,7 +61,7 @@ class Payer(threading.Thread):
         """Pay; a refusal is kept."""
         try:
             with self._node.caller() as caller:
-                caller.call("pay", {"bolt11": self._bolt11})
+                caller.call("pay", self._request)
         except RpcError as refused:
             self.wrong = refused.message
 

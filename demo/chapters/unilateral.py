@@ -12,14 +12,15 @@ TITLE = "Closes by one side alone"
 
 
 def play(story: Story) -> None:
-    """Dave closes the channel that he opened, Carol the one that Bob opened with her."""
+    """Dave closes the channel that he opened with Bob, Carol the one that Alice opened with her."""
     stage, ledger, screen = story.stage, story.ledger, story.screen
     closes: list[tuple[Channel, str, str]] = []
-    # Who hears of a close publishes a commitment too, and the first one wins: Bob must not hear of it yet.
-    stage["bob"].program.freeze()
-    screen.say("Bob does not answer any more.")
-    for closer in ("dave", "carol"):
-        channel = ledger.between(closer, "bob")
+    # Who hears of a close publishes a commitment too, and the first one wins: the others must not hear of it yet.
+    for name in ("alice", "bob"):
+        stage[name].program.freeze()
+    screen.say("Alice and Bob do not answer any more.")
+    for closer, other in (("dave", "bob"), ("carol", "alice")):
+        channel = ledger.between(closer, other)
         answer = stage[closer].call("close", id=channel.channel_id, force=True)
         expect(answer["type"] == "unilateral", f"the close is {answer['type']} and not unilateral")
         screen.say(
@@ -29,23 +30,24 @@ def play(story: Story) -> None:
         stage.chain.transaction(answer["txid"])
         closes.append((channel, closer, answer["txid"]))
     stage.chain.mine(1)
-    stage["bob"].program.thaw()
+    for name in ("alice", "bob"):
+        stage[name].program.thaw()
     stage.caught_up()
     for channel, closer, txid in closes:
         _taken(stage, channel, txid, channel.other if closer == channel.opener else channel.opener)
     stage.mine()
-    screen.good("both are in a block; Bob is back, sees them there, and takes his shares one block later")
+    screen.good("both are in a block; Alice and Bob are back, see them there, and take their shares one block later")
     stage.mine(TO_SELF_DELAY - 2)
     for channel, closer, txid in closes:
         _taken(stage, channel, txid, closer)
     stage.mine()
     screen.good(f"Dave and Carol, who closed, have to wait {TO_SELF_DELAY} blocks for theirs")
-    for channel, _closer, txid in closes:
+    for channel, closer, txid in closes:
         close = stage.chain.transaction(txid)
-        shares = ledger.closed_alone(channel, close, stage.chain.spenders(txid))
+        shares = ledger.closed_alone(channel, closer, close, stage.chain.spenders)
         parts = ", ".join(f"{name.capitalize()} {sat(amount * 1000)}" for name, amount in shares.items())
         screen.say(f"  {channel.name}: {parts}; {close.fee_sat} sat to the miner, two anchors of {ANCHOR_SAT} sat.")
-    for name in ("bob", "carol", "dave"):
+    for name in ("alice", "bob", "carol", "dave"):
         stage[name].await_coins(ledger.coins_sat[name])
 
 

@@ -100,3 +100,17 @@ def test_a_penalty_may_cost_more_only_as_time_goes_by_and_in_the_end_all_but_dus
     assert costs == sorted(costs)
     assert costs[71] == (100_000 - 330) // 4
     assert costs[142] == costs[-1] == 100_000 - 330
+
+
+def test_an_htlc_adds_what_bolt_3_says_to_a_commitment():
+    assert fees.commitment_sat(1000, 4) == 1124 + 4 * 172
+
+
+def test_an_htlc_transaction_costs_what_bolt_3_says_and_the_wallets_coin_and_change():
+    coin = (bytes(71), bytes(33))
+    for preimage, weight in ((b"", 666), (bytes([1] * 32), 706)):
+        own = (b"", bytes(72), bytes(72), preimage, bytes(136))
+        inputs = tuple(a_tx(witness).inputs[0] for witness in (own, coin))
+        with_change = Tx(2, inputs, (TxOut(Sat(1), HOME), TxOut(Sat(1), P2TR)))
+        assert fees.htlc_tx_sat(with_change, 1000) == weight + 16 + 272 + 172
+        assert fees.htlc_tx_sat(Tx(2, inputs, with_change.outputs[:1]), 1000) == weight + 16 + 272
