@@ -102,7 +102,7 @@ class TooBusy(RpcError):
 
 _OF_THE_CHAIN = (
     *("AnotherChain", "BlockUnreadable", "SourceGarbage", "SourceLied", "SourceRefused"),
-    *("SourceTimedOut", "SourceUnauthorized", "SourceUnreachable", "SourceWarmingUp"),
+    *("SourceTimedOut", "SourceUnauthorized", "SourceUnreachable", "SourceUntrusted", "SourceWarmingUp"),
 )
 """What the chain source may do to a call: nothing of it is a bug of ours."""
 CODES: dict[str, int] = {

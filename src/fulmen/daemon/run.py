@@ -16,11 +16,11 @@ import structlog
 from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
 from fulmen.adapters.chain.dialects import dialect_named
 from fulmen.adapters.keys.in_process import InProcessKeys
-from fulmen.core.base.faults import Refused
 from fulmen.core.base.ids import NodeId
 from fulmen.core.bitcoin.networks import REGTEST, network_named
 from fulmen.core.gossip.addresses import address_of
 from fulmen.daemon import logs, risks
+from fulmen.daemon.chain_away import ChainNotRunning, NoChain, await_chain
 from fulmen.daemon.chain_control import EmbeddedControl
 from fulmen.daemon.connections import host_and_port
 from fulmen.daemon.daemon import Daemon, DaemonOptions
@@ -34,10 +34,6 @@ EMBEDDED_CHAIN = "chain"
 
 
 SWITCH_INTERVAL_S = 0.0005
-
-
-class NoChain(Refused):
-    """No chain source is named, and no embedded chain runs where one would be looked for."""
 
 
 async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] = lambda _daemon: None) -> None:
@@ -54,11 +50,9 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
     directory = DataDirectory(Path(settings.data_dir), settings.network)
     async with AsyncExitStack() as exits:
         exits.callback(directory.lock().release)
-        endpoint = chain_endpoint(settings)
-        client = RpcClient(endpoint)
-        source = CoreSource(client, network, dialect_named(settings.chain.dialect), settings.policy.feerates)
         keys = InProcessKeys(seed, network.coin_type, settings.policy.feerates.cap_per_kw)
         options = options_of(settings, keys.node_id, directory.path)
+        client, source = await await_chain(lambda: reach_chain(settings), settings.chain.wait_s)
         daemon = Daemon(options, keys, source)
         if network == REGTEST:
             daemon.chain_control = EmbeddedControl(client)
@@ -96,11 +90,28 @@ def options_of(settings: Settings, node_id: NodeId, directory: Path) -> DaemonOp
     )
 
 
+async def reach_chain(settings: Settings) -> tuple[RpcClient, CoreSource]:
+    """The chain source, which has answered and is on our network.
+
+    Raises:
+        Fault: by name, why there is none.
+    """
+    network, dialect = network_named(settings.network), dialect_named(settings.chain.dialect)
+    client = RpcClient(chain_endpoint(settings))
+    source = CoreSource(client, network, dialect, settings.policy.feerates)
+    try:
+        await source.check()
+    except BaseException:
+        await source.close()
+        raise
+    return client, source
+
+
 def chain_endpoint(settings: Settings) -> Endpoint:
     """Where the chain source listens: as set, or the embedded chain beside our data, or this user's own.
 
     Raises:
-        NoChain: none is named, and no embedded chain runs.
+        NoChain: none is named; ChainNotRunning: and the embedded chain does not run.
         EndpointUnreadable: what is named is no URL.
     """
     chain = settings.chain
@@ -120,7 +131,7 @@ def chain_endpoint(settings: Settings) -> Endpoint:
         if not (directory / ".cookie").exists():  # it was stopped
             continue
         return Endpoint("127.0.0.1", port, cookie=directory / ".cookie")
-    raise NoChain(
+    raise ChainNotRunning(
         "no chain: start one with `fulmen chain`, or say where a bitcoind is with `chain.url`",
         looked_in=", ".join(str(home / EMBEDDED_CHAIN) for home in homes),
     )

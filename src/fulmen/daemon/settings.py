@@ -60,6 +60,8 @@ class ChainSettings(Record):
     dialect: str = "core"
     """`core`, `btcd`, `litecoind` or `embedded`: what the server understands."""
     poll_s: float = 1.0
+    wait_s: int = 60
+    """How long a start waits for a chain that is away."""
 
 
 class LogSettings(Record):

@@ -19,6 +19,7 @@ WORDS = "abandon " * 23 + "art"
 def fulmen(tmp_path, monkeypatch):
     monkeypatch.setenv("FULMEN_PASSWORD", "correct horse")
     monkeypatch.setenv("HOME", str(tmp_path))  # where a chain is looked for, too
+    monkeypatch.setenv("FULMEN_CHAIN__WAIT_S", "0")
 
     def run(*words, stdin=None):
         return CliRunner().invoke(cli, ["--dir", str(tmp_path), *words], input=stdin, catch_exceptions=False)

@@ -8,8 +8,9 @@ import pytest
 
 from fulmen.core.base.ids import NodeId
 from fulmen.core.gossip.addresses import address_of
+from fulmen.daemon.chain_away import NoChain
 from fulmen.daemon.connections import BadAddress
-from fulmen.daemon.run import NoChain, chain_endpoint, options_of
+from fulmen.daemon.run import chain_endpoint, options_of
 from fulmen.daemon.settings import load
 
 

@@ -16,6 +16,7 @@ from fulmen.adapters.chain.faults import (
     SourceTimedOut,
     SourceUnauthorized,
     SourceUnreachable,
+    SourceUntrusted,
     SourceWarmingUp,
     WrongNetwork,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "SourceTimedOut",
     "SourceUnauthorized",
     "SourceUnreachable",
+    "SourceUntrusted",
     "SourceWarmingUp",
     "TipStatus",
     "WrongNetwork",

@@ -21,6 +21,10 @@ class SourceUnauthorized(ChainSourceFault):
     """The chain source does not accept our user and password or cookie."""
 
 
+class SourceUntrusted(ChainSourceFault):
+    """The chain source shows a certificate that is not the one we were given, and that nobody we trust has signed."""
+
+
 class SourceGarbage(ChainSourceFault):
     """The chain source answered with something that is no answer to the question."""
 

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from fulmen.adapters.chain.faults import SourceGarbage, SourceTimedOut, SourceUnreachable
+from fulmen.adapters.chain.faults import SourceGarbage, SourceTimedOut, SourceUnreachable, SourceUntrusted
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -88,6 +88,8 @@ class HttpClient:
     async def _connect(self) -> _Connection:
         try:
             reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=MAX_HEAD_BYTES)
+        except ssl.SSLCertVerificationError as error:
+            raise SourceUntrusted(host=self._host, port=self._port, error=error.verify_message) from None
         except (OSError, ssl.SSLError) as error:
             raise SourceUnreachable(host=self._host, port=self._port, error=str(error)) from None
         return _Connection(reader, writer)

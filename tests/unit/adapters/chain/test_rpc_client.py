@@ -27,6 +27,7 @@ from fulmen.adapters.chain import (
     SourceTimedOut,
     SourceUnauthorized,
     SourceUnreachable,
+    SourceUntrusted,
     SourceWarmingUp,
 )
 from fulmen.adapters.chain.rpc_client import EndpointUnreadable
@@ -235,7 +236,7 @@ def test_a_server_with_its_own_certificate_is_trusted_by_that_certificate_alone(
         port = server.sockets[0].getsockname()[1]
         trusting = RpcClient(Endpoint("127.0.0.1", port, tls=True, certificate=pem))
         assert await trusting.call(int, "x") == 5
-        with pytest.raises(SourceUnreachable, match="certificate"):
+        with pytest.raises(SourceUntrusted, match="certificate"):
             await RpcClient(Endpoint("127.0.0.1", port, tls=True)).call(int, "x")
         await trusting.close()
         server.close()
