@@ -101,6 +101,10 @@ class WantTime(Want):
     at: Timestamp
 
 
+class WantChannels(Want):
+    """Tell me (`ChannelsMoved`) when a channel of ours can be used, or cannot any more. The node itself sees to it."""
+
+
 class WantConnection(Want):
     """Open a connection to this node: one attempt over its addresses, answered by `Connected` or `ConnectFailed`.
 
@@ -168,6 +172,10 @@ class HeightReached(Event):
     """The wanted height has come; `tip` is the chain's tip now."""
 
     tip: Block
+
+
+class ChannelsMoved(Event):
+    """A channel of ours came back, went away, or has room again: what `Env.views` show of them is another now."""
 
 
 class TimeReached(Event):

@@ -13,7 +13,7 @@ from typing import Any
 from fulmen.core.base.env import Env
 from fulmen.core.base.machine import Address, Event, Lull
 from fulmen.core.base.mount import Mount, Remains, no_record
-from fulmen.core.base.outer import Want
+from fulmen.core.base.outer import ChannelsMoved, Want
 from fulmen.core.base.record import Record
 from fulmen.core.node.batch import Batch, Ended, JournalRow, Snapshot, WantsChanged
 from fulmen.core.node.cold import ColdReader, NothingCold, Overlay
@@ -21,6 +21,7 @@ from fulmen.core.node.delivery import Audit, Delivery, Gathered, Limits, Verifie
 from fulmen.core.node.live import Live
 from fulmen.core.node.pins import Pins
 from fulmen.core.node.resume import resume
+from fulmen.core.node.rousing import Sleepers
 
 
 class Node:
@@ -45,6 +46,7 @@ class Node:
         self._kinds = self._delivery.kinds
         self._env = env
         self._pins = Pins()
+        self._sleepers = Sleepers()
         self._position = 0
         self._facts = 0
         self.views = self._delivery.views
@@ -60,11 +62,17 @@ class Node:
         """
         delivery = self._delivery
         gathered = delivery.begin(self._now(), self._position + 1)
+        lull = False
         for item in events:
+            lull = isinstance(item, Lull)
             if isinstance(item, Lull):
                 delivery.lull()
             else:
                 delivery.deliver(item[0], item[1])
+        for address in self._sleepers.roused_by(tuple(gathered.touched), self.views):
+            delivery.deliver(address, ChannelsMoved())
+        if lull:
+            delivery.lull()
         return self._settle(gathered)
 
     def resume(self, snapshots: Iterable[Snapshot] = (), rows: Iterable[JournalRow] = ()) -> Batch:
@@ -200,6 +208,7 @@ class Node:
             added.extend((live.address, want) for want in after if want not in before)
             removed.extend((live.address, want) for want in before if want not in after)
             live.wants = wants
+            self._sleepers.wants(live.address, wants)
 
     def _end(self, live: Live) -> None:
         """It is over: what remains of it becomes a cold row, unless that is there already or nothing came of it."""

@@ -68,9 +68,11 @@ def _no_route(step: Step[Payment], answer: NoRoute, env: Env) -> Step[Payment]:
     payment = step.state
     if answer.reason is NoRouteReason.CLTV_LIMIT and payment.shadow:
         return ask(step, CltvDelta(0), env)
-    if payment.patient or channel_may_return(payment, answer.reason, env):
+    if channel_may_return(payment, answer.reason, env):
         return wait_for(step, Wait.CHANNEL, env)
     why = str(answer)
+    if payment.waits_for is Wait.CHANNEL:
+        why = f"{why}; the channel that it waited for is closed, or cannot carry it any more"
     if payment.last_failure:
         why = f"{why}; the last attempt failed with {payment.last_failure}"
     too_expensive = answer.reason is NoRouteReason.FEE_LIMIT

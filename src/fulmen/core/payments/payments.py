@@ -10,7 +10,7 @@ from fulmen.core.base.faults import InvariantBroken, Refused
 from fulmen.core.base.ids import CommandId, PaymentHash
 from fulmen.core.base.machine import CallerGone, Event, Faulted, Step, Topic
 from fulmen.core.base.mount import Mount
-from fulmen.core.base.outer import Answer, TimeReached, Want, WantTime
+from fulmen.core.base.outer import Answer, ChannelsMoved, TimeReached, Want, WantChannels, WantTime
 from fulmen.core.base.units import Timestamp
 from fulmen.core.bitcoin.networks import network_of_chain
 from fulmen.core.commitments.htlcs import Fulfilled
@@ -23,6 +23,7 @@ from fulmen.core.payments.payment import (
     PaymentStarted,
     Resumed,
     Status,
+    Wait,
     ended,
     forget,
 )
@@ -129,6 +130,19 @@ def on_time_reached(payment: Payment, _event: TimeReached, env: Env) -> Step[Pay
     return step.fact(CallersChanged(()))
 
 
+@beginnings.on(ChannelsMoved)
+def on_channels_moved(payment: Payment, _event: ChannelsMoved, env: Env) -> Step[Payment]:
+    """A channel is another than it was: look for a way at once, if that is what we wait for."""
+    if not _waits_for_channel(payment):
+        return Step(payment)
+    return next_try(Step(payment), env)
+
+
+def _waits_for_channel(payment: Payment) -> bool:
+    nothing_out = payment.attempt is None and not payment.asking
+    return payment.status is Status.PENDING and nothing_out and payment.waits_for is Wait.CHANNEL
+
+
 @beginnings.on(Faulted)
 def on_faulted(payment: Payment, event: Faulted, _env: Env) -> Step[Payment]:
     """A command was refused: say so."""
@@ -157,16 +171,18 @@ def decide(payment: Payment, event: Event, env: Env) -> Step[Payment]:
 
 
 def wants(payment: Payment) -> tuple[Want, ...]:
-    """The next try, and the end of all tries."""
+    """The next try, what may bring it forward, and the end of all tries."""
     limits = payment.limits
     if payment.status is not Status.PENDING or limits is None:
         return ()
-    times = []
+    wanted: list[Want] = []
     if payment.retry_at != NEVER:
-        times.append(WantTime(payment.retry_at))
+        wanted.append(WantTime(payment.retry_at))
     if payment.attempt is None or payment.callers:
-        times.append(WantTime(limits.give_up_at))
-    return tuple(times)
+        wanted.append(WantTime(limits.give_up_at))
+    if _waits_for_channel(payment):
+        wanted.append(WantChannels())
+    return tuple(wanted)
 
 
 def takes_frozen(_payment: Payment, event: Event) -> bool:

@@ -1,7 +1,8 @@
 """Asking for a way, and for another one: as long as the payment's time and number of attempts are not used up.
 
-Where no way can be found for now, since a channel of ours is away or the chain is not read, the payment asks again
-every second. That is a timer which follows from the state, and a crash begins with asking again as well.
+Where no way can be found for now, since a channel of ours is away or the chain is not read, the payment waits. A
+channel that moves wakes it, and it looks by itself as well, soon at first and then less and less often: a channel may
+also get room while it stands. That is a timer which follows from the state, and a crash begins with asking again, too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from fulmen.core.switch.links import links_of, names_of
 
 MAX_ATTEMPTS = 30
 """Of one call: each leaves out one thing more, so more of them are a probe and no payment."""
-RETRY_AFTER_S = 1
+RETRY_AFTER_S, RARELY_S = 1, 15
+"""Between two looks of a payment that waits for a channel: a quarter of its age, within these bounds."""
 OF_OURS = (NoRouteReason.NO_CHANNEL, NoRouteReason.INSUFFICIENT_OUTBOUND)
 """Reasons that speak of our own channels alone."""
 _IN_VAIN = {Wait.CHANNEL: "no channel of ours came back", Wait.CHAIN: "the chain was not read to its end"}
@@ -47,21 +49,24 @@ def channel_may_return(payment: Payment, reason: NoRouteReason, env: Env) -> boo
         return False
     terms = payment.terms
     assert terms is not None
+    # What path finding saw of our own channels is a moment old: one may have room again, or be back. After a crash, or
+    # after a channel went away, it may be behind in all else as well.
+    behind = payment.patient or reason in OF_OURS
     refused = {channel.scid for channel in payment.excluded_channels}
     return any(
-        # What path finding saw of our own channels is a moment old: one may have room again, or be back.
-        max(link.away_msat, link.spendable_msat if link.usable and reason in OF_OURS else 0) >= terms.amount_msat
+        max(link.away_msat, link.spendable_msat if link.usable and behind else 0) >= terms.amount_msat
         and link.node_id not in payment.excluded_nodes
         and refused.isdisjoint(names_of(link))
-        and (reason is not NoRouteReason.UNKNOWN_DESTINATION or link.node_id == terms.destination)
+        and (payment.patient or reason is not NoRouteReason.UNKNOWN_DESTINATION or link.node_id == terms.destination)
         for link in links_of(env.views)
     )
 
 
 def wait_for(step: Step[Payment], what: Wait, env: Env) -> Step[Payment]:
-    """Try again in a second, unless the time is over by then."""
-    before = step.state.waits_for
-    payment = step.fact(RetryLater(Timestamp(env.wall + RETRY_AFTER_S), what)).state
+    """Try again in a moment, unless the time is over by then."""
+    before, age = step.state.waits_for, env.wall - step.state.created_at
+    rest = min(max(RETRY_AFTER_S, age // 4), RARELY_S) if what is Wait.CHANNEL else RETRY_AFTER_S
+    payment = step.fact(RetryLater(Timestamp(env.wall + rest), what)).state
     if not in_time(payment, env):
         return give_up(step, "", env)
     if before is not what:

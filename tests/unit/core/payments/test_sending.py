@@ -24,8 +24,8 @@ from tests.builders.switch import (
 
 from fulmen.core.base.ids import OFFERED, CommandId, HtlcKey, NodeId, PaymentHash, Secret, ShortChannelId
 from fulmen.core.base.machine import CallerGone, Event, Faulted, Step, Tell, Undelivered, fold
-from fulmen.core.base.outer import Answer, Notify, TimeReached, WantTime
-from fulmen.core.base.units import BlockHeight, Msat
+from fulmen.core.base.outer import Answer, ChannelsMoved, Notify, TimeReached, WantChannels, WantTime
+from fulmen.core.base.units import BlockHeight, Msat, Timestamp
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.commitments.htlcs import Failed, Fulfilled, HtlcOffered, OfferForgotten, OfferHtlc, OfferRefused
 from fulmen.core.crypto.secp256k1 import ecdh, point_of, sign_recoverable
@@ -38,7 +38,7 @@ from fulmen.core.onion.payload import PaymentData, decode_payload
 from fulmen.core.onion.sphinx import ephemeral_key, peel
 from fulmen.core.payments import sending as words
 from fulmen.core.payments.attempts import BUSY
-from fulmen.core.payments.payment import AttemptMade, Payment, PaymentStarted, Status, ended, forget
+from fulmen.core.payments.payment import AttemptMade, Payment, PaymentStarted, Status, Wait, ended, forget
 from fulmen.core.payments.payments import MAX_CALLERS, NotForAPayment, decide, wants
 from fulmen.core.payments.results import payment_row
 from fulmen.core.payments.seeking import MAX_ATTEMPTS
@@ -525,13 +525,60 @@ def test_a_payment_begun_while_the_channels_are_away_waits_for_one_to_come_back(
     assert not answers(waiting)
     (news,) = [action for action in waiting.actions if isinstance(action, Notify)]
     assert (news.topic, news.about["for"]) == ("payment waits", "a channel to come back")
-    assert wants(waiting.state) == (WantTime(NOW + 1), WantTime(NOW + 60))
+    assert wants(waiting.state) == (WantTime(NOW + 1), WantTime(NOW + 60), WantChannels())
     still = run(waiting.state, TimeReached(NOW + 1), at=away(wall=NOW + 1))
     still = answered(still.state, NoRoute(NoRouteReason.NO_CHANNEL), at=away(wall=NOW + 1))
     assert not still.actions  # it says so once
     back = run(still.state, TimeReached(NOW + 2), at=env(wall=NOW + 2))
     assert [hop.scid for hop in asked(back).request.first_hops or ()] == [11]
     assert told(answered(back.state, a_route(), at=env(wall=NOW + 2)))
+
+
+def waiting_for_a_channel(*, patient: bool = False) -> Payment:
+    begun = run(nobody(), Pay(ONE, TERMS), at=away()).state
+    if patient:
+        begun = run(answered(begun, a_route()).state, OfferForgotten(1, TO_BOB), at=away()).state
+    return answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
+
+
+def test_a_channel_that_comes_back_wakes_it():
+    waiting = waiting_for_a_channel()
+    woken = run(waiting, ChannelsMoved(), at=env())
+    assert [hop.scid for hop in asked(woken).request.first_hops or ()] == [11]
+    assert WantChannels() not in wants(woken.state), "an answer is waited for now"
+    assert not run(woken.state, ChannelsMoved(), at=env()).actions, "told twice, asked once"
+
+
+@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize("links", [(), (a_link(TO_BOB, BOB, scid=11, usable=False, spendable_msat=Msat(0)),)])
+def test_a_channel_that_was_closed_meanwhile_is_waited_for_no_longer(patient, links):
+    closed = bob(*links, node_id=ALICE, chain_hash=REGTEST.chain_hash, wall=NOW + 2)
+    woken = run(waiting_for_a_channel(patient=patient), ChannelsMoved(), at=closed).state
+    step = answered(woken, NoRoute(NoRouteReason.NO_CHANNEL), at=closed)
+    (answer,) = answers(step)
+    assert isinstance(answer.refused, words.NoRouteFound)
+    assert "is closed" in str(answer.refused)
+
+
+def test_nobody_is_woken_who_waits_for_something_else():
+    assert not run(nobody(), ChannelsMoved()).actions
+    assert not run(on_its_way(), ChannelsMoved()).actions
+    behind = run(nobody(), Pay(ONE, TERMS), at=env(behind=True)).state
+    assert behind.waits_for is Wait.CHAIN
+    assert not run(behind, ChannelsMoved(), at=env(behind=True)).actions
+
+
+def test_by_itself_it_looks_less_and_less_often():
+    payment, now, looks = waiting_for_a_channel(), NOW, []
+    payment = payment.but(limits=payment.limits.but(give_up_at=Timestamp(NOW + 3600)) if payment.limits else None)
+    while now < NOW + 600:
+        looks.append(payment.retry_at - now)
+        now = payment.retry_at
+        payment = run(payment, TimeReached(now), at=away(wall=now)).state
+        payment = answered(payment, NoRoute(NoRouteReason.NO_CHANNEL), at=away(wall=now)).state
+    assert looks[:5] == [1] * 5
+    assert looks == sorted(looks)
+    assert looks[-1] == 15
 
 
 def test_it_waits_as_long_as_it_was_told_to_and_says_that_nobody_came():
@@ -549,7 +596,7 @@ def test_after_a_crash_it_waits_on_until_the_time_that_was_given():
     waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
     resumed = run(forget(waiting), CallerGone(), at=away(wall=NOW + 5)).state
     again = answered(resumed, NoRoute(NoRouteReason.NO_CHANNEL), at=away(wall=NOW + 5)).state
-    assert wants(again) == (WantTime(NOW + 6), WantTime(NOW + 60))
+    assert wants(again) == (WantTime(NOW + 6), WantTime(NOW + 60), WantChannels())
     assert asked(run(again, TimeReached(NOW + 6), at=env(wall=NOW + 6)))
 
 
@@ -609,7 +656,7 @@ def test_after_a_crash_an_offer_that_the_channel_does_not_know_is_made_anew_when
     resumed = run(forget(on_its_way()), CallerGone()).state
     asking = run(resumed, OfferRefused(1, TO_BOB, "ChannelOffline")).state
     waiting = answered(asking, NoRoute(NoRouteReason.NO_CHANNEL)).state
-    assert wants(waiting) == (WantTime(NOW + 1), WantTime(NOW + 60))
+    assert wants(waiting) == (WantTime(NOW + 1), WantTime(NOW + 60), WantChannels())
     again = run(waiting, TimeReached(NOW + 1), at=env(wall=NOW + 1))
     assert asked(again).request.excluded_channels == ()
     late = answered(again.state, NoRoute(NoRouteReason.NO_CHANNEL), at=env(wall=NOW + 60))
