@@ -67,7 +67,13 @@ LND: dict[str, tuple[str, ...]] = {
         "a channel_update for the peer alone is not to be passed on",
     ),
     "It takes a channel from its first confirmation on.": ("channel_announcement is ignored: one confirmation",),
-    "It drops gossip that is wrong without a word.": ("a wrong signature is complained of",),
+    "It forgets a channel in the block that spends its output.": (
+        "a channel is forgotten 72 blocks after its output was spent, and not before",
+    ),
+    "It drops gossip that is wrong without a word.": (
+        "a wrong signature is complained of",
+        "a wrong signature in channel_update is complained of",
+    ),
 }
 """A reason, and the names of the scripts that fail for it."""
 

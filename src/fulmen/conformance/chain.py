@@ -52,6 +52,9 @@ class Chain(Protocol):
     def is_spent(self, outpoint: OutPoint) -> bool:
         """Whether a confirmed output is spent, in the mempool at least."""
 
+    def is_there(self, outpoint: OutPoint) -> bool:
+        """Whether an output is unspent, in the mempool at least."""
+
 
 class Coins:
     """A wallet of one key over a chain: it lives on the blocks that it mines itself."""
@@ -132,6 +135,13 @@ class EmbeddedChain:
         """Whether a confirmed output is spent, in the mempool at least."""
         return self.node.pool.spender(outpoint) is not None or self.node.chain.coins.get(outpoint) is None
 
+    def is_there(self, outpoint: OutPoint) -> bool:
+        """Whether an output is unspent, in the mempool at least."""
+        if self.node.pool.spender(outpoint) is not None:
+            return False
+        coins, height = self.node.chain.coins, self.node.chain.height
+        return coins.get(outpoint) is not None or self.node.pool.coin(outpoint, height + 1) is not None
+
 
 class RpcChain:
     """A regtest server with Bitcoin Core's RPC. `synced` waits until the node under test has seen the new blocks."""
@@ -163,12 +173,15 @@ class RpcChain:
     def is_spent(self, outpoint: OutPoint) -> bool:
         """Whether a confirmed output is spent, in the mempool at least."""
         try:
-            found = self._loop.run(
-                self._client.call_or_null(dict[str, Any], "gettxout", outpoint.txid[::-1].hex(), outpoint.vout, True)
-            )
+            return not self.is_there(outpoint)
         except SourceRefused:
             return False
-        return found is None
+
+    def is_there(self, outpoint: OutPoint) -> bool:
+        """Whether an output is unspent, in the mempool at least."""
+        txid = outpoint.txid[::-1].hex()
+        asked = self._client.call_or_null(dict[str, Any], "gettxout", txid, outpoint.vout, True)
+        return self._loop.run(asked) is not None
 
     def close(self) -> None:
         """Give the connection back."""

@@ -24,6 +24,7 @@ from fulmen.conformance.script import (
     Connect,
     Disconnect,
     Expect,
+    ExpectBroadcast,
     ExpectClosed,
     ExpectComplaint,
     ExpectEach,
@@ -518,15 +519,28 @@ class Play:
         """Look at the chain until the funding is spent."""
         coins, channel = self._subject.coins, peer.channel
         assert coins is not None and channel is not None
-        deadline = self._subject.now() + step.within_s
-        while not coins.chain.is_spent(channel.outpoint):
+        self._look(
+            peer, lambda: coins.chain.is_spent(channel.outpoint), "the funding output is not spent", step.within_s
+        )
+        self._note(peer, "·", "the funding output is spent")
+
+    def expect_broadcast(self, peer: FakePeer, step: ExpectBroadcast) -> None:
+        """Look at the chain until the funding is there."""
+        coins, channel = self._subject.coins, peer.channel
+        assert coins is not None and channel is not None
+        self._look(peer, lambda: coins.chain.is_there(channel.outpoint), "no funding is published", step.within_s)
+        self._note(peer, "·", "the funding transaction is published")
+
+    def _look(self, peer: FakePeer, holds: Callable[[], bool], otherwise: str, within_s: float) -> None:
+        """Look at the chain until something holds; what the node says meanwhile does not matter."""
+        deadline = self._subject.now() + within_s
+        while not holds():
             if self._subject.now() >= deadline:
-                raise ScriptFailed("the funding output is not spent")
+                raise ScriptFailed(otherwise)
             try:
                 self._message_or_none(peer, POLL_S)
             except LinkClosed:
                 self._subject.wait(POLL_S)
-        self._note(peer, "·", "the funding output is spent")
 
     def ask(self, peer: FakePeer, step: Ask) -> None:
         """The operator."""
@@ -559,6 +573,7 @@ _PERFORM: dict[type[Step], Callable[..., None]] = {
     ExpectSilence: Play.expect_silence,
     ExpectGossip: Play.expect_gossip,
     ExpectNoGossip: Play.expect_no_gossip,
+    ExpectBroadcast: Play.expect_broadcast,
     ExpectSpent: Play.expect_spent,
     FundChannel: Play.fund_channel,
     FundAnnounced: Play.fund_announced,

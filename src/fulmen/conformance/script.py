@@ -44,6 +44,12 @@ class Flipped(Value):
     """The default with its last bit turned."""
 
 
+class FirstByte(Value):
+    """The default with another first byte."""
+
+    byte: int
+
+
 class HighS(Value):
     """The default signature with the other S: valid for ECDSA, and not what BOLT 2 allows."""
 
@@ -338,6 +344,12 @@ class Mine(Step):
     blocks: int = 1
 
 
+class ExpectBroadcast(Step):
+    """The node has published the funding transaction of the channel that it opens."""
+
+    within_s: float = PATIENCE_S
+
+
 class ExpectSpent(Step):
     """The funding output of the peer's channel is spent by a transaction that the node publishes."""
 
@@ -372,7 +384,8 @@ class Script(Record, kw_only=True):
     def needs_chain(self) -> bool:
         """Whether blocks have to be mined."""
         return any(
-            isinstance(step, (FundChannel, FundAnnounced, SpendAnnounced, Mine, ExpectSpent)) for step in self.steps
+            isinstance(step, (FundChannel, FundAnnounced, SpendAnnounced, Mine, ExpectBroadcast, ExpectSpent))
+            for step in self.steps
         )
 
     @property

@@ -27,6 +27,8 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return default + value.by
         case script.Flipped():
             return _flipped(default)
+        case script.FirstByte():
+            return bytes([value.byte]) + default[1:]
         case script.HighS():
             return _high_s(default)
         case script.Said():

@@ -54,6 +54,8 @@ TOLD: tuple[Step, ...] = (
     ExpectGossip("channel_update", peer=BOB),
 )
 """And the node knows their channel, and alice's terms."""
+KNOWN: tuple[Step, ...] = (*TOLD, Send("channel_update", peer=BOB))
+"""And bob's: some nodes tell of a node only when somebody's terms lead to it."""
 PUBLIC = 1
 NOBODYS = b"\0" + bytes(7) + b"\x09"
 """The id of a channel in block 0, as queries carry it."""
@@ -375,7 +377,7 @@ NODES = (
         ids=("B7-3",),
         quotes=("SHOULD queue the message for rebroadcasting.",),
         steps=(
-            *TOLD,
+            *KNOWN,
             Send("node_announcement"),
             ExpectGossip("node_announcement", fields={"node_id": Ours("node_announcement", "node_id")}),
         ),
@@ -389,7 +391,7 @@ NODES = (
             "ignore the message.",
         ),
         steps=(
-            *TOLD,
+            *KNOWN,
             Send("node_announcement"),
             ExpectGossip("node_announcement", fields={"node_id": Ours("node_announcement", "node_id")}),
             Send("node_announcement", {"timestamp": Now(-1000), "rgb_color": b"\1\2\3"}),
@@ -401,7 +403,7 @@ NODES = (
         ids=("B7-3",),
         quotes=("if `signature` is NOT a valid signature", "MUST NOT process the message further."),
         steps=(
-            *TOLD,
+            *KNOWN,
             Send("node_announcement", {"signature": Flipped(), "rgb_color": b"\1\2\3"}),
             ExpectGossip("node_announcement", known=False, fields={"rgb_color": b"\1\2\3"}, peer=BOB),
         ),
@@ -414,7 +416,7 @@ NODES = (
             "if `addrlen` is insufficient to hold the address descriptors of the known types: - SHOULD send a "
             "`warning`.",
         ),
-        steps=(*TOLD, Send("node_announcement", {"addresses": b"\x01\x7f\x00"}), ExpectComplaint()),
+        steps=(*KNOWN, Send("node_announcement", {"addresses": b"\x01\x7f\x00"}), ExpectComplaint()),
     ),
     Script(
         name="node_announcement with an address of an unknown type is taken",
@@ -422,7 +424,7 @@ NODES = (
         level=Level.SHOULD,
         quotes=("SHOULD ignore the first `address descriptor` that does NOT match the types defined above.",),
         steps=(
-            *TOLD,
+            *KNOWN,
             Send("node_announcement", {"addresses": b"\xc8whatever", "rgb_color": b"\4\5\6"}),
             ExpectGossip("node_announcement", fields={"rgb_color": b"\4\5\6"}),
         ),

@@ -11,6 +11,7 @@ from fulmen.conformance.script import (
     ExpectError,
     ExpectFailure,
     ExpectQuiet,
+    FirstByte,
     Flipped,
     HashOf,
     Height,
@@ -39,7 +40,6 @@ SHOULD_FAIL = "SHOULD send a `warning` and close the connection, or send an `err
 INVALID_ONION_VERSION, INVALID_ONION_HMAC, INVALID_ONION_KEY = 0xC004, 0xC005, 0xC006
 NO_KEY = bytes([0]) + bytes(1365)
 """An onion whose ephemeral key is no point."""
-VERSION_1 = bytes([1]) + bytes(1365)
 TOO_MANY = 484
 DUST_MSAT = 1_000
 
@@ -148,7 +148,7 @@ ADDS = (
         ),
         steps=(*OPENED, *offered(amount_msat=DUST_MSAT), *take("update_fail_htlc", id=0)),
     ),
-    bad_onion("another version", INVALID_ONION_VERSION, VERSION_1),
+    bad_onion("another version", INVALID_ONION_VERSION, FirstByte(1)),
     bad_onion("a key that is no point", INVALID_ONION_KEY, NO_KEY),
     bad_onion("a wrong HMAC", INVALID_ONION_HMAC, Flipped()),
 )
