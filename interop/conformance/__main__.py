@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="only scripts with one of these ids or words, parted by commas")
     parser.add_argument("--patience", type=float, default=1.0, help="how many times as long answers may take")
     parser.add_argument("--trace", action="store_true", help="show all that was said in what was not kept")
-    parser.add_argument("--write", action="store_true", help="write docs/conformance-others.md")
+    parser.add_argument("--write", action="store_true", help="write their parts of docs/conformance-others.md anew")
     wanted = parser.parse_args(arguments)
     if unknown := [key for key in wanted.peers if key not in columns]:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(columns)}")
@@ -57,8 +57,9 @@ def main(arguments: list[str]) -> int:
         told[column] = _played(Stage(column, wanted.patience), scripts, trace=wanted.trace)
         print(f"{column.title}: {summary(told[column])}, in {time.monotonic() - started:.0f} s", flush=True)
         well = well and not _unexplained(column.key, told[column])
-    if wanted.write:
-        PAGE.write_text(page(told), encoding="utf-8")
+        if wanted.write:
+            before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+            PAGE.write_text(page(before, {column: told[column]}), encoding="utf-8")
     return 0 if well else 1
 
 

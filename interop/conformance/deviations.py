@@ -77,7 +77,51 @@ LND: dict[str, tuple[str, ...]] = {
 }
 """A reason, and the names of the scripts that fail for it."""
 
-LDK: dict[str, tuple[str, ...]] = {}
+LDK: dict[str, tuple[str, ...]] = {
+    "It looks at single bits of features, and not at what they need.": (
+        "a feature without what it needs closes the connection",
+    ),
+    "Data that is no UTF-8 is a message to it that cannot be read: it hangs up.": (
+        "a warning that is no text changes nothing",
+    ),
+    "It hangs up at an error about all channels, whether there are any or not.": (
+        "an empty error about all channels of a peer without channels is ignored",
+    ),
+    "It has a least feerate, and no highest: the opener pays.": ("open_channel is refused: a feerate of 4000 sat/vB",),
+    "It looks only whether the opener has what it asks the opener to keep itself, here 1,000 sat.": (
+        "open_channel is refused: nobody would have more than the reserve",
+    ),
+    "It offers the feature, and its settings, those of ldk-node, take no more than 16,777,215 sat.": (
+        "a large channel is accepted where both offer it",
+    ),
+    "It takes a reserve below its own dust limit: it is on the peer's risk.": (
+        "accept_channel is refused: a reserve below the opener's dust limit",
+    ),
+    "It still takes the forms of old, P2PKH and P2SH.": ("shutdown to a key hash of the old kind is complained of",),
+    "It sends a warning and keeps the connection.": (
+        "shutdown to another script than agreed on fails the connection",
+        "channel_reestablish is refused: next_revocation_number is too small",
+    ),
+    "Its sha256_of_onion is that of the 1,300 bytes for the hops, and not of the whole packet.": (
+        "an onion with another version is failed as malformed",
+        "an onion with a key that is no point is failed as malformed",
+        "an onion with a wrong HMAC is failed as malformed",
+    ),
+    "It has forgotten the channel by then, and says nothing of it.": (
+        "a failed channel is an error again after a reconnection",
+    ),
+    "It looks at no spends: a channel stays until its updates are two weeks old.": (
+        "a channel is forgotten 72 blocks after its output was spent, and not before",
+        "channel_update is ignored: the output is spent, and it does not disable",
+    ),
+    "It offers gossip_queries, and answers no query_short_channel_ids.": (
+        "query_short_channel_ids of what nobody knows comes to an end",
+        "query_short_channel_ids of another chain is answered by having nothing",
+    ),
+    "It does not set the bit dont_forward: its private update looks like a public one.": (
+        "a channel_update for the peer alone is not to be passed on",
+    ),
+}
 
 DEVIATIONS = {"lnd": LND, "ldk": LDK}
 

@@ -23,29 +23,43 @@ its ids, what the node does instead, the sentences of the BOLTs, what was missin
 ROWS: tuple[tuple[str, Callable[[Outcome], bool]], ...] = (
     ("kept", lambda outcome: outcome.verdict is Verdict.PASSED),
     ("a MUST, not kept", lambda outcome: outcome.verdict is Verdict.FAILED),
-    ("a SHOULD, not kept", lambda outcome: outcome.verdict is Verdict.WARNED),
+    ("a SHOULD (or a MAY), not kept", lambda outcome: outcome.verdict is Verdict.WARNED),
     ("not run: it lacks the feature", lambda outcome: outcome.verdict is Verdict.NOT_RUN and not outcome.unfinished),
     ("not played to the end", lambda outcome: outcome.unfinished),
 )
 
 
-def page(told: Mapping[Column, Sequence[Outcome]]) -> str:
-    """The whole page."""
-    return "\n".join([BEGIN, *_table(told), *(line for column in told for line in _part(column, told[column]))])
+class NoPlace(Exception):
+    """A page that lost one of the two marks around the part of a peer."""
 
 
-def _table(told: Mapping[Column, Sequence[Outcome]]) -> Iterator[str]:
-    yield f"| scripts | {' | '.join(column.title for column in told)} |"
-    yield f"| --- |{' --- |' * len(told)}"
-    for name, belongs in ROWS:
-        yield f"| {name} | {' | '.join(str(sum(map(belongs, outcomes))) for outcomes in told.values())} |"
-    yield f"| all | {' | '.join(str(len(outcomes)) for outcomes in told.values())} |"
-    yield ""
+def page(before: str, told: Mapping[Column, Sequence[Outcome]]) -> str:
+    """The page with the parts of these peers made anew; those of others stay.
+
+    Raises:
+        NoPlace.
+    """
+    text = before if before.startswith(BEGIN) else BEGIN
+    for column, outcomes in told.items():
+        begin, end = f"<!-- {column.key} -->\n", f"<!-- end of {column.key} -->\n"
+        part = "\n".join((begin, *_part(column, outcomes), end))
+        head, found, rest = text.partition(begin)
+        if not found:
+            text = f"{text}\n{part}"
+            continue
+        _, found, tail = rest.partition(end)
+        if not found:
+            raise NoPlace(column.key)
+        text = head + part + tail
+    return text
 
 
 def _part(column: Column, outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield f"## {column.title}\n"
-    for verdict, heading in ((Verdict.FAILED, "MUST, not kept"), (Verdict.WARNED, "SHOULD, not kept")):
+    yield f"| {len(outcomes)} scripts | |\n| --- | --- |"
+    yield from (f"| {name} | {sum(map(belongs, outcomes))} |" for name, belongs in ROWS)
+    yield ""
+    for verdict, heading in ((Verdict.FAILED, "MUST, not kept"), (Verdict.WARNED, "SHOULD (or MAY), not kept")):
         of_them = [outcome for outcome in outcomes if outcome.verdict is verdict]
         if of_them:
             yield f"### {column.title}: {heading}\n"

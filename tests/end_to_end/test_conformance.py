@@ -111,6 +111,8 @@ def test_the_command_plays_reports_and_says_by_its_code_how_it_went(stage: Stage
         "B1-9,B2-42",
         "--junit",
         str(junit),
+        "--patience",
+        "2",
     ]
     done = CliRunner().invoke(cli, ["--no-json", *words])
     assert done.exit_code == 0, done.output

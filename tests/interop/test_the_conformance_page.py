@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from interop.columns import PEERS
 from interop.conformance.deviations import DEVIATIONS, reason_of
-from interop.conformance.page import LAST_LINES, UNKNOWN, page
+from interop.conformance.page import LAST_LINES, UNKNOWN, NoPlace, page
 
 from fulmen.conformance.runner import Line, Outcome, Verdict
 from fulmen.conformance.scripts import ALL
@@ -15,7 +15,7 @@ KEY = "02" + "ab" * 32
 
 
 def told(**by_script: Outcome) -> str:
-    return page({LND: list(by_script.values())})
+    return page("", {LND: list(by_script.values())})
 
 
 def listed() -> list[tuple[str, str]]:
@@ -57,6 +57,16 @@ def test_the_table_counts_what_was_not_run_and_what_was_not_played_to_its_end():
         two=Outcome(script, Verdict.NOT_RUN, "step 7: not played to its end within 300 s", unfinished=True),
         three=Outcome(script, Verdict.PASSED),
     )
-    assert "| kept | 1 |" in text and "| all | 3 |" in text
+    assert "| kept | 1 |" in text and "| 3 scripts | |" in text
     assert "it lacks the feature | 1 |" in text and "not played to the end | 1 |" in text
     assert "not offer option_splice" in text and "within 300 s" in text
+
+
+def test_the_part_of_one_peer_is_made_anew_and_those_of_others_stay():
+    script = ALL[0]
+    both = page("", {column: [Outcome(script, Verdict.PASSED)] for column in PEERS[:2]})
+    again = page(both, {LND: [Outcome(script, Verdict.FAILED, "step 1: no")]})
+    assert again.count("| kept | 0 |") == 1 and again.count("| kept | 1 |") == 1
+    assert page(again, {LND: [Outcome(script, Verdict.PASSED)]}) == both
+    with pytest.raises(NoPlace):
+        page(both.replace("<!-- end of lnd -->", ""), {LND: []})

@@ -65,6 +65,7 @@ def _start(template: str, **values: str) -> None:
 @click.option("--synced-command", metavar="CMD", help="Ends well once the node has seen block {height}.")
 @click.option("--open-command", metavar="CMD", help="Has the node open {amount} sat to the connected peer {node_id}.")
 @click.option("--close-command", metavar="CMD", help="Has the node close {channel_id} (funded by {funding}).")
+@click.option("--patience", type=click.FloatRange(min=0.1), default=1.0, help="How many times as long it may take.")
 @click.option("--ourselves", is_flag=True, help="Play against fulmen's own core, in this process.")
 @click.option("--list", "listing", is_flag=True, help="Only say which scripts there are.")
 @click.pass_obj
@@ -80,6 +81,7 @@ def conformance(
     synced_command: str | None,
     open_command: str | None,
     close_command: str | None,
+    patience: float,
     ourselves: bool,
     listing: bool,
 ) -> None:
@@ -108,6 +110,7 @@ def conformance(
                 raise click.UsageError("say which node: HOST:PORT and --node-id ID (or --ourselves)")
             operator = CommandOperator(open_command, close_command) if open_command and close_command else None
             subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, synced_command, operator)
+            subject.patience = patience
             subject.connect(_secret()).close()  # a node that is not there is said once, not a hundred times
             about = {"node": f"{node_id}@{address}", "seed": seed}
         outcomes = run_all(scripts, subject, seed.encode(), lambda outcome: _say(settings, outcome))

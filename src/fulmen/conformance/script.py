@@ -247,6 +247,8 @@ class Expect(Step):
     """It never arrives, as far as the fake peer's books go: a connection that breaks at the wrong moment."""
     ahead_of: tuple[str, ...] = ()
     """Gossip about the same channel that must not come before it."""
+    passing: tuple[str, ...] = ()
+    """What may come before it, and does not matter."""
 
 
 class ExpectEach(Step):

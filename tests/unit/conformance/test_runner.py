@@ -113,6 +113,8 @@ BEGIN = (Expect("init"), Send("init"))
         (Expect("pong"), [UnknownMessage(43_690, b"x"), PONG], False),
         (Expect("pong"), [GossipTimestampFilter(bytes(32), 0, 0), PONG], True),
         (Expect("pong"), [Ping(4, b""), PONG], True),
+        (Expect("pong", passing=("error",)), [ERROR, PONG], True),
+        (Expect("pong", passing=("error",)), [ERROR], False),
         (Expect("pong"), [b"\x00\x13\xff"], False),
         (Expect("pong", {"ignored": b""}), [PONG], True),
         (Expect("pong", {"ignored": b"\0"}), [PONG], False),

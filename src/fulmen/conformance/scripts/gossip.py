@@ -174,6 +174,8 @@ OWN = (
         ),
         steps=(
             *own(max_htlc_value_in_flight_msat=600_000_000),
+            # Some tell nobody of anything before they are asked to.
+            Send("gossip_timestamp_filter"),
             Expect("announcement_signatures", within_s=30.0),
             Send("announcement_signatures"),
             Expect(
