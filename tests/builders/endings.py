@@ -10,12 +10,13 @@ from tests.builders.papers import Papers
 from fulmen.core.base.ids import BlockHash, HtlcKey, OutPoint, Txid
 from fulmen.core.base.machine import Action, Event, Fact, Step, Tell, evolve
 from fulmen.core.base.outer import Block
+from fulmen.core.base.stretch import Found, found, held
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
 from fulmen.core.bitcoin.script import p2wpkh
 from fulmen.core.bitcoin.transaction import Tx
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelSpent
-from fulmen.core.commitments.htlcs import Htlc
+from fulmen.core.commitments.revoked import kept_of, revoked_htlcs
 from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.onchain.facts import CloseSeen, OutputTaken
@@ -50,16 +51,15 @@ def tx_of(papers: Papers, which: str) -> Tx:
     return build(view_of(papers, which)).tx
 
 
-def kept_htlcs(papers: Papers) -> tuple[Htlc, ...]:
-    """What alice's channel has kept of HTLCs that are in the revoked commitment alone."""
-    held = {planned.key("alice", papers.channel_id): planned for planned in papers.plan.htlcs}
-    every = papers._commitment("alice", "bob_last", 4).htlcs
-    return tuple([htlc for htlc in every if "bob" not in held[htlc.key].within])
+def found_rows(papers: Papers) -> Found:
+    """What alice's channel has kept of HTLCs that are in the revoked commitment alone, as a store finds it."""
+    wanted = kept_of(papers.channel_id, 4)
+    return found(wanted, held(wanted, {kept.at: kept.row for kept in papers.kept()}))
 
 
 def ending(papers: Papers, which: str, height: int = FIRST) -> Ending:
     """The funding is spent by this commitment."""
-    revoked = kept_htlcs(papers) if which == "bob_last" else ()
+    revoked = revoked_htlcs(papers.channel_id, found_rows(papers)) if which == "bob_last" else ()
     return Ending(papers.at_close("alice"), tx_of(papers, which).serialize(), block(height), KINDS[which], revoked)
 
 

@@ -80,8 +80,8 @@ def _outputs_of(state: Onchain, ending: Ending) -> dict[HtlcKey, list[OutPoint]]
             outputs.setdefault(key, []).append(outpoint)
         return outputs
     for matter in state.matters.values():
-        if matter.output is not None and matter.output.key is not None:
-            outputs.setdefault(matter.output.key, []).append(matter.outpoint)
+        if matter.key is not None:
+            outputs.setdefault(matter.key, []).append(matter.outpoint)
     return outputs
 
 

@@ -69,23 +69,21 @@ def ask_for_fee(state: Onchain, lot: Sequence[Matter], env: Env, alongside: int 
         least = FeeratePerKw(claim.feerate_per_kw + INCREMENTAL_PER_KW)
         if rate < least:
             return None
-    inputs, outputs, locktime, version = [], [], 0, 2
+    inputs, outputs = [], []
     for matter in lot:
-        htlc_tx, output = matter.htlc_tx, matter.output
-        assert htlc_tx is not None and output is not None
-        tx = htlc_tx.tx
+        assert matter.htlc_tx is not None
+        tx, weighs = matter.htlc_tx.tx, htlc_tx_input_weight(matter.htlc_tx.htlc)
         spent = Output(matter.amount_sat, matter.script_pubkey)
-        inputs.append(ForeignInput(matter.outpoint, tx.inputs[0].sequence, spent, htlc_tx_input_weight(output)))
+        inputs.append(ForeignInput(matter.outpoint, tx.inputs[0].sequence, spent, weighs))
         outputs += [Output(out.amount_sat, out.script_pubkey) for out in tx.outputs]
-        locktime, version = tx.locktime, tx.version
     request = AttachFee(
         ref_of(state, lot[0].outpoint),
         Address("onchain", state.channel_id),
         name_of(lot),
         tuple(inputs),
         tuple(outputs),
-        locktime,
-        version,
+        tx.locktime,
+        tx.version,
         rate,
         least,
         alongside=alongside,
@@ -123,12 +121,12 @@ def lot_in(state: Onchain, raw: bytes) -> tuple[Matter, ...] | None:
 
 def sign_htlc_tx(state: Onchain, ending: Ending, matter: Matter, index: int) -> SignHtlcTx:
     """What the key holder is asked for an HTLC transaction."""
-    assert matter.htlc_tx is not None and matter.output is not None
+    assert matter.htlc_tx is not None
     return SignHtlcTx(
         ending.close.params.key_index,
         matter.per_commitment_point,
         ending.close.funding.format,
-        matter.output,
+        matter.htlc_tx.htlc,
         matter.htlc_tx.peer_signature,
         state.preimage_for(matter),
         index,
@@ -152,7 +150,7 @@ def _weight(lot: Sequence[Matter]) -> int:
     """Of the HTLC transactions of a lot in one, without what the wallet adds."""
     total = 4 * 10 + SEGWIT_WEIGHT
     for matter in lot:
-        assert matter.htlc_tx is not None and matter.output is not None
+        assert matter.htlc_tx is not None
         outputs = sum(len(out.serialize()) for out in matter.htlc_tx.tx.outputs)
-        total += 4 * outputs + htlc_tx_input_weight(matter.output)
+        total += 4 * outputs + htlc_tx_input_weight(matter.htlc_tx.htlc)
     return total

@@ -76,10 +76,11 @@ def liftables(state: Onchain) -> Iterator[Liftable]:
     """The peer's commitment that the mempool has, then ours that we publish: one of them will be mined."""
     publishing, coming = state.publishing, state.coming
     ours = () if publishing is None else publishing.claimable
-    view = None if coming is None else _view_of_the_peers(coming)
-    if coming is not None and view is not None:
-        known = [one.key for one in coming.close.preimages]
-        yield Liftable(view, BlockHeight(coming.block.height - 1), tuple(dict.fromkeys((*known, *ours))))
+    if coming is not None:
+        view = _view_of_the_peers(coming)
+        if view is not None:
+            known = [one.key for one in coming.close.preimages]
+            yield Liftable(view, BlockHeight(coming.block.height - 1), tuple(dict.fromkeys((*known, *ours))))
     if publishing is not None:
         yield Liftable(publishing.commitment, publishing.since, ours)
 
@@ -161,7 +162,7 @@ def _last_block(liftable: Liftable, env: Env) -> BlockHeight | None:
     ]
     if not lasts:
         return None
-    return BlockHeight(liftable.since + max(1, (min(lasts) - liftable.since) // 2))
+    return BlockHeight(liftable.since + (min(lasts) - liftable.since) // 2)
 
 
 def _may_be_ours(liftable: Liftable) -> list[CommitmentOutput]:
@@ -183,5 +184,5 @@ def _in_htlcs(liftable: Liftable) -> Sat:
 
 
 def _balance(liftable: Liftable) -> Sat:
-    ours = liftable.commitment.output(Role.TO_LOCAL if liftable.view.side is LOCAL else Role.TO_REMOTE)
-    return Sat(0) if ours is None else ours.amount_sat
+    role = Role.TO_LOCAL if liftable.view.side is LOCAL else Role.TO_REMOTE
+    return Sat(sum(output.amount_sat for output in liftable.commitment.outputs if output.role is role))

@@ -53,7 +53,7 @@ def matters_of_local(spent: Spent) -> tuple[Matter, ...]:
 
 def _htlc(commitment: CommitmentTx, matter: Matter, output: CommitmentOutput, signature: Signature) -> Matter:
     htlc_tx = HtlcTx(
-        commitment.htlc_tx(output), signature, commitment.second_stage_script, commitment.shape.to_self_delay
+        commitment.htlc_tx(output), output, signature, commitment.second_stage_script, commitment.shape.to_self_delay
     )
     purpose = Purpose.HTLC_TIMEOUT if output.role is Role.OFFERED_HTLC else Purpose.HTLC_SUCCESS
     return matter.but(purpose=purpose, htlc_tx=htlc_tx)

@@ -343,7 +343,8 @@ def wants(state: Onchain) -> tuple[Want, ...]:
         watches: list[Want] = [
             WantSpendWatch(matter.outpoint, matter.script_pubkey) for matter in state.matters.values()
         ]
-        if state.coming is not None and state.publishing is None:
+        if state.publishing is None:
+            assert state.coming is not None
             watches.append(WantMempoolWatch(state.coming.txid, (state.coming.close.funding.outpoint,)))
         return (WantHeight(BlockHeight(0)), *watches, *_children(state))
     watches = [

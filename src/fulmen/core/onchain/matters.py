@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from fulmen.core.base.ids import OutPoint, Point, Preimage, Secret, Signature
+from fulmen.core.base.ids import HtlcKey, OutPoint, Point, Preimage, Secret, Signature
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Sat
@@ -62,6 +62,8 @@ class HtlcTx(Record):
     """An HTLC transaction of our own commitment."""
 
     tx: Tx
+    htlc: CommitmentOutput
+    """What it takes."""
     peer_signature: Signature
     second_stage_script: bytes
     to_self_delay: int
@@ -97,6 +99,11 @@ class Matter(Record):
     """For `CLAIM`: how many blocks it waits."""
     htlc_tx: HtlcTx | None = None
     punished: Punished | None = None
+
+    @property
+    def key(self) -> HtlcKey | None:
+        """The HTLC that it is, if we can read that."""
+        return None if self.output is None else self.output.key
 
     def spend_with(self, preimage: Preimage | None) -> Spend | None:
         """How one signature of ours takes it, now that we know this preimage; None if that is not the way."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fulmen.core.base.faults import Malformed
-from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, OutPoint, Secret
+from fulmen.core.base.ids import OFFERED, RECEIVED, OutPoint, Secret
 from fulmen.core.base.units import BlockHeight, Sat, sat_floor
 from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import TxOut, parse_tx
@@ -54,7 +54,7 @@ def matters_of_revoked(spent: Spent) -> tuple[Matter, ...]:
     for output in _htlcs_in(spent, keys):
         spend = punish_htlc(output, keys.revocationpubkey)
         found.append(_matter(spent, Purpose.PUNISH_HTLC, output, keys).but(spend=spend, punished=punished))
-    return (*found, *watched(spent, {matter.outpoint.vout: True for matter in found}))
+    return (*found, *watched(spent, [matter.outpoint.vout for matter in found]))
 
 
 def revealed_secret(spent: Spent) -> Secret:
@@ -108,11 +108,8 @@ def _htlcs_in(spent: Spent, keys: CommitmentKeys) -> Iterator[CommitmentOutput]:
     at: dict[TxOut, list[int]] = {}
     for vout, output in enumerate(spent.tx.outputs):
         at.setdefault(output, []).append(vout)
-    seen: dict[HtlcKey, bool] = {}
-    for htlc in (*htlcs_of(spent.close), *spent.revoked):
-        if htlc.key in seen:
-            continue
-        seen[htlc.key] = True
+    living = {htlc.key: htlc for htlc in htlcs_of(spent.close)}
+    for htlc in (*living.values(), *(kept for kept in spent.revoked if kept.key not in living)):
         script = _script_of(scripts, htlc)
         output = TxOut(sat_floor(htlc.amount_msat), p2wsh(script))
         if at.get(output):

@@ -197,8 +197,7 @@ class Onchain(Record, dict=True):
 
     def preimage_for(self, matter: Matter) -> Preimage | None:
         """The preimage of an output's HTLC, if we know it."""
-        key = None if matter.output is None else matter.output.key
-        return None if key is None else self.preimage_of.get(key)
+        return None if matter.key is None else self.preimage_of.get(matter.key)
 
 
 def initial(key: bytes) -> Onchain:

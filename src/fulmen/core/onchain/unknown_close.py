@@ -19,7 +19,7 @@ def matters_of_unknown(spent: Spent) -> tuple[Matter, ...]:
     """Our balance, and every output whose script is hidden."""
     outputs = to_remote_in(spent)
     found = matters_among(spent, outputs, Point(b""))
-    return (*found, *watched(spent, {output.vout: True for output in outputs}))
+    return (*found, *watched(spent, [output.vout for output in outputs]))
 
 
 def to_remote_in(spent: Spent) -> tuple[CommitmentOutput, ...]:
@@ -32,7 +32,7 @@ def to_remote_in(spent: Spent) -> tuple[CommitmentOutput, ...]:
     )
 
 
-def watched(spent: Spent, known: dict[int, bool]) -> tuple[Matter, ...]:
+def watched(spent: Spent, known: list[int]) -> tuple[Matter, ...]:
     """The outputs but for the known ones that may be HTLCs, for all that we can see of them."""
     return tuple(
         Matter(

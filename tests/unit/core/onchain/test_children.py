@@ -34,6 +34,7 @@ from fulmen.core.onchain.raising import raise_all
 from fulmen.core.onchain.state import Claim, Onchain
 from fulmen.core.signer.requests import SignSpend
 from fulmen.core.transactions.commitment import CommitmentOutput, Role
+from fulmen.core.transactions.formats import ZERO_FEE_COMMITMENTS
 from fulmen.core.transactions.funding import funding_witness
 from fulmen.core.transactions.spending import MAX_SIGNATURE_LENGTH, spend_anchor, sweep_tx, witness_signature
 
@@ -184,14 +185,14 @@ def child_of(papers: Papers, state: Onchain, which: str = "alice") -> Claim:
 
 @pytest.mark.parametrize("which", ["bob", "bob_next"])
 def test_the_peers_commitment_is_lifted_when_a_quarter_of_the_time_for_it_is_gone(which: str) -> None:
-    offer = Planned(0, "alice", expires_in=30, within=("alice", which))
+    offer = Planned(0, "alice", expires_in=32, within=("alice", which))
     papers = papers_with(offer, feerate=253, patient=3000, bob_has_next=which == "bob_next")
     deadlines = papers.policy.deadlines
     papers.policy = papers.policy.but(deadlines=deadlines.but(cltv_expiry_delta=deadlines.fulfilled_deadline))
     state = seen(papers, which)
-    # 31 blocks until the offer should be back, 15 of them for the commitment.
-    assert [asked(papers, state, START + n) is not None for n in (0, 2, 3, 4)] == [False, False, True, True]
-    request = asked(papers, state, START + 3)
+    # 33 blocks until the offer should be back, 16 of them for the commitment.
+    assert [asked(papers, state, START + n) is not None for n in (0, 3, 4, 5)] == [False, False, True, True]
+    request = asked(papers, state, START + 4)
     assert request is not None and request.inputs[0].outpoint == anchor_at(papers, which)
 
 
@@ -291,3 +292,7 @@ def test_a_commitment_as_it_is_lifted_says_which_anchor_is_ours() -> None:
     papers = papers_with()
     for which in ("alice", "bob"):
         assert Liftable(view_of(papers, which), BlockHeight(START), ()).anchor == anchor_of(papers, which)
+    free = papers_with(feerate=0, format=ZERO_FEE_COMMITMENTS.name)
+    for which in ("alice", "bob"):
+        shared = Liftable(view_of(free, which), BlockHeight(START), ()).anchor
+        assert shared is not None and shared.role is Role.SHARED_ANCHOR

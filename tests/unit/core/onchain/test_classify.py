@@ -12,6 +12,7 @@ from fulmen.core.bitcoin.transaction import Tx
 from fulmen.core.commitments.building import build
 from fulmen.core.crypto.hashes import hash160
 from fulmen.core.onchain.classify import Kind, kind_of, to_remote_of
+from fulmen.core.onchain.revoked_close import revoked_number
 from fulmen.core.transactions.commitment import Role
 
 HTLCS = (Planned(0, "alice", within=("alice", "bob", "bob_next", "bob_last")), Planned(1, "bob", 40_000_000))
@@ -56,7 +57,9 @@ def test_an_old_commitment_of_ours_or_what_has_no_number_is_unknown(format: str)
     papers = Papers(Plan(format, HTLCS))
     close = papers.at_close("alice")
     assert kind_of(close, numbered(papers, 4, "alice")) is Kind.UNKNOWN
-    assert kind_of(close, tx_of(papers, "bob_last").but(locktime=0)) is Kind.UNKNOWN
+    unmarked = tx_of(papers, "bob_last").but(locktime=0)
+    assert kind_of(close, unmarked) is Kind.UNKNOWN
+    assert revoked_number(close, unmarked.serialize()) is None and revoked_number(close, b"\x00\x01") is None
 
 
 @formats

@@ -12,6 +12,7 @@ from fulmen.core.base.machine import evolve
 from fulmen.core.base.outer import Block
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Sat
 from fulmen.core.commitments.close import KnownPreimage
+from fulmen.core.crypto.hashes import sha256d
 from fulmen.core.onchain.facts import (
     AllResolved,
     BlocksUndone,
@@ -58,7 +59,7 @@ def test_a_claim_that_lost_one_of_its_outputs_is_gone_and_others_stay() -> None:
     """Else it would be published for ever, and its coins stay with it."""
     lost, won, other = a_claim(0, 1), a_claim(2), a_claim(3)
     state = evolve(with_claims(lost, won, other), taken(1, b"t" * 32))
-    assert state.claims == (won, other)
+    assert state.claims == (won, other) and won.txid == sha256d(won.tx)
     assert evolve(state, taken(2, won.txid)).claims == (won, other), "a reorg may need it again"
 
 

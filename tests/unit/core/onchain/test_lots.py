@@ -229,6 +229,9 @@ def test_an_htlc_transaction_with_a_fee_is_published_as_the_peer_signed_it() -> 
     htlc = output_of(papers, state, OFFERS[0])
     assert htlc.htlc_tx is not None and decided.claim.tx == htlc.htlc_tx.tx.serialize() and decided.at == FIRST
     assert decided.claim.outpoints == (htlc.outpoint,) and not step.actions
+    # Nobody can change what it pays: whatever the mempool asks for, it costs us nothing to try.
+    papers.feerates = papers.feerates.but(floor_per_kw=FeeratePerKw(100_000))
+    assert claimed(state, papers.env_at("alice", FIRST)) == ["HTLC-timeout"]
 
 
 def test_the_wallet_hears_how_many_more_requests_come_with_each() -> None:

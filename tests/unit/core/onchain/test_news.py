@@ -16,6 +16,7 @@ from tests.builders.endings import (
     elsewhere,
     ending,
     facts_of,
+    found_rows,
     key_of,
     output_of,
     published,
@@ -35,6 +36,7 @@ from fulmen.core.base.faults import Fault
 from fulmen.core.base.funds import AskScript, DetachFee, FeeAttached, FeeRefused, ScriptGiven
 from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address, Event, Faulted, Lull, Step, Story, Tell, Undelivered
+from fulmen.core.base.mount import Informed
 from fulmen.core.base.outer import (
     ChainRewound,
     HeightReached,
@@ -185,6 +187,14 @@ def test_a_cheat_is_an_alarm_with_its_name_as_explorers_write_it(in_a_block: boo
     assert alarm.about["txid"] == bytes(reversed(tx_of(papers, "bob_last").txid)).hex()
     assert alarm.about["channel_id"] == papers.channel_id.hex()
     assert len(facts_of(step, ClaimDecided)) >= 7, "and punished at once"
+
+
+@pytest.mark.parametrize("in_a_block", [False, True])
+def test_what_was_kept_of_a_cheat_comes_with_the_news_of_it(in_a_block: bool) -> None:
+    papers = Papers(Plan(STATIC, HTLCS))
+    news: Event = spent(papers, "bob_last") if in_a_block else seen_now(papers, "bob_last")
+    step = hear(papers, unspent(papers), Informed(news, (found_rows(papers),)))
+    assert step.state.spend is not None and step.state.spend.revoked == ending(papers, "bob_last").revoked != ()
 
 
 def test_what_was_kept_of_a_cheat_is_asked_for_by_its_number_and_nothing_is_for_other_news() -> None:

@@ -206,11 +206,12 @@ def test_nothing_new_is_claimed_where_nothing_was_parted() -> None:
 def test_a_batch_that_presses_is_parted_and_the_rest_is_claimed_at_once() -> None:
     papers, state, (small, large) = a_close()
     presses = papers.expiry(SMALL) - papers.policy.deadlines.security_delay
-    state = state.but(claims=(a_claim(state, small, large, fee=300), a_claim(state, the(state, Purpose.TO_REMOTE))))
+    balance = the(state, Purpose.TO_REMOTE)
     env = at_rate(papers, 500, presses)
-    state = state.but(claims=(sweep(state, ending_of(state), [small, large], env),))
+    state = state.but(claims=(sweep(state, ending_of(state), [small, large], env), a_claim(state, balance, fee=0)))
     claims = raises(state, env)
-    assert [claim.outpoints for claim in claims[:2]] == [(large.outpoint,), (small.outpoint,)]
+    assert [claim.outpoints for claim in claims] == [(large.outpoint,), (balance.outpoint,), (small.outpoint,)]
+    state = state.but(claims=state.claims[:1])
     early = at_rate(papers, 500, presses - 1)
     assert raises(state, early) == []
     alone = state.but(claims=(sweep(state, ending_of(state), [large], early),))

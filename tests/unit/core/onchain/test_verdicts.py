@@ -23,18 +23,21 @@ from tests.builders.endings import (
     took,
     tx_of,
     unspent,
+    view_of,
 )
 from tests.builders.onchain import Plan, Planned, owner_of
 from tests.builders.papers import Papers
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.funds import DetachFee
-from fulmen.core.base.ids import Preimage, Txid
+from fulmen.core.base.ids import PaymentHash, Preimage, Txid
 from fulmen.core.base.machine import Address, Story, Tell
 from fulmen.core.base.units import Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
+from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved, KnownPreimage
 from fulmen.core.commitments.htlcs import Failed, Fulfilled, HtlcRemoved, circuit_address
+from fulmen.core.crypto.hashes import sha256
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.onchain.facts import AllResolved, OfferedHtlcDead, OfferedPreimageSeen
 from fulmen.core.onchain.fates import is_deep, learn_preimages, tell_dead, undecided
@@ -100,6 +103,20 @@ def test_a_preimage_counts_in_the_mempool_and_for_htlcs_that_the_close_has_not()
         assert not learn_preimages(state, showing(later.preimage)).facts
 
 
+def test_a_preimage_has_32_bytes_whatever_else_has_that_hash() -> None:
+    papers, state = a_close("bob", OFFER)
+    assert state.ending is not None
+    short = b"p" * 31
+    view = state.ending.close.remote
+    other = view.but(htlcs=tuple([htlc.but(payment_hash=PaymentHash(sha256(short))) for htlc in view.htlcs]))
+    close = state.ending.close.but(local=view.but(htlcs=()), remote=other)
+    state = state.but(ending=state.ending.but(close=close))
+    assert not learn_preimages(state, showing(Preimage(short))).facts
+    htlcs = tuple([htlc.but(payment_hash=PaymentHash(sha256(OFFER.preimage))) for htlc in view.htlcs])
+    state = state.but(ending=ending(papers, "bob").but(close=close.but(remote=view.but(htlcs=htlcs))))
+    assert learn_preimages(state, showing(OFFER.preimage)).facts
+
+
 def test_a_preimage_whose_owner_is_gone_is_known_all_the_same() -> None:
     _, state = a_close()
     assert state.ending is not None
@@ -158,6 +175,18 @@ def test_where_scripts_cannot_be_read_amounts_tell_which_output_may_be_the_htlc(
     one = took(state, htlcs[0], FIRST + 9)
     assert dead(one, deep) == [6]
     assert sorted(dead(took(one, htlcs[1], FIRST + 9, b"u" * 32), deep)) == [0, 5, 6]
+
+
+def test_our_balance_is_no_htlc_though_it_is_as_large() -> None:
+    fee = build(view_of(Papers(Plan(STATIC, (OFFER,), outdated=True)), "bob")).fee_sat
+    half = Planned(0, "alice", (600_000 - fee) // 2 * 1000, expires_in=30)
+    papers = Papers(Plan(STATIC, (half,)))
+    state = closed(papers, "bob").but(ending=ending(papers, "bob").but(kind=Kind.BEYOND))
+    balance = the(state, Purpose.TO_REMOTE)
+    [htlc] = [
+        matter for matter in state.matters.values() if matter.amount_sat == balance.amount_sat and matter != balance
+    ]
+    assert dead(took(state, htlc, FIRST + 9), at(papers, SAFE, FIRST + 9)) == [0]
 
 
 def test_who_waits_for_a_verdict_is_who_has_none() -> None:

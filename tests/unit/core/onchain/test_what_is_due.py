@@ -129,6 +129,8 @@ def test_a_rise_that_begins_late_is_short(since: int, height: int, fee: int) -> 
 def test_who_has_no_patience_pays_for_haste_after_a_block() -> None:
     env = replace(at(500), policy=POLICY.but(sweep=SweepPolicy(patience=CltvDelta(1), rises_over=CltvDelta(10))))
     assert [market_per_kw(a_stake(None, since), env) for since in (500, 499)] == [PATIENT, HASTY]
+    none = replace(env, policy=POLICY.but(sweep=SweepPolicy(patience=CltvDelta(0))))
+    assert [market_per_kw(a_stake(None, since), none) for since in (500, 499)] == [PATIENT, HASTY]
 
 
 def test_haste_never_costs_less_than_patience() -> None:
