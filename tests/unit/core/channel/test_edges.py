@@ -10,7 +10,8 @@ from tests.builders.channels import CHANNEL_ID, FEATURES, keys_of, preimage_of
 from tests.builders.closing_channels import drained_channel, signed_by
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel, an_unconfirmed_channel
 
-from fulmen.core.base.ids import RECEIVED, CommandId, HtlcKey, NodeId, PaymentHash, Signature, scid_parts
+from fulmen.core.base.funds import ReleaseFunding
+from fulmen.core.base.ids import RECEIVED, ChannelId, CommandId, HtlcKey, NodeId, PaymentHash, Signature, scid_parts
 from fulmen.core.base.machine import Address, Disconnected, Step, Tell, evolve
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.peers import MessageReceived, PeerReady, PeerView
@@ -22,6 +23,7 @@ from fulmen.core.channel.failing import do_remedy
 from fulmen.core.channel.faults import ExpiryNotAHeight, OpeningNotPossible
 from fulmen.core.channel.funding import depth_needed, new_alias
 from fulmen.core.channel.limits import opener_cost_msat
+from fulmen.core.channel.opening.state import Opening, Stage
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide
 from fulmen.core.channel.updates import follow_feerate
@@ -191,6 +193,14 @@ def test_no_more_is_pushed_than_there_is() -> None:
 @pytest.mark.parametrize("announce", [True, False])
 def test_the_one_defined_flag_says_whether_it_is_for_everybody(announce: bool) -> None:
     assert begun(announce=announce).channel_flags == announce
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_an_opening_that_ends_gives_coins_back_while_the_wallet_looks_for_them_and_never_else(stage: Stage) -> None:
+    state = Opening(BOBS_ID, ChannelId(b"t" * 32), stage)
+    step = opening.MOUNT.decide(state, Disconnected(), ALICE)
+    released = [action.event for action in step.actions if isinstance(action, Tell) and action.to == Address("wallet")]
+    assert released == ([ReleaseFunding(ChannelId(b"t" * 32))] if stage is Stage.ACCEPTED else [])
 
 
 def test_an_alias_is_a_place_that_can_be_written_whatever_chance_says() -> None:

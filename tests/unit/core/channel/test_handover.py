@@ -10,7 +10,7 @@ from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.ids import OFFERED, RECEIVED, BlockHash, HtlcKey, PaymentHash
 from fulmen.core.base.machine import Address, Event, Lull, Step, Tell, evolve
-from fulmen.core.base.outer import Block, ChainRewound, HeightReached, Notify, OutputSpent
+from fulmen.core.base.outer import Block, ChainRewound, HeightReached, Notify, OutputSpent, WantHeight
 from fulmen.core.base.peers import ChannelErrored, MessageReceived
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.channel.chain import at_close
@@ -18,7 +18,7 @@ from fulmen.core.channel.closing import closing_tx
 from fulmen.core.channel.dance import local_view
 from fulmen.core.channel.facts import PreimageHeld, PreimageLearned
 from fulmen.core.channel.state import Channel, Phase
-from fulmen.core.channel.table import decide
+from fulmen.core.channel.table import decide, wants
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import (
     ChannelSpent,
@@ -84,6 +84,7 @@ def test_a_mutual_close_in_a_block_withdraws_a_commitment_that_we_had_published(
     step = decide(failed.state, mutual, ALICE)
     assert told(step, CommitmentWithdrawn) and not told(step, ChannelSpent)
     assert step.state.phase is Phase.SPENT
+    assert WantHeight(BlockHeight(BLOCK.height + 1)) in wants(step.state), "each block counts from then on"
 
 
 def test_a_spend_in_the_mempool_ends_nothing_yet() -> None:
