@@ -43,6 +43,23 @@ def test_how_a_payment_ended_is_one_line_that_names_it_at_every_level(log, topic
     assert (line["event"], line["level"], line["payment_hash"]) == (topic, "info", "aa" * 32)
 
 
+def test_what_a_peer_can_repeat_is_a_line_a_minute_with_the_number_of_those_left_out(log):
+    _level, stream = log
+    now = 100.0
+    news = News(lambda: now)
+    for _ in range(5):
+        news.tell(Notify("too much under way", {"bound": "b"}))
+    now = 159.9
+    news.tell(Notify("too much under way", {"bound": "b"}))
+    now = 160.0
+    for _ in range(2):
+        news.tell(Notify("too much under way", {"bound": "c"}))
+    said = [
+        (line["level"], line["bound"], line.get("more")) for line in map(json.loads, stream.getvalue().splitlines())
+    ]
+    assert said == [("warning", "b", None), ("warning", "c", 5)]
+
+
 def test_listeners_get_what_was_told_since_and_no_more_than_fits():
     async def test() -> None:
         news = News()

@@ -95,6 +95,18 @@ class ForwardPolicy(Record):
     """None: the channel's capacity less the reserve."""
 
 
+class FloodPolicy(Record):
+    """What may be under way at a time over all channels of a peer: `docs/decisions/why-floods-end-at-the-switch.md`."""
+
+    max_received_per_peer: int = 966
+    """HTLCs: as many as two channels hold."""
+    max_received_msat_per_peer: Amount64 = Msat(100_000_000_000)
+    max_received: int = 10_000
+    """Of all peers. To claim as many takes a tenth of the blocks that we leave ourselves before they expire."""
+    claims_allowance_sat: Sat = Sat(500_000)
+    """What claiming all HTLCs of a peer may cost at the feerate of the moment, whatever they are worth."""
+
+
 class PeerPolicy(Record):
     """Bounds on what peers cost us (law 7), in counts and seconds."""
 
@@ -147,6 +159,7 @@ class Policy(Record):
     commitment: CommitmentPolicy = CommitmentPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
     forward: ForwardPolicy = ForwardPolicy()
+    flood: FloodPolicy = FloodPolicy()
     peer: PeerPolicy = PeerPolicy()
     feerates: FeeratePolicy = FeeratePolicy()
     sweep: SweepPolicy = SweepPolicy()

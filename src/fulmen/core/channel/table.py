@@ -273,7 +273,7 @@ def view(channel: Channel) -> LinkView | None:
     """What a channel shows to circuits, payments and the graph."""
     if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
         return None
-    terms = channel.terms
+    terms, totals = channel.terms, channel.local_pending.totals
     open_ = channel.phase is Phase.NORMAL and not channel.frozen
     open_ = open_ and channel.shutdown_wanted is None
     usable = open_ and channel.link is Link.READY
@@ -298,6 +298,9 @@ def view(channel: Channel) -> LinkView | None:
         away_msat=later_msat if later_msat > now_msat else Msat(0),
         scid_alias_only=Features.from_bytes(terms.channel_type).has(OPTION_SCID_ALIAS),
         unfunded=_is_unfunded(channel),
+        received_count=totals.received_count,
+        received_msat=totals.received_msat,
+        received_outputs=min(totals.received_count, totals.output_count),
     )
 
 

@@ -162,3 +162,8 @@ class LinkView(Record):
     `channel_reestablish`, or for HTLCs to end that use up what the peer accepts."""
     unfunded: bool = False
     """The peer opened it, and its funding is not yet in a block deep enough: it may never be."""
+    received_count: int = 0
+    """HTLCs of the peer that are under way, those that are on the chain with their channel among them."""
+    received_msat: Msat = Msat(0)
+    received_outputs: int = 0
+    """How many of them may have an output of their own."""

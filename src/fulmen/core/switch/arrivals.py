@@ -9,6 +9,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import HtlcKey, Point
 from fulmen.core.base.machine import Address, Event, Keep, Kept, Step, Tell, Topic
 from fulmen.core.base.mount import Informed
+from fulmen.core.base.outer import Notify
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.commitments.htlcs import (
     Htlc,
@@ -22,6 +23,7 @@ from fulmen.core.onion.failures import (
     InvalidOnionBlinding,
     InvalidOnionPayload,
     TemporaryChannelFailure,
+    TemporaryNodeFailure,
     UnknownNextPeer,
     failure_name,
 )
@@ -42,6 +44,7 @@ from fulmen.core.switch.circuit import (
     ReceiveBegun,
     Verdict,
 )
+from fulmen.core.switch.flood import too_much_under_way
 from fulmen.core.switch.links import carriers, link_called, links_of
 from fulmen.core.switch.offers import PATIENCE_S, offer
 from fulmen.core.switch.relay import final_failure, forward_failure
@@ -120,6 +123,11 @@ def _judge(step: Step[Circuit], event: HtlcLockedIn, env: Env, replayed: bool) -
     if payload.blinded:
         return fail_with(step, htlc, secret, InvalidOnionBlinding(sha256(onion)), env)
     try:
+        beyond = too_much_under_way(htlc.key.channel_id, links_of(env.views), env)
+        if beyond:
+            about = {"incoming": str(htlc.key), "bound": beyond}
+            failure = TemporaryNodeFailure() if peeled.next_packet is None else TemporaryChannelFailure()
+            return fail_with(step.act(Notify("too much under way", about)), htlc, secret, failure, env)
         if peeled.next_packet is None:
             return _receive(step, htlc, key, secret, payload, env)
         return _forward(step, htlc, key, secret, payload, peeled.next_packet, env)

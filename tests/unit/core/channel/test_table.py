@@ -197,6 +197,16 @@ def test_a_channel_whose_room_is_used_up_shows_what_it_could_send_when_htlcs_hav
     assert 0 < full.away_msat <= idle.spendable_msat
 
 
+def test_a_channel_shows_what_its_peer_has_under_way() -> None:
+    channel = a_normal_channel("bob")
+    for id, amount in enumerate((1_000_000, 2_000_000, 353_999)):
+        add = Add(id, id, Msat(amount), PaymentHash(b"h" * 32), BlockHeight(500), bytes(1366))
+        channel = evolve(channel, RemoteProposed(add))
+    shown = view(channel)
+    assert shown is not None
+    assert (shown.received_count, shown.received_msat, shown.received_outputs) == (3, 3_353_999, 2)
+
+
 def test_a_closing_signed_while_htlcs_are_left_is_refused_by_name() -> None:
     channel = a_channel_in(Phase.SHUTDOWN)
     add = Add(0, 0, Msat(1_000_000), PaymentHash(b"h" * 32), BlockHeight(500), bytes(1366))
