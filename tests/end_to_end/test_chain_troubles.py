@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from demo.stage import Stage
 from tests.builders.line import Line
+
+from fulmen.lab.waiting import until
 
 
 def test_payments_go_on_while_the_chain_is_away_and_blocks_are_read_when_it_is_back(line: Line) -> None:
@@ -13,6 +16,14 @@ def test_payments_go_on_while_the_chain_is_away_and_blocks_are_read_when_it_is_b
     line.stage.mine(2)
     line.pay("dave", "alice", 1_000_000)
     line.all_agree()
+
+
+def test_a_second_source_that_is_away_is_said_and_stops_nothing(stage: Stage) -> None:
+    stage.open({"vera": {"chain.second.url": "http://127.0.0.1:1"}})
+    vera = stage["vera"]
+    until(lambda: "SourceUnreachable" in (vera.call("getinfo")["warning_bitcoind_sync"] or ""), "getinfo tells of it")
+    stage.give({"vera": 100_000})
+    assert "chain alarm" in vera.program.log.read_text(encoding="utf-8")
 
 
 def test_a_funding_that_a_reorg_moves_is_found_at_its_new_place(line: Line) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
+from fulmen.adapters.chain.echo import Echo
 from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault
+from fulmen.adapters.chain.oversight import Alarm, Oversight
 from fulmen.adapters.chain.publisher import Publisher
 from fulmen.adapters.chain.source import ChainSource, Published
 from fulmen.adapters.chain.watcher import ChainWatcher
@@ -30,6 +33,8 @@ FEERATES_S = 30.0
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 10.0
 """Of publishing, while the source fails."""
+OVERSEEN_EVERY = 30
+"""How many looks at the tip there are to one at what else may be wrong."""
 Complete = Callable[[WantPublished], bytes]
 
 
@@ -38,6 +43,7 @@ class ChainSide:
 
     `complete` is the key holder's: it puts the witnesses into what is to be published. `moved` hears of a new tip,
     `priced` of new feerates, `joined` of every block that joins the chain, `behind` of blocks that are yet to be read.
+    `oversight` is asked now and then what is wrong; `echo` is a second way to the miners.
     """
 
     def __init__(
@@ -52,26 +58,37 @@ class ChainSide:
         priced: Callable[[Feerates], None],
         joined: Callable[[ChainBlock], None],
         behind: Callable[[bool], None],
+        oversight: Oversight | None = None,
+        echo: Echo | None = None,
     ) -> None:
         self._source = source
         self._post = post
         self._complete = complete
         self._moved = moved
         self._priced = priced
-        self._publisher = Publisher(source)
+        self._poll_s = poll_s
+        self._oversight = oversight
+        self._echo = echo
+        self._publisher = Publisher(source, echo.hand_over) if echo is not None else Publisher(source)
         self._published: dict[tuple[Address, WantPublished], Txid] = {}
         self._fresh: list[tuple[Address, Txid]] = []
         self._wake = asyncio.Event()
         self._all_again = False
         self._tip: Block | None = None
-        self.trouble = ""
-        """What is wrong with the source, in words."""
+        self._trouble = ""
+        self._alarms: dict[str, tuple[Alarm, Complaint]] = {}
         self._complaint = Complaint(self._still_troubled)
         self._watcher = ChainWatcher(
             source, passed, self._deliver, poll_s=poll_s, blocks=joined, troubled=self._troubled, behind=behind
         )
 
     # ---- what the daemon calls -----------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the source, or what a look at it from outside says, in words."""
+        alarms = [f"{alarm.name}: {alarm.words}" for alarm, _ in self._alarms.values()]
+        return "; ".join([self._trouble, *alarms] if self._trouble else alarms)
 
     def wants_changed(self, changed: WantsChanged) -> None:
         """Machines want something else of the chain."""
@@ -96,8 +113,13 @@ class ChainSide:
                 work.create_task(self._watcher.run())
                 work.create_task(self._publish())
                 work.create_task(self._ask_prices())
+                if self._oversight is not None:
+                    work.create_task(self._oversee(self._oversight))
+                if self._echo is not None:
+                    work.create_task(self._echo.run())
         finally:
-            self._complaint.end()
+            for complaint in (self._complaint, *(each for _, each in self._alarms.values())):
+                complaint.end()
 
     def look(self) -> None:
         """Ask the source now instead of at the next poll."""
@@ -124,7 +146,7 @@ class ChainSide:
         await asyncio.sleep(0)
 
     def _troubled(self, fault: ChainSourceFault | None) -> None:
-        self.trouble = "" if fault is None else f"{fault.name}: {fault}"
+        self._trouble = "" if fault is None else f"{fault.name}: {fault}"
         if fault is None:
             log.info("the chain source is well", seconds=round(self._complaint.end()))
             self._wake.set()
@@ -135,7 +157,28 @@ class ChainSide:
                 self._complaint.begin()
 
     def _still_troubled(self, seconds: float) -> None:
-        log.warning("the chain source still fails", why=self.trouble, seconds=round(seconds))
+        log.warning("the chain source still fails", why=self._trouble, seconds=round(seconds))
+
+    async def _oversee(self, oversight: Oversight) -> None:
+        while True:
+            self._alarmed({alarm.name: alarm for alarm in await oversight.look()})
+            await asyncio.sleep(OVERSEEN_EVERY * self._poll_s)
+
+    def _alarmed(self, alarms: dict[str, Alarm]) -> None:
+        for name in [name for name in self._alarms if name not in alarms]:
+            _, complaint = self._alarms.pop(name)
+            log.info("a chain alarm is over", alarm=name, seconds=round(complaint.end()))
+        for name, alarm in alarms.items():
+            if name in self._alarms:
+                self._alarms[name] = (alarm, self._alarms[name][1])
+                continue
+            log.error("chain alarm", alarm=name, why=alarm.words)
+            complaint = Complaint(partial(self._still_alarmed, name))
+            complaint.begin()
+            self._alarms[name] = (alarm, complaint)
+
+    def _still_alarmed(self, name: str, seconds: float) -> None:
+        log.error("chain alarm goes on", alarm=name, why=self._alarms[name][0].words, seconds=round(seconds))
 
     # ---- to the source -------------------------------------------------------------------------
 

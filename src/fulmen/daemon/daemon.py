@@ -16,6 +16,8 @@ from pathlib import Path
 import structlog
 
 import fulmen
+from fulmen.adapters.chain.echo import Echo
+from fulmen.adapters.chain.oversight import Oversight
 from fulmen.adapters.chain.source import ChainSource
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
@@ -81,6 +83,10 @@ class DaemonOptions:
     """Where our node_announcement says that we can be reached."""
     worker: bool = True
     """Keep the graph and search paths in a process of its own."""
+    chain_apart: int = 3
+    """For how many blocks two chain sources may differ."""
+    chain_old_after_s: float | None = None
+    """The age at which a tip is an alarm; None: never."""
 
 
 class Daemon:
@@ -88,10 +94,14 @@ class Daemon:
 
     handle: Handle
 
-    def __init__(self, options: DaemonOptions, keys: InProcessKeys, source: ChainSource) -> None:
+    def __init__(
+        self, options: DaemonOptions, keys: InProcessKeys, source: ChainSource, second: ChainSource | None = None
+    ) -> None:
         self._options = options
         self._keys = keys
         self._source = source
+        self._second = second
+        """What the first is held against, and a second way to the miners. A node starts and runs without it."""
         self._exits = AsyncExitStack()
         self._answers = Answers()
         self._addresses: list[tuple[str, int]] = []
@@ -142,6 +152,14 @@ class Daemon:
             priced=self._priced,
             joined=self._joined,
             behind=self._is_behind,
+            oversight=Oversight(
+                self._source,
+                self._second,
+                apart=options.chain_apart,
+                old_after_s=options.chain_old_after_s,
+                wall=time.wall,
+            ),
+            echo=None if self._second is None else Echo(self._second),
         )
         self._is_behind(True)
         for changed in self._early_wants:
@@ -201,6 +219,8 @@ class Daemon:
             self._clock.close()
             await self._exits.aclose()
             await self._source.close()
+            if self._second is not None:
+                await self._second.close()
         log.info("stopped")
 
     async def _end_work(self) -> None:

@@ -25,7 +25,7 @@ from fulmen.daemon.chain_control import EmbeddedControl
 from fulmen.daemon.connections import host_and_port
 from fulmen.daemon.daemon import Daemon, DaemonOptions
 from fulmen.daemon.directory import DataDirectory
-from fulmen.daemon.settings import ChainSettings, Settings
+from fulmen.daemon.settings import ServerSettings, Settings
 
 log = structlog.get_logger("run")
 
@@ -34,6 +34,8 @@ EMBEDDED_CHAIN = "chain"
 
 
 SWITCH_INTERVAL_S = 0.0005
+OLD_AFTER_S = 7200.0
+"""Two hours without a block are seen once in three years, and a block's time may be two hours ahead."""
 
 
 async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] = lambda _daemon: None) -> None:
@@ -52,8 +54,9 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
         exits.callback(directory.lock().release)
         keys = InProcessKeys(seed, network.coin_type, settings.policy.feerates.cap_per_kw)
         options = options_of(settings, keys.node_id, directory.path)
+        second = second_source(settings)
         client, source = await await_chain(lambda: reach_chain(settings), settings.chain.wait_s)
-        daemon = Daemon(options, keys, source)
+        daemon = Daemon(options, keys, source, second)
         if network == REGTEST:
             daemon.chain_control = EmbeddedControl(client)
         # Until all is closed: who presses Ctrl-C twice gets one graceful stop, not a torn one.
@@ -87,6 +90,8 @@ def options_of(settings: Settings, node_id: NodeId, directory: Path) -> DaemonOp
         settings.chain.poll_s,
         settings.gossip,
         tuple(address_of(*host_and_port(address)) for address in settings.announce),
+        chain_apart=settings.chain.apart_blocks,
+        chain_old_after_s=_old_after_s(settings),
     )
 
 
@@ -107,6 +112,26 @@ async def reach_chain(settings: Settings) -> tuple[RpcClient, CoreSource]:
     return client, source
 
 
+def second_source(settings: Settings) -> CoreSource | None:
+    """The source that the first is held against, if one is named.
+
+    Raises:
+        EndpointUnreadable: what is named is no URL.
+        DialectUnknown
+    """
+    server = settings.chain.second
+    if not server.url:
+        return None
+    client = RpcClient(_endpoint_of(server))
+    return CoreSource(client, network_named(settings.network), dialect_named(server.dialect), settings.policy.feerates)
+
+
+def _old_after_s(settings: Settings) -> float | None:
+    if settings.chain.old_after_s is not None:
+        return settings.chain.old_after_s
+    return None if network_named(settings.network).is_regtest else OLD_AFTER_S
+
+
 def chain_endpoint(settings: Settings) -> Endpoint:
     """Where the chain source listens: as set, or the embedded chain beside our data, or this user's own.
 
@@ -114,11 +139,8 @@ def chain_endpoint(settings: Settings) -> Endpoint:
         NoChain: none is named; ChainNotRunning: and the embedded chain does not run.
         EndpointUnreadable: what is named is no URL.
     """
-    chain = settings.chain
-    if chain.url:
-        cookie = Path(chain.cookie_file).expanduser() if chain.cookie_file else None
-        certificate = Path(chain.certificate_file).expanduser() if chain.certificate_file else None
-        return Endpoint.from_url(_with_credentials(chain), cookie, certificate)
+    if settings.chain.url:
+        return _endpoint_of(settings.chain)
     if network_named(settings.network) != REGTEST:
         raise NoChain("no chain: say where a bitcoind is with `chain.url`", network=settings.network)
     # A second node with a directory of its own is on the same embedded chain as the first.
@@ -137,8 +159,14 @@ def chain_endpoint(settings: Settings) -> Endpoint:
     )
 
 
-def _with_credentials(chain: ChainSettings) -> str:
-    if not chain.user:
-        return chain.url
-    parts = urlsplit(chain.url)
-    return parts._replace(netloc=f"{chain.user}:{chain.password}@{parts.netloc.rpartition('@')[2]}").geturl()
+def _endpoint_of(server: ServerSettings) -> Endpoint:
+    cookie = Path(server.cookie_file).expanduser() if server.cookie_file else None
+    certificate = Path(server.certificate_file).expanduser() if server.certificate_file else None
+    return Endpoint.from_url(_with_credentials(server), cookie, certificate)
+
+
+def _with_credentials(server: ServerSettings) -> str:
+    if not server.user:
+        return server.url
+    parts = urlsplit(server.url)
+    return parts._replace(netloc=f"{server.user}:{server.password}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -46,11 +46,11 @@ class BadSettingsFile(Refused):
     """The settings file cannot be read."""
 
 
-class ChainSettings(Record):
-    """Where blocks come from: a bitcoind, btcd, litecoind, or the embedded chain."""
+class ServerSettings(Record):
+    """A bitcoind, btcd, litecoind, or the embedded chain."""
 
     url: str = ""
-    """http://host:port; empty: the embedded chain's default."""
+    """http://host:port."""
     user: str = ""
     password: str = ""
     cookie_file: str = ""
@@ -59,9 +59,20 @@ class ChainSettings(Record):
     """btcd's `rpc.cert`, or who signed it, where the server is asked over https; empty: the system's authorities."""
     dialect: str = "core"
     """`core`, `btcd`, `litecoind` or `embedded`: what the server understands."""
+
+
+class ChainSettings(ServerSettings):
+    """Where blocks come from; without a url the embedded chain's default."""
+
     poll_s: float = 1.0
     wait_s: int = 60
     """How long a start waits for a chain that is away."""
+    old_after_s: float | None = None
+    """The age of a tip that is an alarm; None: two hours, and on regtest never."""
+    second: ServerSettings = ServerSettings()
+    """What the first is held against, and a second way to the miners; without a url there is none."""
+    apart_blocks: int = 3
+    """For how many blocks the two may differ before that is an alarm."""
 
 
 class LogSettings(Record):

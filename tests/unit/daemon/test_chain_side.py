@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fulmen.adapters.chain.faults import SourceUnreachable
+from fulmen.adapters.chain.oversight import Alarm
 from fulmen.adapters.chain.source import Published
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Address
@@ -115,3 +116,63 @@ def test_a_source_that_is_away_is_no_line_for_each_try(monkeypatch: pytest.Monke
     assert said.count("could not publish, trying until it works") == 1
     assert said.count("publishing works again") == 1
     assert said.count("the chain source fails") == 1
+
+
+class Looks:
+    """An oversight that finds what a test says, look by look; then nothing is heard of it."""
+
+    def __init__(self, *looks: tuple[Alarm, ...]) -> None:
+        self.looks = list(looks)
+        self.over = asyncio.Event()
+
+    async def look(self) -> tuple[Alarm, ...]:
+        if not self.looks:
+            self.over.set()
+            await asyncio.Event().wait()
+        return self.looks.pop(0)
+
+
+def a_side(source: Any, oversight: Any) -> ChainSide:
+    return ChainSide(
+        source,
+        (),
+        lambda _address, _event: None,
+        lambda _want: TX.serialize(),
+        poll_s=0.0001,
+        moved=lambda _tip: None,
+        priced=lambda _feerates: None,
+        joined=lambda _block: None,
+        behind=lambda _behind: None,
+        oversight=oversight,
+    )
+
+
+async def _alarmed(*looks: tuple[Alarm, ...]) -> tuple[str, list[tuple[str, str, str]]]:
+    """What is shown at the end, and what the log says of alarms."""
+    oversight = Looks(*looks)
+    side = a_side(Away(), oversight)
+    with capture_logs() as lines:
+        running = asyncio.create_task(side.run())
+        await oversight.over.wait()
+        shown = side.trouble
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    said = [(str(one["event"]), str(one["log_level"]), str(one["alarm"])) for one in lines if "alarm" in one]
+    return shown, said
+
+
+def test_an_alarm_is_shown_with_its_newest_words_and_logged_once() -> None:
+    old, older, apart = Alarm("old", "120 minutes"), Alarm("old", "121 minutes"), Alarm("apart", "4 blocks")
+    shown, said = asyncio.run(_alarmed((old,), (older,), (older, apart)))
+    assert shown.endswith("old: 121 minutes; apart: 4 blocks")
+    assert "SourceUnreachable" in shown, "what the source itself does wrong stands beside it"
+    assert said == [("chain alarm", "error", "old"), ("chain alarm", "error", "apart")]
+
+
+def test_an_alarm_that_is_over_is_said_to_be_over_and_may_come_again() -> None:
+    old = Alarm("old", "120 minutes")
+    shown, said = asyncio.run(_alarmed((old,), (), (old,), ()))
+    assert "old" not in shown
+    assert [event for event, _, _ in said] == ["chain alarm", "a chain alarm is over"] * 2
+    assert {level for _, level, _ in said} == {"error", "info"}

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fulmen.adapters.chain.rpc_client import EndpointUnreadable
 from fulmen.core.base.ids import NodeId
 from fulmen.core.gossip.addresses import address_of
 from fulmen.daemon.chain_away import NoChain
 from fulmen.daemon.connections import BadAddress
-from fulmen.daemon.run import chain_endpoint, options_of
+from fulmen.daemon.run import chain_endpoint, options_of, second_source
 from fulmen.daemon.settings import load
 
 
@@ -53,6 +54,24 @@ def test_no_chain_is_said_with_where_it_was_looked_for(home: Path) -> None:
     with pytest.raises(NoChain, match="fulmen chain") as refused:
         chain_endpoint(load({"data_dir": str(home / "mine")}, {}))
     assert str(home / "mine" / "chain") in refused.value.details["looked_in"]
+
+
+def test_a_second_source_is_there_when_it_is_named() -> None:
+    assert second_source(load({}, {})) is None
+    named = {"chain.second.url": "http://127.0.0.1:1004", "chain.second.dialect": "btcd"}
+    second = second_source(load(named, {}))
+    assert second is not None and second.name == "btcd"
+    with pytest.raises(EndpointUnreadable):
+        second_source(load({"chain.second.url": "nonsense"}, {}))
+
+
+def test_the_age_of_a_tip_is_an_alarm_where_blocks_are_found_by_others(home: Path) -> None:
+    def old_after(given: dict[str, str]) -> float | None:
+        return options_of(load(given, {}), NODE_ID, home).chain_old_after_s
+
+    assert old_after({"network": "signet"}) == 7200
+    assert old_after({}) is None and old_after({"network": "litecoin-regtest"}) is None
+    assert old_after({"chain.old_after_s": "60"}) == 60 == old_after({"network": "signet", "chain.old_after_s": "60"})
 
 
 NODE_ID = NodeId(b"\x02" * 33)

@@ -25,7 +25,7 @@ from fulmen.core.base.faults import Malformed
 from fulmen.core.base.ids import BlockHash, OutPoint, ShortChannelId, Txid, scid_parts
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import FeeratePolicy
-from fulmen.core.base.units import MAX_MONEY_SAT, BlockHeight, Sat
+from fulmen.core.base.units import MAX_MONEY_SAT, BlockHeight, Sat, Timestamp
 from fulmen.core.bitcoin.block import BitsMalformed, ProofOfWorkMissing, check_proof_of_work, parse_block, parse_header
 from fulmen.core.bitcoin.networks import Network
 from fulmen.core.bitcoin.transaction import TxOut, parse_tx
@@ -68,6 +68,7 @@ class _ChainInfo(msgspec.Struct):
 class _Header(msgspec.Struct):
     height: Height
     confirmations: int = 0
+    time: int = 0
     previousblockhash: HashText | None = None
 
 
@@ -165,6 +166,11 @@ class CoreSource:
         if header is None or header.confirmations < 1:
             return None
         return BlockHeight(header.height)
+
+    async def time_of(self, block_hash: BlockHash) -> Timestamp | None:
+        """What a block's header says about when it was made."""
+        header = await self._header(block_hash)
+        return None if header is None else Timestamp(header.time)
 
     async def block(self, height: BlockHeight, block_hash: BlockHash) -> ChainBlock:
         """A whole block; one that we cannot read is given transaction by transaction."""

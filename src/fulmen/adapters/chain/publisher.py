@@ -7,7 +7,7 @@ little to be taken alone comes in with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fulmen.adapters.chain.source import ChainSource, Published
@@ -34,8 +34,10 @@ class _Wanted:
 class Publisher:
     """Transactions that are to be in the mempool or in a block."""
 
-    def __init__(self, source: ChainSource) -> None:
+    def __init__(self, source: ChainSource, also: Callable[[tuple[bytes, ...]], None] = lambda _txs: None) -> None:
         self._source = source
+        self._also = also
+        """Gets, at once, whatever is handed over, its parents before it: before anybody knows if the source answers."""
         self._wanted: dict[Key, _Wanted] = {}
         self._asked: dict[Txid, list[asyncio.Future[Published]]] = {}
 
@@ -74,7 +76,11 @@ class Publisher:
             ChainSourceFault: the source could not be asked; try again.
         """
         events: list[Addressed] = []
-        for address, txid in self._children_first(list(self._wanted if only is None else only)):
+        keys = self._children_first(list(self._wanted if only is None else only))
+        for key in keys:
+            if key in self._wanted:
+                self._also((*self._parents_of(self._wanted[key]), self._wanted[key].raw))
+        for address, txid in keys:
             wanted = self._wanted.get((address, txid))
             if wanted is None:
                 continue
@@ -88,12 +94,16 @@ class Publisher:
         return events
 
     async def _hand_over(self, wanted: _Wanted) -> Published:
-        parents = [*wanted.parents, *(other.raw for (_, txid), other in self._wanted.items() if txid in wanted.spends)]
+        parents = self._parents_of(wanted)
         if parents:
-            together = await self._source.publish_package([*dict.fromkeys(parents), wanted.raw])
+            together = await self._source.publish_package([*parents, wanted.raw])
             if together.accepted:
                 return together
         return await self._source.publish(wanted.raw)
+
+    def _parents_of(self, wanted: _Wanted) -> tuple[bytes, ...]:
+        ours = [other.raw for (_, txid), other in self._wanted.items() if txid in wanted.spends]
+        return tuple(dict.fromkeys([*wanted.parents, *ours]))
 
     def _children_first(self, keys: list[Key]) -> list[Key]:
         """A parent that needs its child is with it in a package, and then known already."""

@@ -9,7 +9,7 @@ from fulmen.core.base.env import Feerates
 from fulmen.core.base.ids import BlockHash, OutPoint, ShortChannelId, Txid
 from fulmen.core.base.outer import Block
 from fulmen.core.base.record import Record
-from fulmen.core.base.units import BlockHeight
+from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.bitcoin.transaction import TxOut
 from fulmen.core.node.watching import ChainBlock
 
@@ -74,6 +74,10 @@ class ChainSource(Protocol):
 
     async def height_of(self, block_hash: BlockHash) -> BlockHeight | None:
         """The height of a block of the best chain; None when it is not there."""
+        ...
+
+    async def time_of(self, block_hash: BlockHash) -> Timestamp | None:
+        """What a block's header says about when it was made; None when the source does not know the block."""
         ...
 
     async def block(self, height: BlockHeight, block_hash: BlockHash) -> ChainBlock:
