@@ -15,7 +15,7 @@ from tests.builders.channels import env_of, keys_of
 from tests.builders.env import FEERATES
 from tests.builders.wallets import ACCOUNTS
 
-from fulmen.api.handle import NotPublished, Page, Q, Rescanned
+from fulmen.api.handle import FailedHtlcs, NotPublished, Page, Q, Rescanned
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import (
     BlockHash,
@@ -119,6 +119,7 @@ class RunningNode:
         self.actions: list[Action] = []
         self.news_to_tell: list[dict[str, Any]] = []
         self.stopped = False
+        self.failed: dict[NodeId, tuple[int, int]] = {}
         self.payouts: list[bytes] = []
         self.rescanned: list[int] = []
         self._refusal: Fault | None = None
@@ -209,6 +210,9 @@ class RunningNode:
 
     def states(self, kind: str) -> Mapping[bytes, Any]:
         return {address.key: self.node.state(address) for address in self.node.addresses(kind)}
+
+    def failed_htlcs(self, node_id: NodeId) -> FailedHtlcs:
+        return FailedHtlcs(*self.failed.get(node_id, (0, 0)))
 
     def frozen(self, address: Address) -> str | None:
         return self.node.frozen(address)

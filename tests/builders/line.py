@@ -17,6 +17,8 @@ from fulmen.lab.waiting import until
 CAPACITY_SAT = 1_000_000
 PUSH_MSAT = 500_000_000
 COINS_SAT = 3_000_000
+LINGERING = {"carol": {"policy.relay.max_delay_ms": "20"}}
+"""One of the two in between passes HTLCs on as a node with real coins does."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Line:
 
 def line_of_four(stage: Stage) -> Line:
     """Open the row."""
-    stage.open({name: settings_of(name) for name in PLAYERS})
+    stage.open({name: settings_of(name) | LINGERING.get(name, {}) for name in PLAYERS})
     line = Line(stage, Ledger(dict(PRICES)))
     openers = PLAYERS[:-1]
     stage.give(dict.fromkeys(openers, COINS_SAT))

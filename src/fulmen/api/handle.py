@@ -49,6 +49,13 @@ class Rescanned(Record):
     """What lost channels paid."""
 
 
+class FailedHtlcs(Record):
+    """How many HTLCs of a peer came to nothing since the start, and in the busier of this minute and the last."""
+
+    total: int
+    per_minute: int
+
+
 class NodeHandle(Protocol):
     """A running node, as its callers may use it."""
 
@@ -126,6 +133,9 @@ class NodeHandle(Protocol):
     @property
     def views(self) -> Mapping[str, object]:
         """What machines show of themselves (`Mount.view`)."""
+
+    def failed_htlcs(self, node_id: NodeId) -> FailedHtlcs:
+        """HTLCs that a peer offered, and that came to nothing here or further on."""
 
     async def read_cold(self, address: Address) -> Any | None:
         """One cold row, or None."""

@@ -25,9 +25,9 @@ from fulmen.api.handle import ChainControl
 from fulmen.api.server import RpcServer
 from fulmen.api.socketpath import socket_to_serve
 from fulmen.core.base.env import Feerates
-from fulmen.core.base.ids import NodeId, OutPoint, Secret
+from fulmen.core.base.ids import ChannelId, NodeId, OutPoint, Secret
 from fulmen.core.base.machine import Address, Event
-from fulmen.core.base.outer import Answer, Block, HangUp, Notify, Send
+from fulmen.core.base.outer import Answer, Block, HangUp, Linger, Notify, Send
 from fulmen.core.base.peers import GossipLink, GossipReceived
 from fulmen.core.base.policy import Policy
 from fulmen.core.bitcoin.networks import Network as ChainParameters
@@ -56,7 +56,9 @@ from fulmen.daemon.connections import Connections
 from fulmen.daemon.driver import Driver
 from fulmen.daemon.ending import ends
 from fulmen.daemon.errands import Errands
+from fulmen.daemon.failing_htlcs import FailingHtlcs
 from fulmen.daemon.handle import About, Answers, Handle, Parts
+from fulmen.daemon.lingering import Lingering
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import PathfinderInLine, PathfinderProcess, Pathfinding
@@ -134,6 +136,8 @@ class Daemon:
         self._driver = Driver(self._node, self._store, self._keys)
         self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
         self._clock = time
+        self._lingering = Lingering(self._driver.post)
+        self._failing = FailingHtlcs(self._peer_of, options.policy.peer.warned_failed_htlcs_per_minute)
         self._errands = Errands(self._keys, self._connections, self._source)
         await self._open_pathfinder()
         self._listen_to_driver()
@@ -180,6 +184,7 @@ class Daemon:
                 rescanner=self._rescanner,
                 terms=self._terms,
                 news=self._news,
+                failing=self._failing,
                 answers=self._answers,
                 stop=self.stop,
                 chain_control=self.chain_control,
@@ -217,6 +222,7 @@ class Daemon:
             await self._driver.stop()
         finally:
             self._clock.close()
+            self._lingering.close()
             await self._exits.aclose()
             await self._source.close()
             if self._second is not None:
@@ -267,7 +273,8 @@ class Daemon:
         driver.performs(Send, self._connections.send)
         driver.performs(HangUp, self._connections.hang_up)
         driver.performs(Answer, self._answers.give)
-        driver.performs(Notify, self._news.tell)
+        driver.performs(Notify, self._hear)
+        driver.performs(Linger, self._lingering.linger)
         driver.performs(GossipReceived, pathfinder.on_gossip)
         driver.performs(GossipLink, self._on_link)
         driver.performs(FindRoute, pathfinder.on_find)
@@ -276,6 +283,14 @@ class Daemon:
         driver.on_wants(self._clock.wants_changed)
         driver.on_wants(self._connections.wants_changed)
         driver.on_pressure(self._is_pressed)
+
+    def _hear(self, news: Notify) -> None:
+        self._news.tell(news)
+        self._failing.heard(news)
+
+    def _peer_of(self, channel_id: ChannelId) -> NodeId | None:
+        state = self._node.state(Address("channel", channel_id))
+        return state.terms.node_id if isinstance(state, Channel) and state.params is not None else None
 
     def _on_link(self, action: GossipLink) -> None:
         # Gossip hears which channels are offline before it hears that their peer came or went: what it has to say

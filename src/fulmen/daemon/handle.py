@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.adapters.store import SqliteStore
-from fulmen.api.handle import ChainControl, NotPublished, Page, Rescanned
+from fulmen.api.handle import ChainControl, FailedHtlcs, NotPublished, Page, Rescanned
 from fulmen.core.base.env import Feerates
 from fulmen.core.base.faults import Fault, Refused
 from fulmen.core.base.ids import ChannelId, CommandId, NodeId, Txid
@@ -31,6 +31,7 @@ from fulmen.core.wallet.machine import ADDRESS as WALLET
 from fulmen.core.wallet.state import Wallet
 from fulmen.daemon.chain_side import ChainSide
 from fulmen.daemon.driver import Driver
+from fulmen.daemon.failing_htlcs import FailingHtlcs
 from fulmen.daemon.news import News
 from fulmen.daemon.outlook import Outlook
 from fulmen.daemon.pathfinder import Pathfinding
@@ -103,6 +104,7 @@ class Parts:
     rescanner: Rescanner
     terms: PeerTerms
     news: News
+    failing: FailingHtlcs
     answers: Answers
     stop: Callable[[], None]
     chain_control: ChainControl | None
@@ -221,6 +223,10 @@ class Handle:
     def views(self) -> Mapping[str, object]:
         """What machines show of themselves."""
         return self._parts.node.views
+
+    def failed_htlcs(self, node_id: NodeId) -> FailedHtlcs:
+        """HTLCs of a peer that came to nothing."""
+        return self._parts.failing.of(node_id)
 
     def frozen(self, address: Address) -> str | None:
         """Why a machine is frozen, or None."""

@@ -17,6 +17,7 @@ from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
 from fulmen.adapters.chain.dialects import dialect_named
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.core.base.ids import NodeId
+from fulmen.core.base.policy import Policy
 from fulmen.core.bitcoin.networks import REGTEST, network_named
 from fulmen.core.gossip.addresses import address_of
 from fulmen.daemon import logs, risks
@@ -34,6 +35,8 @@ EMBEDDED_CHAIN = "chain"
 
 
 SWITCH_INTERVAL_S = 0.0005
+RELAY_DELAY_MS = 200
+"""A hop over the Internet takes as long, and nobody minds it."""
 OLD_AFTER_S = 7200.0
 """Two hours without a block are seen once in three years, and a block's time may be two hours ahead."""
 
@@ -85,7 +88,7 @@ def options_of(settings: Settings, node_id: NodeId, directory: Path) -> DaemonOp
         directory,
         network_named(settings.network),
         settings.alias or node_id.hex()[:16],
-        settings.policy,
+        _policy(settings),
         tuple(host_and_port(address, listening=True) for address in settings.listen),
         settings.chain.poll_s,
         settings.gossip,
@@ -124,6 +127,14 @@ def second_source(settings: Settings) -> CoreSource | None:
         return None
     client = RpcClient(_endpoint_of(server))
     return CoreSource(client, network_named(settings.network), dialect_named(server.dialect), settings.policy.feerates)
+
+
+def _policy(settings: Settings) -> Policy:
+    """The policy, with what depends on the network."""
+    relay = settings.policy.relay
+    if relay.max_delay_ms is None:
+        relay = relay.but(max_delay_ms=RELAY_DELAY_MS if network_named(settings.network).is_real else 0)
+    return settings.policy.but(relay=relay)
 
 
 def _old_after_s(settings: Settings) -> float | None:

@@ -169,6 +169,16 @@ def test_a_peer_that_is_met_is_listed():
     assert (again["address"], again["direction"]) == ("127.0.0.1:9736", "out"), "those of the connection that stands"
 
 
+def test_how_many_htlcs_of_a_peer_came_to_nothing_is_shown_with_it():
+    node = RunningNode()
+    bob, carol = node.meet("bob"), node.meet("carol")
+    node.failed[bob] = (700, 61)
+    failed = {
+        one["id"]: (one["failed_htlcs"], one["failed_htlcs_per_minute"]) for one in ask(node, "listpeers")["peers"]
+    }
+    assert failed == {bob.hex(): (700, 61), carol.hex(): (0, 0)}
+
+
 def test_disconnect_of_nobody_is_refused():
     with pytest.raises(Fault, match=r"[Nn]o connection|not connected"):
         ask(RunningNode(), "disconnect", [keys_of("bob").node_id.hex()])

@@ -74,6 +74,15 @@ def test_the_age_of_a_tip_is_an_alarm_where_blocks_are_found_by_others(home: Pat
     assert old_after({"chain.old_after_s": "60"}) == 60 == old_after({"network": "signet", "chain.old_after_s": "60"})
 
 
+def test_forwards_wait_where_coins_are_real(home: Path) -> None:
+    def delay(given: dict[str, str]) -> int | None:
+        return options_of(load(given, {}), NODE_ID, home).policy.relay.max_delay_ms
+
+    assert (delay({"network": "bitcoin"}), delay({"network": "signet"}), delay({})) == (200, 0, 0)
+    assert delay({"policy.relay.max_delay_ms": "30"}) == 30
+    assert delay({"network": "bitcoin", "policy.relay.max_delay_ms": "0"}) == 0
+
+
 NODE_ID = NodeId(b"\x02" * 33)
 
 

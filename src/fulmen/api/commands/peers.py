@@ -96,6 +96,10 @@ class Peer(Record, kw_only=True):
     netaddr: tuple[str, ...]
     features: str
     direction: str | None
+    failed_htlcs: int
+    """That it offered to us and that came to nothing, here or further on, since the start. Who probes has many."""
+    failed_htlcs_per_minute: int
+    """In the busier of this minute and the last."""
 
 
 class ListPeersAnswer(Record):
@@ -107,20 +111,23 @@ class ListPeersAnswer(Record):
 @command("listpeers", permission=Permission.READ, group="peers", help="The nodes we are connected to.")
 async def listpeers(node: NodeHandle, request: ListPeersRequest) -> ListPeersAnswer:
     """Those with channels stand here when they are away, too."""
-    shown = peers_of(node)
+    asked = None if request.id is None else NodeId(request.id)
     return ListPeersAnswer(
-        tuple(
-            Peer(
-                id=peer.node_id.hex(),
-                connected=peer.ready,
-                num_channels=len(peer.channels),
-                netaddr=(peer.address,) if peer.address else (),
-                features=peer.remote_features.hex(),
-                direction=("in" if peer.inbound else "out") if peer.connected else None,
-            )
-            for peer in shown
-            if request.id is None or peer.node_id == NodeId(request.id)
-        )
+        tuple(_shown(node, peer) for peer in peers_of(node) if asked is None or peer.node_id == asked)
+    )
+
+
+def _shown(node: NodeHandle, peer: PeerView) -> Peer:
+    failed = node.failed_htlcs(peer.node_id)
+    return Peer(
+        id=peer.node_id.hex(),
+        connected=peer.ready,
+        num_channels=len(peer.channels),
+        netaddr=(peer.address,) if peer.address else (),
+        features=peer.remote_features.hex(),
+        direction=("in" if peer.inbound else "out") if peer.connected else None,
+        failed_htlcs=failed.total,
+        failed_htlcs_per_minute=failed.per_minute,
     )
 
 

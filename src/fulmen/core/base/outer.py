@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fulmen.core.base.ids import BlockHash, CommandId, NodeId, OutPoint, Txid
-from fulmen.core.base.machine import Action, Event
+from fulmen.core.base.machine import Action, Address, Event
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, Timestamp
 
@@ -54,6 +54,20 @@ class Notify(Action):
 
     topic: str
     about: dict[str, Any]
+
+
+class Linger(Action):
+    """Losable: tell this machine `Lingered` after a moment whose length chance draws, up to so many milliseconds.
+
+    A crash ends it without a word: what it was for is begun anew by whoever tells the machine again.
+    """
+
+    to: Address
+    at_most_ms: int
+
+
+class Lingered(Event):
+    """The moment is over."""
 
 
 class Want(Record, tag=True):

@@ -107,6 +107,14 @@ class FloodPolicy(Record):
     """What claiming all HTLCs of a peer may cost at the feerate of the moment, whatever they are worth."""
 
 
+class RelayPolicy(Record):
+    """How HTLCs are passed on, besides what it costs."""
+
+    max_delay_ms: int | None = None
+    """Each waits for a random moment, up to this: else whoever sends them measures where they come to nothing, and who
+    sees two of our channels knows which HTLC went on as which. None: 200 where coins are real, elsewhere nothing."""
+
+
 class PeerPolicy(Record):
     """Bounds on what peers cost us (law 7), in counts and seconds."""
 
@@ -117,6 +125,8 @@ class PeerPolicy(Record):
     reconnect_min_s: float = 1.0
     reconnect_max_s: float = 300.0
     max_pings_per_minute: int = 60
+    warned_failed_htlcs_per_minute: int = 60
+    """More of a peer's HTLCs that come to nothing are a warning in the log: it may be probing. 0: never."""
     features: bytes | None = None
     """What `init` offers, in place of all that this release carries (`core.peer.features`)."""
 
@@ -160,6 +170,7 @@ class Policy(Record):
     deadlines: DeadlinePolicy = DeadlinePolicy()
     forward: ForwardPolicy = ForwardPolicy()
     flood: FloodPolicy = FloodPolicy()
+    relay: RelayPolicy = RelayPolicy()
     peer: PeerPolicy = PeerPolicy()
     feerates: FeeratePolicy = FeeratePolicy()
     sweep: SweepPolicy = SweepPolicy()

@@ -9,7 +9,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import HtlcKey, Point
 from fulmen.core.base.machine import Address, Event, Keep, Kept, Step, Tell, Topic
 from fulmen.core.base.mount import Informed
-from fulmen.core.base.outer import Notify
+from fulmen.core.base.outer import Linger, Notify
 from fulmen.core.base.units import BlockHeight, Timestamp
 from fulmen.core.commitments.htlcs import (
     Htlc,
@@ -176,7 +176,10 @@ def _forward(
     if not able:
         return fail_with(step, htlc, secret, TemporaryChannelFailure(), env)
     forward = Forward(scid, able[0].channel_id, link.node_id, amount_msat, cltv_expiry, onion)
-    return offer(step.fact(CircuitOpened(htlc, key, forward, env.wall)))
+    step.fact(CircuitOpened(htlc, key, forward, env.wall))
+    if env.policy.relay.max_delay_ms:
+        return step.act(Linger(circuit_address(htlc.key), env.policy.relay.max_delay_ms))
+    return offer(step)
 
 
 def _forgotten_above(htlc: Htlc, payload: Payload, env: Env) -> BlockHeight:

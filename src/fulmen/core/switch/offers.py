@@ -8,7 +8,7 @@ from __future__ import annotations
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import ChannelId
 from fulmen.core.base.machine import Step, Topic, Undelivered, to_channel
-from fulmen.core.base.outer import TimeReached
+from fulmen.core.base.outer import Lingered, TimeReached
 from fulmen.core.base.units import Timestamp
 from fulmen.core.commitments.htlcs import (
     HtlcOffered,
@@ -77,6 +77,15 @@ def on_offer_forgotten(circuit: Circuit, event: OfferForgotten, env: Env) -> Ste
     if not circuit.offers(event.ref):
         return step
     return _wait(step, env)
+
+
+@offers.on(Lingered)
+def on_lingered(circuit: Circuit, _event: Lingered, _env: Env) -> Step[Circuit]:
+    """The moment between an HTLC that came and the one that goes is over, unless the offer was made meanwhile."""
+    step = Step(circuit)
+    if circuit.phase is not Phase.FORWARDING or circuit.offered or circuit.retry_at:
+        return step
+    return offer(step)
 
 
 @offers.on(TimeReached)

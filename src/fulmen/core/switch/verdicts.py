@@ -51,7 +51,12 @@ def give_back_with(
 ) -> Step[Circuit]:
     """Fail; `outgoing` is the HTLC that failed downstream, if there was one; `on_chain`, if the chain said so."""
     step.fact(CircuitFailed(htlc, verdict, outgoing, env.wall, on_chain))
-    about = {"incoming": str(htlc.key), "payment_hash": htlc.payment_hash.hex(), "failure": verdict.name}
+    about = {
+        "incoming": str(htlc.key),
+        "channel_id": htlc.key.channel_id.hex(),
+        "payment_hash": htlc.payment_hash.hex(),
+        "failure": verdict.name,
+    }
     return step.act(give_back(step.state), Notify("htlc failed", about))
 
 

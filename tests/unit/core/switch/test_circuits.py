@@ -34,8 +34,8 @@ from fulmen.adapters.store import Codec
 from fulmen.core.base.ids import ChannelId, HtlcKey, NodeId
 from fulmen.core.base.machine import Address, Event, Keep, Step, Tell, Undelivered, fold
 from fulmen.core.base.mount import NOTHING
-from fulmen.core.base.outer import Notify, TimeReached, WantTime
-from fulmen.core.base.policy import ForwardPolicy
+from fulmen.core.base.outer import Linger, Lingered, Notify, TimeReached, WantTime
+from fulmen.core.base.policy import ForwardPolicy, Policy, RelayPolicy
 from fulmen.core.commitments.htlcs import (
     Failed,
     FailHtlc,
@@ -374,6 +374,48 @@ def test_an_expiry_delta_that_is_one_block_short():
 def test_an_expiry_too_near_and_one_too_far():
     assert failed_with(onion_through_bob(cltv_expiry=HEIGHT + 6)) == f.ExpiryTooSoon()
     assert failed_with(htlc=an_htlc(cltv_expiry=HEIGHT + 2017)) == f.ExpiryTooFar()
+
+
+def delaying(*links: Any, **changes: Any) -> Any:
+    return bob(*(links or (a_link(),)), policy=Policy(relay=RelayPolicy(max_delay_ms=200)), **changes)
+
+
+def test_a_forward_waits_for_a_moment_that_the_shell_draws():
+    step = run(a_circuit(), locked_in(onion_through_bob()), env=delaying())
+    assert isinstance(step.facts[0], CircuitOpened)
+    assert told(step) == [] and Linger(circuit_address(INCOMING), 200) in step.actions
+    after = run(step.state, Lingered(), env=delaying())
+    assert [type(event) for event in told(after)] == [OfferHtlc]
+    assert not run(after.state, Lingered(), env=delaying()).actions, "once is enough"
+
+
+def test_without_a_delay_a_forward_goes_at_once():
+    for policy in (Policy(), Policy(relay=RelayPolicy(max_delay_ms=0))):
+        step = run(a_circuit(), locked_in(onion_through_bob()), env=bob(a_link(), policy=policy))
+        assert [type(event) for event in told(step)] == [OfferHtlc]
+
+
+def test_an_htlc_that_is_told_again_while_it_waits_goes_on_once():
+    """After a reconnection, or a crash, with which the moment ended."""
+    waiting = run(a_circuit(), locked_in(onion_through_bob()), env=delaying()).state
+    for circuit in (waiting, forget(waiting)):
+        again = run(circuit, locked_in(onion_through_bob()), env=delaying())
+        assert [type(event) for event in told(again)] == [OfferHtlc]
+        assert not run(again.state, Lingered(), env=delaying()).actions
+
+
+def test_a_moment_that_ends_after_all_else_changes_nothing():
+    circuit = run(opened(), Failed(0, OUTGOING, b"r")).state
+    assert not run(circuit, Lingered()).actions
+    assert not run(a_circuit(), Lingered()).actions
+    waits = run(opened(), OfferForgotten(0, TO_CAROL)).state
+    assert waits.retry_at and not run(waits, Lingered()).actions
+
+
+def test_a_channel_that_is_gone_when_the_moment_ends_fails_the_htlc():
+    waiting = run(a_circuit(), locked_in(onion_through_bob()), env=delaying()).state
+    step = run(waiting, Lingered(), OfferRefused(0, TO_CAROL, "ChannelClosing"), env=delaying(a_link(usable=False)))
+    assert failure_of(step, onion_through_bob()) == f.TemporaryChannelFailure()
 
 
 def test_a_disabled_channel_an_offline_one_and_one_without_balance():
