@@ -16,7 +16,7 @@ from fulmen.core.commitments.commitment import (
     recount,
     trim_threshold_sat,
 )
-from fulmen.core.transactions.formats import Anchors, Format, format_named
+from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, HTLC_WEIGHT, Anchors, Format, format_named
 from fulmen.core.transactions.weights import commitment_fee, commitment_weight, opener_cost
 
 FEERATE_BUFFER_PER_KW = 2530
@@ -196,6 +196,16 @@ def feerate_of_ours(form: Format, capacity_sat: Sat, env: Env) -> FeeratePerKw:
         wanted = FeeratePerKw(min(wanted, limits.anchor_feerate_cap_per_kw))
     share = fee_bound_sat(capacity_sat, limits, own=True) * 1000 // commitment_weight(form, 0)
     return FeeratePerKw(max(limits.feerate_min_per_kw, min(wanted, highest_feerate(form, limits), share)))
+
+
+def most_htlcs(capacity_sat: Sat, limits: CommitmentPolicy) -> int:
+    """How many HTLCs of the peer's the fee of a channel of this size has room for, at what good openers ask for.
+
+    It is announced as `max_accepted_htlcs`: a peer that knows it does not run into a bound that it cannot know.
+    """
+    bound_sat = fee_bound_sat(capacity_sat, limits)
+    weight = bound_sat * 1000 // max(1, limits.anchor_feerate_cap_per_kw)
+    return max(1, (weight - ANCHORS_ZERO_FEE_HTLC.commitment_weight) // HTLC_WEIGHT)
 
 
 def over_fee_bound(channel: Channel, env: Env, *, own: bool = False, more_outputs: int = 0) -> bool:

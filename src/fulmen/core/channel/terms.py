@@ -11,7 +11,7 @@ from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import MAX_MONEY_SAT, FeeratePerKw, Msat, Sat, sat_floor, to_msat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
-from fulmen.core.channel.limits import fee_bound_sat, highest_feerate
+from fulmen.core.channel.limits import fee_bound_sat, highest_feerate, most_htlcs
 from fulmen.core.channel.scripts import is_shutdown_script
 from fulmen.core.commitments.params import PartyParams
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY, format_named
@@ -110,7 +110,7 @@ def our_terms(env: Env, funding_sat: Sat, key_index: int) -> PartyParams:
         reserve,
         policy.htlc_minimum_msat,
         policy.to_self_delay,
-        policy.max_accepted_htlcs,
+        min(policy.max_accepted_htlcs, most_htlcs(funding_sat, env.policy.commitment)),
         env.basepoints(key_index),
     )
 

@@ -15,7 +15,15 @@ from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
-from fulmen.core.channel.terms import channel_type, check_accept, check_open, format_of, minimum_depth, upfront_script
+from fulmen.core.channel.terms import (
+    channel_type,
+    check_accept,
+    check_open,
+    format_of,
+    minimum_depth,
+    our_terms,
+    upfront_script,
+)
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
@@ -177,6 +185,12 @@ def test_terms_at_the_very_bounds_are_taken() -> None:
         {**POOR, "funding_satoshis": Sat(20_769)},
     ):
         check_open(an_open(**changes), ENV, a_peer())
+
+
+@pytest.mark.parametrize(("funding_sat", "htlcs"), [(20_000, 51), (100_000, 51), (200_000, 109), (1_000_000, 483)])
+def test_a_small_channel_takes_as_many_htlcs_as_it_can_pay_for(funding_sat: int, htlcs: int) -> None:
+    """At 2500 sat/kw, the most that good nodes ask for: 1124 weight units and 172 for each."""
+    assert our_terms(ENV, Sat(funding_sat), 0).max_accepted_htlcs == htlcs
 
 
 def test_without_anchors_a_feerate_that_will_not_confirm_is_refused() -> None:
