@@ -12,12 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from demo.chain import Spending
+from demo.chain import Chain, Spending
 from demo.chapters.crash import Payer, agreed, under_way
 from demo.ledger import ANCHOR_SAT, TO_SELF_DELAY, Channel, Pending
 from demo.screen import plain_table, sat
 from demo.story import Story
 from fulmen.core.crypto.hashes import sha256
+from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import expect, until
 
 TITLE = "A close with payments in it"
@@ -117,7 +118,7 @@ def _hold(story: Story, channel: Channel) -> list[Held]:
     }
     for name in ("alice", "dave"):
         stage[name].program.freeze()
-    held = []
+    held: list[Held] = []
     # Those that have little time go first.
     for plan in reversed(PLANS):
         invoice = made[plan]
@@ -125,12 +126,7 @@ def _hold(story: Story, channel: Channel) -> list[Held]:
         paying = Payer(stage[plan.payer], invoice["bolt11"], maxdelay=LONGEST_BLOCKS)
         held.insert(0, Held(plan, invoice, htlc, paying))
     for name in ("bob", "carol"):
-        count = sum(plan.forwarder == name for plan in PLANS)
-        until(lambda n=name, c=count: len(under_way(stage[n])) == c, f"{count} payments wait for their payee at {name}")
-        until(
-            lambda n=name: len(stage[n].channel(channel.channel_id)["htlcs"]) == len(PLANS),
-            f"{name} has committed to {len(PLANS)} HTLCs",
-        )
+        _await_commitment(stage[name], channel)
     rows = {row["payment_hash"]: row for row in stage["bob"].channel(channel.channel_id)["htlcs"]}
     for one in held:
         row = rows[one.made["payment_hash"]]
@@ -138,6 +134,15 @@ def _hold(story: Story, channel: Channel) -> list[Held]:
         expect(row["direction"] == ("out" if one.plan.payer == "bob" else "in"), "an HTLC goes the wrong way")
         one.expiry = int(row["expiry"])
     return held
+
+
+def _await_commitment(node: Node, channel: Channel) -> None:
+    passing_on = sum(plan.forwarder == node.name for plan in PLANS)
+    until(lambda: len(under_way(node)) == passing_on, f"{passing_on} payments wait for their payee at {node}")
+    until(
+        lambda: len(node.channel(channel.channel_id)["htlcs"]) == len(PLANS),
+        f"{node} has committed to {len(PLANS)} HTLCs",
+    )
 
 
 def _close(story: Story, channel: Channel, held: list[Held]) -> Spending:
@@ -172,7 +177,7 @@ def _settle(story: Story, close: Spending, held: list[Held]) -> dict[int, Spendi
     stage = story.stage
     in_time = [one for one in held if one.plan.is_paid]
     for one in in_time:
-        until(lambda at=one.output: stage.chain.is_spent(close.txid, at), f"{one.plan.forwarder} shows a preimage")
+        _await_spent(stage.chain, close.txid, one.output, f"{one.plan.forwarder} shows a preimage")
     stage.mine()
     for one in in_time:
         one.paying.join(60)
@@ -183,21 +188,25 @@ def _settle(story: Story, close: Spending, held: list[Held]) -> dict[int, Spendi
             stage.mine(one.expiry - stage.chain.height - 1)
             expect(not stage.chain.is_spent(close.txid, one.output), f"the HTLC of {one.htlc.sat} sat came back early")
             stage.mine()
-        until(lambda at=one.output: stage.chain.is_spent(close.txid, at), f"{one.plan.payer} takes an HTLC back")
+        _await_spent(stage.chain, close.txid, one.output, f"{one.plan.payer} takes an HTLC back")
     stage.mine()
     takings = dict(stage.chain.spenders(close.txid))
     stage.mine(TO_SELF_DELAY - 1)
     for one in held:
         if one.htlc.winner == "bob":
-            txid = takings[one.output].txid
-            until(lambda at=txid: stage.chain.is_spent(at, 0), f"Bob has waited for his {one.htlc.sat} sat")
+            _await_spent(stage.chain, takings[one.output].txid, 0, f"Bob has waited for his {one.htlc.sat} sat")
     stage.mine()
+    stage.quiet()
     for one in held:
         one.paying.join(60)
         plan, payment_hash = one.plan, one.made["payment_hash"]
         paid = agreed(stage[plan.payer], stage[plan.payee], [payment_hash])
         expect(paid == plan.is_paid != bool(one.paying.wrong), f"{plan.payer} thinks otherwise of {plan.msat} msat")
     return takings
+
+
+def _await_spent(chain: Chain, txid: str, output: int, what: str) -> None:
+    until(lambda: chain.is_spent(txid, output), what)
 
 
 def _show(story: Story, held: list[Held], takings: dict[int, Spending]) -> None:
