@@ -11,7 +11,7 @@ is on disk and nothing of it has left; `sending` dies before action number `poin
 
 Troubles of the disk, once each and never again: `full` refuses write number `point`, `bad write` fails it, `torn write`
 fails it with half of it done, `bad sync` fails sync number `point`. Then the node has to stop by itself, and says which
-fault it was and what it did to the disk afterwards.
+fault it was and what it did to the disk afterwards. `bad read` fails read number `point` of the start.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ STOPPED = 3
 PHASES = ("submitted", "writing", "syncing", "written", "sending")
 TROUBLES = {"full": "DiskFull", "bad write": "DiskFailed", "torn write": "DiskFailed", "bad sync": "DiskFailed"}
 """And the fault by which the node stops."""
+BAD_READ = "bad read"
 
 
 class Life(NamedTuple):
@@ -85,6 +86,7 @@ class Death:
     def __init__(self, phase: str, point: int) -> None:
         self._phase = phase
         self._left = point
+        self.has_started = False
 
     def near(self, phase: str) -> None:
         if self._is_now(phase):
@@ -92,7 +94,9 @@ class Death:
 
     def near_the_disk(self, operation: str, file: SickFile, write: Write | None) -> None:
         """The disk is about to do something."""
-        if operation == "sync":
+        if operation == "read" and not self.has_started:
+            self._trouble(BAD_READ, apsw.IOError("EIO"))
+        elif operation == "sync":
             self.near("syncing")
             self._trouble("bad sync", apsw.IOError("EIO"))
         elif write is not None:
@@ -170,6 +174,7 @@ async def _live(directory: Path, link: socket.socket, death: Death, disk: SickDi
     driver.performs(HangUp, lambda action: say("hang up", action.reason))
     driver.performs(Answer, lambda action: say("answer", action.command_id, action.result))
     driver.start()
+    death.has_started = True
 
     def hear() -> None:
         data = link.recv(65536)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.builders import toy
-from tests.laws.child import ANNA, PHASES, STOPPED, TROUBLES, Frames, Life, frame
+from tests.laws.child import ANNA, BAD_READ, PHASES, STOPPED, TROUBLES, Frames, Life, frame
 from tests.laws.toy_family import TOY
 from tests.laws.world import World
 
@@ -181,6 +181,11 @@ class Story:
             return False
         return True
 
+    def stored(self) -> dict[str, bytes]:
+        """The database and its log, byte by byte; an empty log is as good as none."""
+        files = (self.directory / name for name in ("journal.sqlite", "journal.sqlite-wal"))
+        return {path.name: path.read_bytes() for path in files if path.exists() and path.stat().st_size}
+
     def end_well(self) -> None:
         """A life in which nothing goes wrong, and all is as it should be."""
         self.state = None
@@ -204,7 +209,7 @@ LINK_TO_ANNA = Address("link", ANNA)
 
 LIVED, KILLED = "lived", "killed"
 MOST = {"submitted": 16, "writing": 80, "syncing": 24, "written": 16, "sending": 20}
-MOST |= {"full": 80, "bad write": 80, "torn write": 80, "bad sync": 24}
+MOST |= {"full": 80, "bad write": 80, "torn write": 80, "bad sync": 24, BAD_READ: 80}
 """How many points of each phase a life has, about; how many exactly is a matter of time."""
 
 
@@ -242,6 +247,24 @@ def fall_ill_and_live(nursery: Nursery, directory: Path, seed: int) -> None:
     raise AssertionError("the disk has to fail")
 
 
+def start_badly_and_live(nursery: Nursery, directory: Path, seed: int) -> None:
+    """At a start, after a clean end or a death, the disk cannot be read at a seeded point; then it is well again."""
+    rng = random.Random(seed)
+    for story, least in stories(nursery, directory):
+        prepare(story.directory / "journal.sqlite", {"network": "toy"})
+        phase = rng.choice(("never", *PHASES))
+        story.live(phase, a_point(rng, phase, least) if phase in MOST else 0)
+        stored = story.stored()
+        end = story.live(BAD_READ, a_point(rng, BAD_READ, least))
+        if end != LIVED:
+            assert end == "DiskFailed"
+            assert story.since_trouble == (), "nothing is written to a disk that cannot be read"
+            assert story.stored() == stored
+            story.end_well()
+            return
+    raise AssertionError("the disk has to fail")
+
+
 def stories(nursery: Nursery, directory: Path) -> Iterator[tuple[Story, int]]:
     """New ones, until the seed's point comes before the end of one: each time nearer to the beginning."""
     for attempt, least in enumerate((1, 4, 12, 80)):
@@ -265,6 +288,19 @@ def test_a_disk_that_fails_stops_the_process_by_name_and_loses_nothing(
     nursery: Nursery, tmp_path: Path, seed: int
 ) -> None:
     fall_ill_and_live(nursery, tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_disk_that_cannot_be_read_at_a_start_stops_the_process_by_name_and_changes_nothing(
+    nursery: Nursery, tmp_path: Path, seed: int
+) -> None:
+    start_badly_and_live(nursery, tmp_path, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1000, 1300))
+def test_many_disks_that_cannot_be_read_change_nothing(nursery: Nursery, tmp_path: Path, seed: int) -> None:
+    start_badly_and_live(nursery, tmp_path, seed)
 
 
 @pytest.mark.soak

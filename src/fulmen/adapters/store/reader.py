@@ -75,6 +75,8 @@ class Reader:
         try:
             self._connection = connect(path, vfs)
             self._connection.execute("PRAGMA query_only = ON")
+            self.is_sick = False
+            """The disk could not be read."""
             self._own_codec = codec is None
             self.fresh: Fresh | None = None
             """What is in no index yet, if somebody keeps it in memory."""
@@ -239,12 +241,13 @@ class Reader:
 
     def names(self) -> list[tuple[int, str]]:
         """All numbers of the database and what they stand for."""
-        return list(self._connection.execute("SELECT number, name FROM names ORDER BY number"))
+        return list(self._query("SELECT number, name FROM names ORDER BY number", ()))
 
     def _query(self, statement: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(statement, values)
         except apsw.Error as error:
+            self.is_sick = True
             raise named(error) from error
         except UnicodeDecodeError as error:
             raise CorruptDatabase("a stored text cannot be read", why=str(error)) from error

@@ -186,8 +186,13 @@ def _check(connection: apsw.Connection, path: Path, about: Mapping[str, str]) ->
 
 
 def _migrate(connection: apsw.Connection, about: Mapping[str, str]) -> None:
+    known = _number(connection, "PRAGMA user_version")
+    if known == len(MIGRATIONS):
+        stored: dict[str, str] = dict(connection.execute("SELECT name, value FROM about"))
+        if about.items() <= stored.items():
+            return
     with connection:
-        for version in range(_number(connection, "PRAGMA user_version"), len(MIGRATIONS)):
+        for version in range(known, len(MIGRATIONS)):
             connection.execute(MIGRATIONS[version])
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)}")
         connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())

@@ -129,9 +129,9 @@ class SqliteStore:
     def close(self) -> None:
         """Write what waits, and close the file."""
         self.flush()
-        # The writer goes last: it alone knows whether the disk is well enough to fold the log into the database.
         self._reader.close()
-        self._writer.stop()
+        # The writer goes last, and folds the log into the database if the disk was well, for all that both know.
+        self._writer.stop(fold=not self._reader.is_sick)
 
     def _fail(self, fault: Fault) -> None:
         self._failed(fault)

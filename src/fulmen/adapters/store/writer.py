@@ -47,6 +47,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="fulmen-writer", daemon=True)
         self._unfolded = 0
         """Rows in the log since it was folded."""
+        self._folds_at_last = True
         self._statements: dict[int, str] = {}
         self.syncs = 0
         """How many transactions were written."""
@@ -56,8 +57,9 @@ class Writer:
         """Write this with the next transaction."""
         self._queue.put(work)
 
-    def stop(self) -> None:
-        """Write what waits, and end."""
+    def stop(self, *, fold: bool = True) -> None:
+        """Write what waits, and end; the log is folded into the database unless that is not wanted."""
+        self._folds_at_last = fold
         self._queue.put(None)
         self._thread.join()
 
@@ -70,7 +72,8 @@ class Writer:
             connection.wal_autocheckpoint(0)
             while self._turn(connection):
                 pass
-            fold_the_log(connection)
+            if self._folds_at_last:
+                fold_the_log(connection)
         except Exception as error:  # whatever it is, nothing may be let go after it
             fault = named(error)
             self._soon(lambda: self._failed(fault))
