@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.builders.channels import env_of, keys_of
@@ -139,8 +140,8 @@ class RunningNode:
             opening.MOUNT,
             peer.MOUNT,
         ]
-        env = env_of(name, chain_hash=REGTEST.chain_hash, tip=self.tip, wall=self.now)
-        self.node = Node(mounts, lambda: env, verify=lambda _checks: None)
+        self._env = env_of(name, chain_hash=REGTEST.chain_hash, tip=self.tip, wall=self.now)
+        self.node = Node(mounts, lambda: self._env, verify=lambda _checks: None)
         self.node.resume()
 
     # -- what a test says --
@@ -163,6 +164,11 @@ class RunningNode:
                 (found,) = [one for one in self.pathfinder.take() if isinstance(one, Found)]
                 self.tell(action.reply_to, RouteAnswered(action.ref, found.answer))
         return list(batch.actions)
+
+    def at(self, now: int) -> None:
+        """It is this late."""
+        self.now = now
+        self._env = replace(self._env, wall=Timestamp(now))
 
     def meet(self, name: str, *, inbound: bool = False) -> NodeId:
         """A peer of this name connects, and says `init`."""

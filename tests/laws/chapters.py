@@ -23,7 +23,7 @@ from fulmen.core.base.units import FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import CloseChannel, OpenTo
 from fulmen.core.channel.dance import local_view
-from fulmen.core.channel.faults import OpeningNotPossible, PeerAway
+from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.state import Phase
 from fulmen.core.commitments.building import build
 from fulmen.core.crypto.hashes import sha256
@@ -227,7 +227,7 @@ def _close(town: Town, closer: str, other: str, *, force: bool = False) -> None:
     def over() -> bool:
         return all(one.phase > Phase.SHUTDOWN for one in town.channels(closer, other))
 
-    town.ask(closer, _at(channel_id), lambda asked: CloseChannel(asked, force=force), over, PeerAway)
+    town.ask(closer, _at(channel_id), lambda asked: CloseChannel(asked, force=force), over)
 
 
 def _at(channel_id: ChannelId) -> Address:

@@ -16,7 +16,7 @@ from fulmen.api.errors import BadParameter, RpcError, code_of
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import OutPoint, ShortChannelId, Txid
 from fulmen.core.base.machine import Disconnected
-from fulmen.core.base.outer import OutputSpent, Send
+from fulmen.core.base.outer import OutputSpent, Send, TimeReached
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.bitcoin.address import address_of, script_of
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
@@ -32,6 +32,7 @@ from fulmen.core.wallet.machine import ADDRESS as WALLET
 from fulmen.core.wire.messages.opening import OpenChannel
 
 ELSEWHERE_ADDRESS = address_of(ELSEWHERE, REGTEST)
+SHUTTING_DOWN = "CHANNELD_SHUTTING_DOWN"
 
 
 def ask(node, method, params=None):
@@ -351,12 +352,43 @@ def test_the_close_of_a_closed_channel_says_how_it_was_closed():
 def test_an_absent_peer_is_waited_for_until_the_close_is_made_alone():
     node = a_node_with_a_channel()
     node.tell(CHANNEL, Disconnected())
-    assert ask(node, "close", [CHANNEL_ID.hex(), 1])["type"] == "unilateral"
+    assert closed_after(node, 60)["type"] == "unilateral"
 
 
 def test_a_close_that_the_peer_does_not_help_with_is_made_alone_in_the_end():
-    closed = ask(a_node_with_a_channel(), "close", [CHANNEL_ID.hex(), 1])
-    assert closed["type"] == "unilateral"
+    assert closed_after(a_node_with_a_channel(), 60)["type"] == "unilateral"
+
+
+def closed_after(node, seconds):
+    """The answer to a close whose patience ends."""
+
+    async def closes():
+        asked = asyncio.ensure_future(Dispatcher(node).call("close", [CHANNEL_ID.hex(), seconds]))
+        while (row := (await Dispatcher(node).call("listpeerchannels", None))["channels"][0])["state"] != SHUTTING_DOWN:
+            await asyncio.sleep(0)
+        assert row["closes_alone_at"] == node.now + seconds
+        assert not asked.done()
+        node.at(node.now + seconds)
+        node.tell(CHANNEL, TimeReached(node.now))
+        return await asked
+
+    return asyncio.run(closes())
+
+
+def test_a_close_that_nobody_asked_to_be_made_alone_is_not():
+    node = a_node_with_a_channel()
+    node.tell(CHANNEL, Disconnected())
+
+    async def asks():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await Dispatcher(node).call("close", [CHANNEL_ID.hex(), 0])
+
+    asyncio.run(asks())
+    (row,) = ask(node, "listpeerchannels")["channels"]
+    assert row["state"] == SHUTTING_DOWN
+    assert "closes_alone_at" not in row
+    assert ask(node, "getinfo")["num_active_channels"] == 0
 
 
 # -- invoices --

@@ -155,6 +155,8 @@ class PeerChannel(Record, kw_only=True, omit_defaults=True):
     short_channel_id: str | None = None
     alias_local: str | None = None
     alias_remote: str | None = None
+    closes_alone_at: int | None = None
+    """When our commitment is published, if a close that was asked for is not agreed on by then; seconds since 1970."""
     close_txid: str | None = None
     closing: ChannelEnding | None = None
     """What the chain has made of it, from the block that spends its funding."""
@@ -188,7 +190,7 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
     return PeerChannel(
         peer_id=terms.node_id.hex(),
         peer_connected=isinstance(peer, PeerView) and peer.ready,
-        state=state_name(channel.phase),
+        state=state_name(channel),
         channel_id=channel.channel_id.hex(),
         funding_txid=shown_hash(channel.funding.outpoint.txid),
         funding_outnum=channel.funding.outpoint.vout,
@@ -212,6 +214,7 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         short_channel_id=shown_scid(channel.scid),
         alias_local=shown_scid(view.local_alias) if view is not None else None,
         alias_remote=shown_scid(channel.remote_alias),
+        closes_alone_at=None if channel.phase > Phase.SHUTDOWN else channel.close_alone_at,
         close_txid=shown_hash(parse_tx(channel.spent_by).txid) if channel.spent_by else None,
         closing=ending_of(node, channel),
         failed_because=channel.fail_reason or None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from msgspec import Meta
@@ -25,11 +24,9 @@ from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
 from fulmen.core.channel.ending import closed_by
-from fulmen.core.channel.faults import ClosesElsewhere, PeerAway
-from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.faults import ClosesElsewhere
+from fulmen.core.channel.state import Channel
 
-LOOK_S = 0.5
-"""How often an absent peer is looked for."""
 CHANNEL_NAME = "a channel id, a short channel id, or the node id of a peer with one channel"
 ChannelName = Annotated[str, Meta(description=CHANNEL_NAME, max_length=66)]
 
@@ -65,7 +62,8 @@ class CloseAnswer(Record, kw_only=True, omit_defaults=True):
 async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     """By agreement, for which an absent peer is waited for; alone when that takes longer than `unilateraltimeout`.
 
-    Of a channel that is closed already the answer says how.
+    It goes on when nobody waits for the answer any more, also over a restart; whoever asks again has the last word. Of
+    a channel that is closed already the answer says how.
     """
     channel = await _called(node, request.id)
     if channel.spent_in is not None:
@@ -75,29 +73,16 @@ async def close(node: NodeHandle, request: CloseRequest) -> CloseAnswer:
     if script:
         node.allow_payout(script)
     feerate = feerate_of(node, request.feerate)
-    address = Address("channel", channel.channel_id)
-
-    async def asked(force: bool) -> ChannelClosing:
-        closing = await node.submit(address, lambda command_id: CloseChannel(command_id, script, feerate, force))
-        assert isinstance(closing, ChannelClosing)
-        return closing
-
-    async def agreed() -> ChannelClosing:
-        while True:
-            try:
-                return await asked(False)
-            except PeerAway:
-                await _peer_back(node, address)
-
+    alone_after_s = request.unilateraltimeout or None
     try:
-        closing = await (
-            asked(True) if request.force else asyncio.wait_for(agreed(), request.unilateraltimeout or None)
+        closing = await node.submit(
+            Address("channel", channel.channel_id),
+            lambda command_id: CloseChannel(command_id, script, feerate, request.force, alone_after_s),
         )
-    except TimeoutError:
-        closing = await asked(True)
     except ClosesElsewhere as other:
         there = shown_address(node, other.details["script"])
         raise RpcError(f"This channel closes to {there}: leave the destination away.", code=INVALID_PARAMS) from None
+    assert isinstance(closing, ChannelClosing)
     return _answer(closing)
 
 
@@ -115,12 +100,3 @@ async def _called(node: NodeHandle, name: str) -> Channel:
         if over is None:
             raise
         return over
-
-
-async def _peer_back(node: NodeHandle, address: Address) -> None:
-    """Until the channel can speak with its peer again, or is past an agreement."""
-    while True:
-        channel = node.state(address)
-        if not isinstance(channel, Channel) or channel.link is Link.READY or channel.phase > Phase.SHUTDOWN:
-            return
-        await asyncio.sleep(LOOK_S)

@@ -130,7 +130,7 @@ async def listfunds(node: NodeHandle, request: ListFundsRequest) -> ListFundsAns
             funding_txid=shown_hash(channel.funding.outpoint.txid),
             funding_output=channel.funding.outpoint.vout,
             connected=view is not None and view.usable,
-            state=state_name(channel.phase),
+            state=state_name(channel),
             channel_id=channel.channel_id.hex(),
             short_channel_id=shown_scid(channel.scid),
         )

@@ -57,7 +57,7 @@ class Info(Record, kw_only=True):
 async def getinfo(node: NodeHandle, request: GetInfo) -> Info:
     """`color` follows from the node id, as in Core Lightning."""
     shown = list(channels_of(node))
-    active = sum(1 for channel, _ in shown if channel.phase is Phase.NORMAL and not channel.frozen)
+    active = sum(channel.phase is Phase.NORMAL and not (channel.frozen or channel.closes) for channel, _ in shown)
     pending = sum(1 for channel, _ in shown if channel.phase < Phase.NORMAL)
     return Info(
         id=node.node_id.hex(),

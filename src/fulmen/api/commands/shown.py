@@ -69,9 +69,12 @@ _STATES = {
 }
 
 
-def state_name(phase: Phase) -> str:
-    """A channel's phase in the words of Core Lightning, which its callers compare with."""
-    return _STATES[phase]
+def state_name(channel: Channel) -> str:
+    """A channel's phase in the words of Core Lightning, which its callers compare with.
+
+    A close that is wanted and waits for its peer counts as begun, as there.
+    """
+    return _STATES[Phase.SHUTDOWN if channel.closes and channel.phase < Phase.SHUTDOWN else channel.phase]
 
 
 def shown_hash(internal: bytes) -> str:

@@ -57,7 +57,7 @@ def announced(channel: Channel, height: BlockHeight, forward: ForwardPolicy) -> 
         local_alias=channel.local_aliases[-1] if channel.local_aliases else None,
         ready=channel.ready_sent and channel.ready_received,
         online=channel.link is Link.READY,
-        closing=channel.phase is not Phase.NORMAL and channel.phase is not Phase.AWAITING_READY,
+        closing=channel.closes,
         htlc_minimum_msat=terms.remote.htlc_minimum_msat,
         # "MUST set this to less than or equal to `max_htlc_value_in_flight_msat` it received from the peer."
         htlc_maximum_msat=Msat(max(0, min(spendable_msat, terms.remote.max_htlc_value_in_flight_msat))),

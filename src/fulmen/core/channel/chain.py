@@ -12,7 +12,7 @@ from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSp
 from fulmen.core.base.peers import ChannelDetached
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
-from fulmen.core.channel.ending import closed_by, is_mutual_close
+from fulmen.core.channel.ending import closed_by, is_mutual_close, tell_closers
 from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
 from fulmen.core.channel.failing import disconnect, fail, next_deadline, onchain, tell_published
 from fulmen.core.channel.faults import ChannelNotUsable
@@ -71,7 +71,7 @@ def _never_funded(channel: Channel, env: Env) -> bool:
 def forget_unfunded(channel: Channel) -> Step[Channel]:
     """Forget a channel whose opener never funded it: none of our money is in it."""
     why = "the funding never confirmed"
-    step = disconnect(channel, ChannelNotUsable(why)).fact(Closed(why))
+    step = tell_closers(channel, ChannelNotUsable(why)).then(disconnect).fact(Closed(why))
     return step.act(to_peer(channel.terms.node_id, ChannelDetached(channel.terms.channel_id)))
 
 
@@ -91,7 +91,8 @@ def on_output_spent(channel: Channel, event: OutputSpent, env: Env) -> Step[Chan
             step.act(Tell(onchain(channel), CommitmentSeen(at_close(channel, env), event.tx)))
         return step
     # What we have not proposed in a signed commitment goes back to its owners before the chain takes over.
-    step = disconnect(channel, closed_by(channel, tx)).fact(FundingSpent(event.tx, event.block))
+    step = tell_closers(channel, closed_by(channel, tx)).then(disconnect)
+    step.fact(FundingSpent(event.tx, event.block))
     step.act(Notify("funding_spent", {"channel_id": name, "height": event.block.height, "txid": tx.txid[::-1].hex()}))
     if not is_mutual_close(channel, tx):
         step.act(Tell(onchain(channel), ChannelSpent(at_close(channel, env), event.tx, event.block)))

@@ -33,7 +33,10 @@ class OpenTo(Event):
 
 
 class CloseChannel(Event):
-    """To a channel: close it. The answer comes when the close is agreed on, or when our commitment is published."""
+    """To a channel: close it. The answer comes when the close is agreed on, or when our commitment is published.
+
+    The wish outlives its caller and a restart: an absent peer is asked once it is back.
+    """
 
     command_id: CommandId
     script: bytes = b""
@@ -41,6 +44,8 @@ class CloseChannel(Event):
     feerate_per_kw: FeeratePerKw | None = None
     force: bool = False
     """Publish our commitment now, without asking the peer."""
+    alone_after_s: int | None = None
+    """How long an agreement may take before our commitment is published; None: for ever. The last word counts."""
 
 
 class SetChannel(Event):

@@ -12,10 +12,10 @@ from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight
-from fulmen.core.channel.commands import ChannelClosing, CloseChannel
+from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.ending import closed, our_commitment, tell_closers
 from fulmen.core.channel.facts import ChannelFailed, DeadlineSet, LinkChanged
-from fulmen.core.channel.faults import ChannelNotUsable, PeerAway
+from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.commitments.commitment import active
@@ -34,7 +34,7 @@ def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
     Source: BOLT 5, "Failing a Channel".
     """
     point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
-    step = disconnect(channel, closed(channel, env)).fact(ChannelFailed(reason, error, point))
+    step = tell_closers(channel, closed(channel, env)).then(disconnect).fact(ChannelFailed(reason, error, point))
     if channel.link is not Link.OFFLINE and error:
         step.act(send_error(channel, error))
     step.act(*tell_published(step.state, env))
@@ -64,9 +64,7 @@ def send_error(channel: Channel, text: str) -> Send:
 @leaving.on(Disconnected)
 def on_disconnected(channel: Channel, _event: Disconnected, env: Env) -> Step[Channel]:
     """What was in no signed commitment is forgotten; owners of forgotten offers hear of it (law 2d)."""
-    # What was said stays said; whoever asked for a close may ask again when the peer is back.
-    step = disconnect(channel, PeerAway("the peer left before the close was agreed on"))
-    return step.then(lambda state: keep_deadline(state, env))
+    return disconnect(channel).then(lambda state: keep_deadline(state, env))
 
 
 def keep_deadline(channel: Channel, env: Env) -> Step[Channel]:
@@ -76,11 +74,11 @@ def keep_deadline(channel: Channel, env: Env) -> Step[Channel]:
     return step if wanted == channel.fulfilled_deadline else step.fact(DeadlineSet(wanted))
 
 
-def disconnect(channel: Channel, outcome: ChannelClosing | Refused) -> Step[Channel]:
-    """Reverse all uncommitted updates of both sides, and tell the owners of ours; and who waits for a close its end."""
+def disconnect(channel: Channel) -> Step[Channel]:
+    """Reverse all uncommitted updates of both sides, and tell the owners of ours. A close that is wanted goes on."""
+    step = Step(channel)
     if channel.params is None:
-        return Step(channel)
-    step = tell_closers(channel, outcome)
+        return step
     forgotten = channel.local_log.between(channel.last_signed.local_upto, channel.local_log.next_index).adds
     step.fact(LinkChanged(Link.OFFLINE))
     for add in forgotten:

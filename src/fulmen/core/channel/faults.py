@@ -260,10 +260,6 @@ class ChannelNotUsable(Refused):
     """The channel is not in a state in which this can be done."""
 
 
-class PeerAway(ChannelNotUsable):
-    """The peer is not connected: wait for it, or force the close."""
-
-
 class ClosesElsewhere(ChannelNotUsable):
     """The channel pays to another script when it is closed: it was agreed on at its opening, or said already."""
 

@@ -33,7 +33,8 @@ def remembered(channel: Channel) -> Remembered | None:
         revoked=channel.remote.number - 1,
         revealed=channel.local.number - 1,
         published=channel.local.number if over else -1,
-        payout=channel.shutdown_sent or b"",
+        # What the operator named for a close that waits for its peer is named once.
+        payout=channel.shutdown_sent or channel.shutdown_wanted or b"",
     )
 
 

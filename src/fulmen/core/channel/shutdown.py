@@ -9,19 +9,27 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Refused
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.machine import Lull, Step, Topic
-from fulmen.core.base.outer import Send
+from fulmen.core.base.outer import Notify, Send, TimeReached
+from fulmen.core.base.units import Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel.closing import perhaps_negotiate
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.dance import on_lull
-from fulmen.core.channel.ending import closed, wait_for_close
-from fulmen.core.channel.facts import ShutdownExchanged, ShutdownReceived, ShutdownSeen, ShutdownSent, ShutdownWanted
+from fulmen.core.channel.ending import closed, tell_closers, wait_for_close
+from fulmen.core.channel.facts import (
+    PatienceSet,
+    ShutdownDropped,
+    ShutdownExchanged,
+    ShutdownReceived,
+    ShutdownSeen,
+    ShutdownSent,
+    ShutdownWanted,
+)
 from fulmen.core.channel.failing import fail
 from fulmen.core.channel.faults import (
     BadShutdownScript,
     ChannelNotUsable,
     ClosesElsewhere,
-    PeerAway,
     PendingUpdatesAtShutdown,
 )
 from fulmen.core.channel.scripts import is_shutdown_script
@@ -35,11 +43,9 @@ lulls = Topic()
 
 @shutdowns.on(CloseChannel)
 def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
-    """A caller wants the channel closed: with the peer if it is there, or without it when forced."""
+    """A caller wants the channel closed: with the peer, now or when it is back, or without it when forced."""
     if event.force:
         return force_close(channel, event, env)
-    if channel.link is not Link.READY:
-        raise PeerAway("the peer is not connected: wait for it, or force the close")
     said = channel.shutdown_sent or channel.shutdown_wanted
     settled = said or channel.terms.local.upfront_shutdown_script
     if settled and event.script not in (b"", settled):
@@ -48,15 +54,28 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
     if not script:
         script, path = _default_script(env)
     # "MUST set `scriptpubkey` in one of the following forms"
-    if not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
+    if not is_shutdown_script(script, anysegwit=channel.link is Link.OFFLINE or _anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
     step = wait_for_close(channel, event.command_id)
     feerate = event.feerate_per_kw or channel.closing_feerate_per_kw
     if channel.shutdown_sent is None:
-        step.fact(ShutdownWanted(script, feerate, path))
+        wanted = ShutdownWanted(script, feerate, path)
+        if said is None or feerate != channel.closing_feerate_per_kw:
+            step.fact(wanted)
     elif feerate != channel.closing_feerate_per_kw:
         step.fact(ShutdownSent(script, feerate, path))
+    alone_at = None if event.alone_after_s is None else Timestamp(env.wall + event.alone_after_s)
+    if alone_at != channel.close_alone_at:
+        step.fact(PatienceSet(alone_at))
     return step.then(lambda state: perhaps_shutdown(state, env))
+
+
+@shutdowns.on(TimeReached)
+def on_time_reached(channel: Channel, _event: TimeReached, env: Env) -> Step[Channel]:
+    """Whoever wants the close has waited long enough for an agreement, also over a restart."""
+    if channel.close_alone_at is None or env.wall < channel.close_alone_at:
+        return Step(channel)
+    return fail(channel, env, "no agreement on a close in the time that its owner gave it", "closed by its owner")
 
 
 def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
@@ -78,6 +97,12 @@ def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:
     if channel.shutdown_sent is not None or channel.link is not Link.READY:
         return step
     script, path = channel.shutdown_wanted or b"", channel.shutdown_path
+    # The peer was away when it was wanted, and what it takes was not known.
+    if script and not is_shutdown_script(script, anysegwit=_anysegwit(channel)):
+        refused = ChannelNotUsable("the peer takes no close to this script", script=script)
+        step = tell_closers(channel, refused).fact(ShutdownDropped())
+        step.act(Notify("channel_close_dropped", {"channel_id": channel.terms.channel_id.hex(), "why": str(refused)}))
+        return step.then(lambda state: perhaps_shutdown(state, env))
     if not script and channel.shutdown_received is not None:
         script, path = channel.terms.local.upfront_shutdown_script, None
         if not script:

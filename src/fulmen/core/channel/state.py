@@ -138,7 +138,7 @@ class Channel(Record, kw_only=True):
     closers: tuple[CommandId, ...] = ()
     """Who waits to hear how the channel closes. Passing."""
     shutdown_wanted: bytes | None = None
-    """The script a caller wants the close to pay to, until our `shutdown` can be sent."""
+    """The script a caller wants the close to pay to, until our `shutdown` can be sent: the peer may be away."""
     shutdown_sent: bytes | None = None
     shutdown_path: KeyPath | None = None
     """The key of our wallet behind the script that we wanted or sent, where it is one."""
@@ -168,6 +168,13 @@ class Channel(Record, kw_only=True):
     """How long before its expiry an HTLC that we claim has to be gone, so that we are woken in time."""
     remote_half: AnnouncementHalf | None = None
     """The peer's half of the channel_announcement."""
+    close_alone_at: Timestamp | None = None
+    """When whoever wants the channel closed has waited long enough for an agreement."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether a close is wanted or under way: no new HTLC is offered."""
+        return self.shutdown_wanted is not None or self.phase > Phase.NORMAL
 
     @property
     def terms(self) -> ChannelParams:

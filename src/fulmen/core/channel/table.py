@@ -15,11 +15,13 @@ from fulmen.core.base.outer import (
     HeightReached,
     OutputSpent,
     PublishFailed,
+    TimeReached,
     TxConfirmed,
     Want,
     WantHeight,
     WantPublished,
     WantSpendWatch,
+    WantTime,
     WantTxWatch,
 )
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
@@ -68,7 +70,7 @@ def on_set_channel(channel: Channel, event: SetChannel, env: Env) -> Step[Channe
     return Step(channel).fact(PolicySet(event.forward, previous, until)).act(Answer(event.command_id, event.forward))
 
 
-@nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage, PeerAlive)
+@nothing.on(Undelivered, PublishFailed, CallerGone, WarningMessage, PeerAlive, TimeReached)
 def on_nothing(channel: Channel, _event: Event, _env: Env) -> Step[Channel]:
     """News that changes nothing: others log it."""
     return Step(channel)
@@ -233,6 +235,8 @@ def wants(channel: Channel) -> tuple[Want, ...]:
     height = _next_height(channel)
     if height is not None:
         found.append(WantHeight(height))
+    if channel.close_alone_at is not None and channel.phase in failing.LIVE:
+        found.append(WantTime(channel.close_alone_at))
     publish = _wanted_transaction(channel)
     if publish is not None:
         found.append(publish)
@@ -319,7 +323,7 @@ def initial(key: bytes) -> Channel:
 
 def takes_frozen(_channel: Channel, event: Event) -> bool:
     """What a frozen channel still does: watching, preimages, the close at a deadline (laws 8 and 11)."""
-    watching = (TxConfirmed, OutputSpent, ChainRewound, HeightReached, ChannelResolved)
+    watching = (TxConfirmed, OutputSpent, ChainRewound, HeightReached, TimeReached, ChannelResolved)
     return isinstance(event, (*watching, FulfillHtlc, Disconnected)) or (
         isinstance(event, CloseChannel) and event.force
     )

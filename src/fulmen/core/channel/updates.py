@@ -124,10 +124,12 @@ def _offer_of(channel: Channel, event: OfferHtlc) -> Add | None:
 
 
 def _why_closed_to_offers(channel: Channel) -> str | None:
+    if channel.shutdown_wanted is not None:
+        return "ChannelClosing"
     if channel.link is not Link.READY:
         return "ChannelOffline"
     # "MUST NOT send an `update_add_htlc` after a `shutdown`."
-    if channel.phase is not Phase.NORMAL or channel.shutdown_wanted is not None:
+    if channel.phase is not Phase.NORMAL:
         return "ChannelClosing" if channel.phase is not Phase.AWAITING_READY else "ChannelNotReady"
     return None
 

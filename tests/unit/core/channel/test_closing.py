@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
 from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard, signed_by
@@ -23,7 +21,6 @@ from fulmen.core.channel.facts import (
     CommitmentReceived,
     CommitmentSent,
     RevocationReceived,
-    ShutdownExchanged,
     ShutdownReceived,
     ShutdownSent,
 )
@@ -190,17 +187,6 @@ def test_a_caller_is_answered_when_the_close_is_agreed_on() -> None:
     (answer,) = [action for action in step.actions if isinstance(action, Answer)]
     assert answer.command_id == command and isinstance(answer.result, ChannelClosing)
     assert answer.result.kind == "mutual"
-
-
-@pytest.mark.parametrize("said", [(), (ShutdownSent(OURS), ShutdownExchanged())])
-def test_a_caller_hears_that_the_peer_left_before_the_close_was_agreed_on(said: tuple[Any, ...]) -> None:
-    command = CommandId(b"close it, please")
-    asked = decide(a_normal_channel("bob"), CloseChannel(command, OURS), BOB).state
-    step = decide(fold(asked, said), Disconnected(), BOB)
-    (answer,) = [action for action in step.actions if isinstance(action, Answer)]
-    assert answer.command_id == command and isinstance(answer.refused, faults.PeerAway)
-    again = decide(step.state, Disconnected(), BOB)
-    assert not [action for action in again.actions if isinstance(action, Answer)]
 
 
 def test_a_close_to_another_address_than_was_agreed_on_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from fulmen.core.base.ids import CommandId, Point
 from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
-from fulmen.core.base.units import FeeratePerKw
+from fulmen.core.base.units import FeeratePerKw, Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel.state import Agreed, Channel, Negotiation, Phase
 
@@ -78,13 +78,21 @@ class ClosersChanged(Fact):
 
 
 class ShutdownWanted(Fact):
-    """A caller asked for a mutual close; our `shutdown` waits until it may be sent."""
-
-    passing: ClassVar[bool] = True
+    """A caller asked for a mutual close; our `shutdown` waits until it may be sent, over a restart if need be."""
 
     script: bytes
-    feerate_per_kw: FeeratePerKw | None
+    feerate_per_kw: FeeratePerKw | None = None
     path: KeyPath | None = None
+
+
+class ShutdownDropped(Fact):
+    """The peer takes no `shutdown` to the script that was wanted: nobody wants this close any more."""
+
+
+class PatienceSet(Fact):
+    """How long whoever wants the close waits for an agreement."""
+
+    alone_at: Timestamp | None
 
 
 class Negotiated(Fact):
@@ -167,6 +175,16 @@ def _shutdown_wanted(channel: Channel, fact: ShutdownWanted) -> Channel:
         shutdown_path=fact.path,
         closing_feerate_per_kw=fact.feerate_per_kw,
     )
+
+
+@evolves(ShutdownDropped)
+def _shutdown_dropped(channel: Channel, _: ShutdownDropped) -> Channel:
+    return channel.but(shutdown_wanted=None, shutdown_path=None, closing_feerate_per_kw=None, close_alone_at=None)
+
+
+@evolves(PatienceSet)
+def _patience_set(channel: Channel, fact: PatienceSet) -> Channel:
+    return channel.but(close_alone_at=fact.alone_at)
 
 
 @evolves(Negotiated)

@@ -25,7 +25,7 @@ class LinkChanged(Fact):
 @evolves(LinkChanged)
 def _link_changed(channel: Channel, fact: LinkChanged) -> Channel:
     if fact.link is Link.OFFLINE:
-        return forget(channel)
+        return forget(channel).but(closers=channel.closers)  # they go on waiting; a crash leaves nobody to be answered
     return channel.but(
         link=fact.link,
         local_features=fact.local_features or channel.local_features,
@@ -53,11 +53,8 @@ def forget(channel: Channel) -> Channel:
         remote_log=remote_log,
         remote_pending=including_remote(remote_pending, terms, local_log, remote_log, channel.local.remote_upto),
         local_pending=including_local(local_pending, terms, local_log, remote_log, channel.remote.local_upto),
-        shutdown_wanted=None,
-        shutdown_path=channel.shutdown_path if channel.shutdown_sent is not None else None,
         shutdown_on_this_link=False,
         their_shutdown_on_this_link=False,
-        closing_feerate_per_kw=channel.closing_feerate_per_kw if channel.shutdown_sent is not None else None,
         negotiation=Negotiation(),
         awaited=None,
     )
