@@ -26,6 +26,7 @@ from fulmen.core.gossip.faults import (
 )
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.intake import FundingOutput, Intake, Key, Question
+from fulmen.core.gossip.ours import OurChannels
 from fulmen.core.gossip.own import OwnNode, ToSign
 from fulmen.core.gossip.peers import Peer
 from fulmen.core.gossip.policy import GossipPolicy
@@ -77,7 +78,8 @@ class Gossip:
         self._judge = Judge(self.graph, policy, chain_hash)
         self._relay = Relay(self.graph, policy)
         self._intake = Intake(self.graph, self._judge, policy, self._relay.add)
-        self._announcer = Announcer(self.graph, policy, chain_hash, node_id)
+        self._ours = OurChannels()
+        self._announcer = Announcer(self.graph, policy, chain_hash, node_id, self._ours)
         self._pruning = Pruning(self.graph, policy)
         self._peers: dict[NodeId, Peer] = {}
         self._actions: list[Action] = []
@@ -112,7 +114,7 @@ class Gossip:
             budget=float(self._policy.answer_burst_bytes),
         )
         self._peers[peer] = state
-        self._announcer.connected(peer)
+        self._ours.connected(peer)
         self._asking.somebody(now)
         if hears:
             # LDK looks at the first filter of a connection alone: nobody whom we ask is told first to say nothing.
@@ -124,7 +126,7 @@ class Gossip:
     def disconnected(self, peer: NodeId, now: Timestamp) -> None:
         """A peer is gone, and with it everything that was on its way to it."""
         self._peers.pop(peer, None)
-        self._announcer.disconnected(peer, now)
+        self._ours.disconnected(peer, now)
         self._asking.somebody(now)
 
     # Messages
@@ -219,7 +221,7 @@ class Gossip:
         Raises:
             BadAlias, BadAddress.
         """
-        self._announcer.set_node(node)
+        self._announcer.node.set(node)
 
     def set_channel(self, channel: OwnChannel, now: Timestamp) -> None:
         """A channel of ours is there, or something about it is new."""
@@ -228,17 +230,16 @@ class Gossip:
             # Known from the cache, or announced by the peer: ours to tell everybody all the same.
             for key in self._own_keys(channel.scid, self._announcer.direction_of(channel)):
                 self._relay.own(key)
-        half = self._announcer.early_half(channel.channel_id)
+        half = self._ours.early_half(channel.channel_id)
         if half is not None:
             self._on_half(channel.node_id, half)
         self._speak_with(channel.node_id, now)
 
     def remove_channel(self, channel_id: ChannelId) -> None:
         """A channel of ours is no more."""
-        channel = self._announcer.channel(channel_id)
-        self._announcer.remove_channel(channel_id)
-        if channel is not None and channel.scid is not None:
-            for key in self._own_keys(channel.scid, self._announcer.direction_of(channel))[:2]:
+        known = self._ours.drop(channel_id)
+        if known is not None and known.channel.scid is not None:
+            for key in self._own_keys(known.channel.scid, self._announcer.direction_of(known.channel))[:2]:
                 self._relay.disown(key)
 
     def take_to_sign(self) -> list[tuple[bytes, ToSign]]:
@@ -344,9 +345,9 @@ class Gossip:
             frame = encode(public)
             if isinstance(public, ChannelAnnouncement):
                 # Our own channel: the chain was looked at by whoever opened it.
-                ours = self._announcer.of_scid(public.short_channel_id)
-                if ours is not None and public.short_channel_id not in self.graph:
-                    self.graph.add_channel(public, frame, now, ours.capacity_sat, ours.outpoint)
+                known = self._ours.at(public.short_channel_id)
+                if known is not None and public.short_channel_id not in self.graph:
+                    self.graph.add_channel(public, frame, now, known.channel.capacity_sat, known.channel.outpoint)
                     self._intake.release_for(public, now)
                 self._own(("channel", public.short_channel_id, 0))
             elif isinstance(public, ChannelUpdate):
