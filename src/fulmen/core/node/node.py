@@ -69,7 +69,7 @@ class Node:
                 delivery.lull()
             else:
                 delivery.deliver(item[0], item[1])
-        for address in self._sleepers.roused_by(tuple(gathered.touched), self.views):
+        for address in self._sleepers.roused_by(gathered.touched, self.views):
             delivery.deliver(address, ChannelsMoved())
         if lull:
             delivery.lull()
