@@ -19,6 +19,7 @@ LND: dict[str, tuple[str, ...]] = {
         "a message about an unknown channel is answered by an error",
         "channel_reestablish of an unknown channel is answered by an error",
         "funding_created without open_channel is refused",
+        "a channel whose funding does not come within 2016 blocks is forgotten",
     ),
     "As the fundee it leaves the feerate to the opener, whatever it is.": (
         "open_channel is refused: a feerate that no node relays",
@@ -67,6 +68,8 @@ LND: dict[str, tuple[str, ...]] = {
         "a channel_update for the peer alone is not to be passed on",
     ),
     "It takes a channel from its first confirmation on.": ("channel_announcement is ignored: one confirmation",),
+    "It does not look at a script that is empty.": ("shutdown to nothing is complained of",),
+    "It passes over the HTLC, and says nothing more.": ("update_add_htlc after shutdown is refused",),
     "It forgets a channel in the block that spends its output.": (
         "a channel is forgotten 72 blocks after its output was spent, and not before",
     ),
@@ -117,6 +120,9 @@ LDK: dict[str, tuple[str, ...]] = {
     "It offers gossip_queries, and answers no query_short_channel_ids.": (
         "query_short_channel_ids of what nobody knows comes to an end",
         "query_short_channel_ids of another chain is answered by having nothing",
+    ),
+    "A filter decides only whether it sends what it knows; what comes later it passes on to all who sent one.": (
+        "what is outside of the filter is not passed on",
     ),
     "It does not set the bit dont_forward: its private update looks like a public one.": (
         "a channel_update for the peer alone is not to be passed on",

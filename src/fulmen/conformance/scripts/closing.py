@@ -125,6 +125,8 @@ SCRIPTS: tuple[Script, ...] = (
     Script(
         name="update_add_htlc after shutdown is refused",
         ids=("B2-31",),
+        # The BOLT binds the sender, and does not say what the receiver makes of it.
+        level=Level.SHOULD,
         quotes=("MUST NOT send an `update_add_htlc` after a `shutdown`.",),
         steps=(*USED, *SHUT, Send("update_add_htlc"), Send("commitment_signed"), ExpectFailure()),
     ),

@@ -515,7 +515,7 @@ FORGOTTEN = (
             Disconnect(),
             *hello(),
             Send("channel_reestablish"),
-            Expect("error"),
+            Expect("error", passing=("channel_reestablish",)),
         ),
     ),
 )
