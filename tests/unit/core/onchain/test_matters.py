@@ -78,6 +78,17 @@ def test_of_a_revoked_commitment_everything_is_ours_by_name(format: str) -> None
         assert matter.spend is not None and matter.spend.signer is Signer.REVOCATION
 
 
+def test_an_htlc_that_lives_on_in_our_commitment_alone_takes_no_twins_place_in_a_cheat() -> None:
+    """It is kept as one that the peer's commitments have lost, and stands in ours: it counts once."""
+    living = Planned(0, "alice", 45_000_000, expires_in=60, within=("alice", "bob_last"))
+    twin = Planned(1, "alice", 45_000_000, expires_in=60, within=("bob_last",), same_hash_as=0)
+    papers = Papers(Plan(htlcs=(living, twin)))
+    state = closed(papers, "bob_last")
+    keys = [matter.key for matter in state.matters.values() if matter.purpose is Purpose.PUNISH_HTLC]
+    assert len(ending(papers, "bob_last").revoked) == 2 and len(keys) == 2
+    assert {key.id for key in keys if key is not None} == {0, 1}
+
+
 def test_a_commitment_of_ours_without_all_signatures_is_an_alarm_and_no_close() -> None:
     papers = Papers(Plan(htlcs=BOTH))
     end = ending(papers, "alice")

@@ -121,7 +121,9 @@ def test_what_is_at_risk_bounds_the_rise_and_the_budget_bounds_it_too() -> None:
     assert rising(a_stake(budget=3000, at_risk_sat=Sat(4000)), at(999)) == 3000
 
 
-@pytest.mark.parametrize(("since", "height", "fee"), [(998, 998, 0), (999, 998, 0), (997, 998, 2500), (1010, 998, 0)])
+@pytest.mark.parametrize(
+    ("since", "height", "fee"), [(998, 998, 0), (999, 998, 0), (997, 998, 2500), (1010, 998, 0), (999, 999, 10_000)]
+)
 def test_a_rise_that_begins_late_is_short(since: int, height: int, fee: int) -> None:
     assert rising(a_stake(since=since), at(height)) == fee
 
