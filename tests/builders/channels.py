@@ -95,6 +95,16 @@ def terms_of(name: str, key_index: int = KEY_INDEX, **changes: Any) -> PartyPara
     return PartyParams(**(fields | changes))
 
 
+_honest = terms_of
+
+
+def terms_of_a_copycat(name: str, key_index: int = KEY_INDEX, **changes: Any) -> PartyParams:
+    """As `terms_of`, but bob announces alice's `payment_basepoint` as his own."""
+    keys = keys_of(name).basepoints(key_index)
+    copied = keys_of("alice").basepoints(key_index).payment_basepoint
+    return _honest(name, key_index, **{"basepoints": keys.but(payment_basepoint=copied), **changes})
+
+
 def born(
     name: str,
     other: str,

@@ -5,8 +5,10 @@ Real channel machines lived through the states; what is known of them was writte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from tests.builders.channels import env_of
+from tests.builders.channels import env_of, terms_of, terms_of_a_copycat
 from tests.builders.onchain import keys_of_end
 from tests.laws.channel_family import channel_of, pay
 from tests.laws.test_channels_end_on_the_chain import Ends, onchain_of
@@ -17,6 +19,7 @@ from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.channel.dance import local_view
 from fulmen.core.channel.state import Channel
 from fulmen.core.commitments.building import build
+from fulmen.core.commitments.params import PartyParams
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.signer.requests import SignFundingSpend
 from fulmen.core.transactions.formats import ANCHOR_SAT, ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
@@ -49,7 +52,11 @@ def published(old: Channel) -> Tx:
 
 @pytest.mark.parametrize("format", [ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name])
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_every_output_of_a_state_of_the_past_is_taken(which: int, format: str) -> None:
+@pytest.mark.parametrize("terms", [terms_of, terms_of_a_copycat])
+def test_every_output_of_a_state_of_the_past_is_taken(
+    which: int, terms: Callable[..., PartyParams], format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.builders.channels.terms_of", terms)
     ends = Ends(format)
     past = lived_through(ends)
     # The states with most HTLCs, of which most are gone since.

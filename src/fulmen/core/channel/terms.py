@@ -6,6 +6,7 @@ BOLT 2, "The `open_channel` Message" and "The `accept_channel` Message" (B2-11 â
 from __future__ import annotations
 
 from fulmen.core.base.env import Basepoints, Env
+from fulmen.core.base.ids import Point
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import MAX_MONEY_SAT, FeeratePerKw, Msat, Sat, sat_floor, to_msat
@@ -170,6 +171,31 @@ def terms_of(message: OpenChannel | AcceptChannel) -> PartyParams:
     )
 
 
+def check_basepoints(ours: Basepoints, theirs: Basepoints) -> None:
+    """Refuse a peer that announces a key of ours as its own, of which it can have no good in mind.
+
+    Nothing in BOLT 2 forbids it. With our `payment_basepoint` on both ends, its balance and ours have one script, and
+    nobody can tell by it whose commitment a transaction is.
+
+    Raises:
+        OpeningRefused: with the reason.
+    """
+    if _points(ours) & _points(theirs):
+        raise OpeningRefused(why="a basepoint or funding_pubkey is one of ours")
+
+
+def _points(keys: Basepoints) -> frozenset[Point]:
+    return frozenset(
+        (
+            keys.funding_pubkey,
+            keys.revocation_basepoint,
+            keys.payment_basepoint,
+            keys.delayed_payment_basepoint,
+            keys.htlc_basepoint,
+        )
+    )
+
+
 # -- theirs -----------------------------------------------------------------------------------------------------------
 
 
@@ -293,3 +319,4 @@ def check_accept(ours: OpenChannel, msg: AcceptChannel, policy: OpeningPolicy) -
     if ours.channel_reserve_satoshis < msg.dust_limit_satoshis:
         raise OpeningRefused(why="dust_limit_satoshis above our channel_reserve_satoshis")
     _check_common(terms_of(msg), ours.funding_satoshis, policy)
+    check_basepoints(terms_of(ours).basepoints, terms_of(msg).basepoints)

@@ -54,8 +54,14 @@ def kind_of(close: ChannelAtClose, tx: Tx) -> Kind:
 
 
 def _pays_the_peer_at_once(close: ChannelAtClose, tx: Tx) -> bool:
-    """Whether the peer's balance is not delayed: then it is a commitment of ours, but not the one we hold."""
+    """Whether the peer's balance is not delayed: then it is a commitment of ours, but not the one we hold.
+
+    A peer that announced our own `payment_basepoint` as its own would make each commitment look so. In such a channel
+    the script says nothing, and what is revoked is punished: nobody else than the peer can publish what it revoked.
+    """
     script = to_remote_of(close, ours=False)[0]
+    if script == to_remote_of(close, ours=True)[0]:
+        return False
     return any(output.script_pubkey == script for output in tx.outputs)
 
 

@@ -71,6 +71,23 @@ def test_an_empty_channel_closes_in_agreement() -> None:
     assert ours is not None and theirs is not None and ours.tx == theirs.tx
 
 
+def with_one_payment_key(name: str) -> Env:
+    """Alice has seen bob's `payment_basepoint` in another channel, for it comes again, and calls it hers."""
+    env = nodes.env_of(name)
+    copied = nodes.env_of("bob").basepoints(0).payment_basepoint
+    return replace(env, basepoints=lambda index: env.basepoints(index).but(payment_basepoint=copied))
+
+
+def test_an_opener_with_a_key_of_ours_is_refused() -> None:
+    world = nodes.a_world(env=with_one_payment_key)
+    alice, bob = world.hosts.values()
+    nodes.open_channel(alice, bob, zeroconf=True)
+    nodes.quiesce(world)
+    assert not nodes.channels(bob)
+    (answer,) = world.answers[b"t" * 16]
+    assert answer.refused is not None and "one of ours" in str(answer.refused)
+
+
 HOME = b"\x00\x14" + b"\x05" * 20
 
 

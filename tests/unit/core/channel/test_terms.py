@@ -9,7 +9,7 @@ import pytest
 from tests.builders.channels import keys_of
 from tests.laws.node_family import CHAIN, env_of, node_id_of
 
-from fulmen.core.base.ids import ChainHash, ChannelId, CommandId
+from fulmen.core.base.ids import ChainHash, ChannelId, CommandId, Point
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.policy import OpeningPolicy
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
@@ -54,14 +54,17 @@ POOR = {
     "feerate_per_kw": FeeratePerKw(17_000),
 }
 """After fee and anchors the opener has less than the reserve, and the accepter has nothing."""
-KEYS = keys_of("alice").basepoints(1)
-POINTS = (
-    KEYS.funding_pubkey,
-    KEYS.revocation_basepoint,
-    KEYS.payment_basepoint,
-    KEYS.delayed_payment_basepoint,
-    KEYS.htlc_basepoint,
-)
+
+
+def points(name: str) -> tuple[Point, ...]:
+    keys = keys_of(name).basepoints(1)
+    return (
+        keys.funding_pubkey,
+        keys.revocation_basepoint,
+        keys.payment_basepoint,
+        keys.delayed_payment_basepoint,
+        keys.htlc_basepoint,
+    )
 
 
 def a_peer(name: str = "alice", features: Features = ALL) -> PeerView:
@@ -81,7 +84,7 @@ def an_open(**changes: Any) -> OpenChannel:
         FeeratePerKw(1000),
         CltvDelta(144),
         483,
-        *POINTS,
+        *points("alice"),
         keys_of("alice").per_commitment_point(1, 0),
         0,
         None,
@@ -122,12 +125,25 @@ def an_accept(**changes: Any) -> AcceptChannel:
         3,
         CltvDelta(144),
         483,
-        *POINTS,
-        keys_of("alice").per_commitment_point(1, 0),
+        *points("bob"),
+        keys_of("bob").per_commitment_point(1, 0),
         None,
         ANCHORS,
     )
     return message.but(**changes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["funding_pubkey", "revocation_basepoint", "payment_basepoint", "delayed_payment_basepoint", "htlc_basepoint"],
+)
+def test_a_peer_that_announces_a_key_of_ours_is_refused(name: str) -> None:
+    stolen = an_accept(**{name: getattr(an_open(), name)})
+    with pytest.raises(OpeningRefused, match="one of ours"):
+        check_accept(an_open(), stolen, ENV.policy.opening)
+    swapped = an_accept(**{name: an_open().payment_basepoint})
+    with pytest.raises(OpeningRefused, match="one of ours"):
+        check_accept(an_open(), swapped, ENV.policy.opening)
 
 
 def test_good_terms_are_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.builders.channels import terms_of_a_copycat
 from tests.builders.endings import ANCHORS, KINDS, STATIC, tx_of, view_of
 from tests.builders.onchain import Plan, Planned
 from tests.builders.papers import Papers
@@ -50,6 +51,19 @@ def test_after_a_loss_of_state_even_the_last_known_number_may_be_newer_than_what
     papers = Papers(Plan(format, HTLCS, outdated=True))
     assert kind_of(papers.at_close("alice"), numbered(papers, 3)) is Kind.BEYOND
     assert kind_of(papers.at_close("alice"), numbered(papers, 2)) is Kind.REVOKED
+
+
+@formats
+def test_a_peer_that_calls_our_payment_basepoint_its_own_is_punished_all_the_same(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.builders.papers.terms_of", terms_of_a_copycat)
+    papers = Papers(Plan(format, HTLCS, bob_has_next=True))
+    close = papers.at_close("alice")
+    assert to_remote_of(close, ours=True) == to_remote_of(close, ours=False)
+    assert {which: kind_of(close, tx_of(papers, which)) for which in KINDS} == KINDS
+    assert kind_of(close, numbered(papers, 4)) is Kind.REVOKED
+    assert kind_of(close, numbered(papers, 7)) is Kind.BEYOND
 
 
 @formats

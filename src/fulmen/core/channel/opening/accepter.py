@@ -22,6 +22,7 @@ from fulmen.core.channel.opening.agreement import connected_peer, first_view, pa
 from fulmen.core.channel.opening.giving_up import told_peer
 from fulmen.core.channel.opening.state import AcceptedTheirs, Opening, Over, Stage
 from fulmen.core.channel.terms import (
+    check_basepoints,
     check_open,
     minimum_depth,
     our_terms,
@@ -49,6 +50,7 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
     assert msg.channel_type is not None
     key_index = int.from_bytes(env.entropy("channel key index", 6), "big")
     terms = our_terms(env, msg.funding_satoshis, key_index)
+    check_basepoints(terms.basepoints, terms_of(msg).basepoints)
     # "MUST set `channel_reserve_satoshis` greater than or equal to `dust_limit_satoshis` from the `open_channel`"
     reserve = Sat(max(terms.channel_reserve_sat, msg.dust_limit_satoshis))
     answer = AcceptChannel(
