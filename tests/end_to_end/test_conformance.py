@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 from demo.stage import Stage
+from tests.builders.gate import not_kept
 from tests.end_to_end.conftest import no_tracebacks
 
 from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
@@ -18,7 +19,7 @@ from fulmen.api.client import RemoteError
 from fulmen.cli.main import cli
 from fulmen.conformance.chain import Coins, RpcChain
 from fulmen.conformance.links import Subject, tcp_connect
-from fulmen.conformance.runner import Verdict, run
+from fulmen.conformance.runner import run
 from fulmen.conformance.script import ExpectNoGossip, Script
 from fulmen.conformance.scripts import ALL
 from fulmen.core.base.ids import ChannelId, NodeId, Secret
@@ -83,8 +84,7 @@ def _one_for_each_id() -> list[Script]:
 
 def _check(script: Script, subject: Subject) -> None:
     outcome = run(script, subject, b"end to end")
-    trace = "\n".join(f"{line.peer} {line.arrow} {line.text}" for line in outcome.trace)
-    assert outcome.verdict in (Verdict.PASSED, Verdict.NOT_RUN), f"{outcome.reason}\n{trace}"
+    assert not not_kept(outcome), not_kept(outcome)
 
 
 @pytest.mark.parametrize("script", _one_for_each_id(), ids=lambda script: script.name)
