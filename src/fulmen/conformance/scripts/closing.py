@@ -101,7 +101,8 @@ SCRIPTS: tuple[Script, ...] = (
         name="shutdown to another script than agreed on fails the connection",
         ids=("B2-31",),
         quotes=(
-            "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: - MAY send a `warning`. - MUST fail the",
+            "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: - MAY send a `warning`. - MUST fail the "
+            "connection.",
         ),
         steps=(
             *used(upfront_shutdown_script=Script22(1)),

@@ -26,6 +26,7 @@ NO_STREAM = "MUST fail to parse the `tlv_stream`."
 INVALID = "if the `extension` is invalid: - MUST close the connection."
 ODD_IGNORED = "upon receiving a message of _odd_, unknown type: - MUST ignore the received message."
 EVEN_CLOSES = f"upon receiving a message of _even_, unknown type: - {CLOSE}"
+NO_SUCH_CHANNEL = "if no existing channel is referred to by `channel_id`: - MUST ignore the message."
 TOO_SHORT = f"upon receiving a known message with insufficient length for the contents: - {CLOSE}"
 OTHER_CHAIN = bytes([0xAB]) * 32
 UNKNOWN_CHANNEL = bytes([0xCD]) * 32
@@ -246,19 +247,19 @@ ERRORS = (
     Script(
         name="an error about an unknown channel is ignored",
         ids=("B1-8",),
-        quotes=("if no existing channel is referred to by `channel_id`: - MUST ignore the message.",),
+        quotes=(NO_SUCH_CHANNEL,),
         steps=(*HELLO, Send("error", {"channel_id": UNKNOWN_CHANNEL}), ExpectQuiet()),
     ),
     Script(
         name="a warning that is no text changes nothing",
         ids=("B1-8",),
-        quotes=("upon receiving `warning`: - SHOULD log the message for later diagnosis.",),
+        quotes=(NO_SUCH_CHANNEL, "upon receiving `warning`: - SHOULD log the message for later diagnosis."),
         steps=(*HELLO, Send("warning", {"data": bytes(range(256))}), ExpectQuiet()),
     ),
     Script(
         name="an empty error about all channels of a peer without channels is ignored",
         ids=("B1-8",),
-        quotes=("MAY send an empty `data` field.",),
+        quotes=(NO_SUCH_CHANNEL, "MAY send an empty `data` field."),
         steps=(*HELLO, Send("error", {"data": b""}), ExpectQuiet()),
     ),
     Script(
