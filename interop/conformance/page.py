@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fulmen.conformance.report import text_of
-from fulmen.conformance.runner import Line, Outcome, Verdict
+from fulmen.conformance.runner import Outcome, Verdict
+from fulmen.conformance.talking import Line
 from interop.columns import Column
 from interop.conformance.deviations import reason_of
 

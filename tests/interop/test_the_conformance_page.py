@@ -7,8 +7,9 @@ from interop.columns import PEERS
 from interop.conformance.deviations import DEVIATIONS, reason_of
 from interop.conformance.page import LAST_LINES, UNKNOWN, NoPlace, page
 
-from fulmen.conformance.runner import Line, Outcome, Verdict
+from fulmen.conformance.runner import Outcome, Verdict
 from fulmen.conformance.scripts import ALL
+from fulmen.conformance.talking import Line
 
 LND = PEERS[0]
 KEY = "02" + "ab" * 32

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 from rich.console import Console
 from rich.markup import escape
 
-from fulmen.conformance.runner import Line, Outcome, Verdict
+from fulmen.conformance.runner import Outcome, Verdict
+from fulmen.conformance.talking import Line
 
 _MARKS = {
     Verdict.PASSED: "[green]✓[/]",
