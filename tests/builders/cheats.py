@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.builders.channels import KEY_INDEX
 from tests.builders.court import Court
-from tests.builders.onchain import Plan, Planned
+from tests.builders.onchain import DELAY, Plan, Planned
 
 from fulmen.core.base.ids import OutPoint
 from fulmen.core.base.outer import WantPublished
@@ -31,9 +31,13 @@ TRIMMED = Planned(8, "bob", 300_000, expires_in=1, within=("bob_last",))
 HTLCS = (DEAD_OFFER, LIVING_OFFER, DEAD_RECEIVED, LIVING_RECEIVED, NEWER, *TWINS, TRIMMED)
 
 
-def a_court(format: str, htlcs: tuple[Planned, ...] = HTLCS) -> Court:
+LONG_DELAY = 30
+"""More than `security_delay`: while it runs penalties for what a cheater has to wait for share a transaction."""
+
+
+def a_court(format: str, htlcs: tuple[Planned, ...] = HTLCS, to_self_delay: int = DELAY) -> Court:
     """Nobody has done anything yet; the revoked commitments held HTLCs of every sort."""
-    return Court(Plan(format, htlcs))
+    return Court(Plan(format, htlcs, to_self_delay=to_self_delay))
 
 
 def cheat(court: Court, number: int = 4) -> Tx:

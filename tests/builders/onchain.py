@@ -121,6 +121,8 @@ class Plan:
     known: tuple[tuple[str, int], ...] = ()
     """(end, HTLC id): who knows which preimage from the beginning."""
     coin_sat: Sat = COIN_SAT
+    to_self_delay: int = DELAY
+    """How long each end waits for what is its own on its own commitment."""
     outdated: bool = False
     """Alice has lost state: she knows no commitment of bob's after number 4."""
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from tests.builders.channels import CAPACITY_SAT, FUNDING, KEY_INDEX, env_of, keys_of, terms_of
-from tests.builders.onchain import ALICE_MSAT, DEADLINES, DELAY, NAMES, Plan, Planned, keys_of_end, owner_of
+from tests.builders.onchain import ALICE_MSAT, DEADLINES, NAMES, Plan, Planned, keys_of_end, owner_of
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import BlockHash, NodeId, OutPoint, PaymentHash, channel_id_of
@@ -65,7 +65,7 @@ class Papers:
         return [row for row in rows if row is not None]
 
     def params(self, name: str) -> ChannelParams:
-        delays = {"to_self_delay": CltvDelta(DELAY)}
+        delays = {"to_self_delay": CltvDelta(self.plan.to_self_delay)}
         return ChannelParams(
             self.channel_id,
             NodeId(self.keys[self.other(name)].node_id),

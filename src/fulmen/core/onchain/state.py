@@ -172,8 +172,16 @@ class Onchain(Record, dict=True):
 
     @cached_property
     def claim_on(self) -> dict[OutPoint, Claim]:
-        """Our transactions, by the outputs they take."""
-        return {outpoint: claim for claim in self.claims for outpoint in claim.outpoints}
+        """Our transactions, by the outputs they take; but for those that no block can hold any more.
+
+        A second stage goes with the block that held it, and whatever a transaction of ours took besides would wait for
+        it in vain. The transaction stays: it is right again if the second stage comes back before another is decided.
+        """
+        return {outpoint: claim for claim in self.claims if self._can_be(claim) for outpoint in claim.outpoints}
+
+    def _can_be(self, claim: Claim) -> bool:
+        """Whether all that a transaction takes is there, if the commitment on which it hangs is."""
+        return all(outpoint.txid == claim.root or outpoint in self.matters for outpoint in claim.outpoints)
 
     @cached_property
     def bid_on(self) -> dict[OutPoint, Bid]:

@@ -24,13 +24,15 @@ from tests.builders.papers import Papers
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.funds import AskScript, AttachFee
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.machine import evolve
 from fulmen.core.base.outer import Notify
 from fulmen.core.base.policy import SweepPolicy
-from fulmen.core.base.units import CltvDelta, FeeratePerKw, Sat
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.commitments.close import KnownPreimage
 from fulmen.core.onchain.claims import claim_all, detach, lots_of, voided
-from fulmen.core.onchain.facts import ClaimDecided, OutputGivenUp
+from fulmen.core.onchain.facts import BlocksUndone, ClaimDecided, CloseUndone, OutputGivenUp
 from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.state import GivenUp, Onchain, SecondStage
 
@@ -170,6 +172,43 @@ def test_what_is_taken_given_up_or_claimed_is_not_claimed_again() -> None:
     assert claimed(took(state, balance, FIRST + 1), env) == []
     assert claimed(state.but(given_up=(GivenUp(balance.outpoint, "dear"),)), env) == []
     assert claimed(state.but(claims=(a_claim(state, balance),)), env) == []
+
+
+def test_what_shared_a_transaction_with_a_second_stage_that_is_no_more_is_claimed_again() -> None:
+    papers = Papers(Plan(STATIC, OFFERS[:2]))
+    state, env = closed(papers, "alice"), papers.env_at("alice", FIRST + 8)
+    first, second = [output_of(papers, state, planned) for planned in OFFERS[:2]]
+    stage = SecondStage(0, Sat(30_000))
+    state = took(took(state, first, FIRST + 1, b"1" * 32, stage), second, FIRST + 1, b"2" * 32, stage)
+    stages = [matter for matter in state.matters.values() if matter.purpose is Purpose.SECOND_STAGE]
+    claim = a_claim(state, the(state, Purpose.TO_LOCAL), *stages, feerate=5000)
+    state = evolve(state, ClaimDecided(claim, BlockHeight(FIRST + 5)))
+    assert claimed(state, env) == []
+    undone = evolve(state, BlocksUndone(BlockHeight(FIRST)))
+    assert undone.claim_on == {}
+    other = took(took(undone, first, FIRST + 2, b"3" * 32, stage), second, FIRST + 2, b"2" * 32, stage)
+    [decided] = facts_of(claim_all(other, env), ClaimDecided)
+    stages = [OutPoint(Txid(by * 32), 0) for by in (b"3", b"2")]
+    assert decided.claim.outpoints == (the(state, Purpose.TO_LOCAL).outpoint, *stages)
+    assert decided.claim.feerate_per_kw >= 5000, "a bid does not fall"
+    assert evolve(other, decided).claims == (decided.claim,)
+    again = took(took(undone, first, FIRST + 2, b"1" * 32, stage), second, FIRST + 2, b"2" * 32, stage)
+    assert claimed(again, env) == [] and again.claim_on == state.claim_on
+
+
+def test_what_is_claimed_of_a_close_that_is_undone_stays_claimed_but_for_what_needs_a_second_stage() -> None:
+    offers = tuple(Planned(planned.id, "alice", planned.amount_msat, 1, ("bob_last",)) for planned in OFFERS)
+    papers = Papers(Plan(STATIC, offers))
+    state, env = closed(papers, "bob_last"), papers.env_at("alice", FIRST)
+    first, second, _ = [output_of(papers, state, planned) for planned in offers]
+    state = took(state, first, FIRST, b"1" * 32, SecondStage(0, Sat(30_000)))
+    balance = the(state, Purpose.PUNISH_TO_LOCAL)
+    both = a_claim(state, the(state, Purpose.PUNISH_SECOND_STAGE), balance)
+    state = state.but(claims=(both, a_claim(state, second)))
+    assert set(state.claim_on) == {*both.outpoints, second.outpoint}
+    undone = evolve(state, CloseUndone())
+    assert set(undone.claim_on) == {second.outpoint}
+    assert Purpose.PUNISH_TO_LOCAL.value in claimed(undone, env)
 
 
 def test_a_received_htlc_is_claimed_when_its_preimage_is_known() -> None:

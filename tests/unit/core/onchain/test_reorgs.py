@@ -6,12 +6,24 @@ BOLT 5: "MUST be prepared to resolve outputs multiple times, in case of blockcha
 from __future__ import annotations
 
 import pytest
-from tests.builders.cheats import mine_exactly
+from tests.builders.cheats import (
+    DEAD_OFFER,
+    DEAD_RECEIVED,
+    LIVING_OFFER,
+    LIVING_RECEIVED,
+    LONG_DELAY,
+    a_court,
+    cheat,
+    htlc_txs,
+    mine_exactly,
+    worth,
+)
 from tests.builders.closes import both_formats, check_money, closed, either
 from tests.builders.court import Court
 from tests.builders.onchain import NAMES, Plan, Planned
 
-from fulmen.core.bitcoin.transaction import parse_tx
+from fulmen.core.base.ids import OutPoint
+from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.onchain.classify import Kind
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC
 
@@ -105,3 +117,91 @@ def test_a_close_undone_gives_the_wallet_its_coins_back_when_a_rival_confirms() 
     assert not any(claim.wallet_ref for claim in court.alice.onchain.claims)
     court.mine_until_resolved()
     check_money(court, "bob", {0: "alice"})
+
+
+# -- second stages go with their block --------------------------------------------------------------------------------
+
+
+def stage_of(tx: Tx) -> OutPoint:
+    return OutPoint(tx.txid, 0)
+
+
+def two_stages(first: Planned, second: Planned) -> tuple[Court, Tx, Tx, Tx]:
+    """A cheater has got ahead of us twice, and one penalty of ours takes both of what he has to wait for."""
+    court = a_court(ANCHORS_ZERO_FEE_HTLC.name, to_self_delay=LONG_DELAY)
+    revoked = cheat(court)
+    one, other = htlc_txs(court, (first, second))
+    mine_exactly(court, one, other)
+    outpoints = court.alice.onchain.claim_on[stage_of(one)].outpoints
+    assert set(outpoints) == {stage_of(one), stage_of(other)}
+    return court, revoked, one, other
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [(DEAD_OFFER, DEAD_RECEIVED, LIVING_OFFER), (DEAD_RECEIVED, DEAD_OFFER, LIVING_RECEIVED)],
+)
+def test_what_shared_a_penalty_with_a_second_stage_that_is_no_more_is_punished_without_it(
+    first: Planned, second: Planned, third: Planned, crashes: bool
+) -> None:
+    court, revoked, one, other = two_stages(first, second)
+    bid = court.alice.onchain.bid_on[stage_of(other)].feerate_per_kw
+    court.rewind(1)
+    court.empty_mempool()
+    if crashes:
+        court.alice.crash()
+        court.settle()
+    [another] = htlc_txs(court, (first, third), joined=True)
+    mine_exactly(court, another, other)
+    if crashes:
+        court.alice.crash()
+        court.settle()
+    state = court.alice.onchain
+    assert stage_of(one) not in state.matters
+    claim = state.claim_on[stage_of(other)]
+    assert stage_of(one) not in claim.outpoints and claim.feerate_per_kw >= bid
+    assert claim.txid in [parse_tx(want.tx).txid for want in court.alice.wanted()]
+    court.mine_until_resolved(LONG_DELAY + 20)
+    assert court.taker_of(stage_of(other)) == "alice"
+    assert court.gain_of("alice") == worth(court, revoked, another, other) and court.gain_of("bob") == 0
+
+
+@pytest.mark.parametrize("empty_blocks", [0, 1, 3])
+def test_a_second_stage_that_comes_back_is_punished_whatever_was_decided_meanwhile(empty_blocks: int) -> None:
+    court, revoked, one, other = two_stages(DEAD_OFFER, DEAD_RECEIVED)
+    before = court.alice.onchain.claim_on[stage_of(one)]
+    court.rewind(1)
+    court.empty_mempool()
+    for _ in range(empty_blocks):
+        mine_exactly(court)
+    mine_exactly(court, other)
+    mine_exactly(court, one)
+    after = court.alice.onchain.claim_on
+    for stage in map(stage_of, (one, other)):
+        assert after[stage].outpoints == (stage,) and after[stage].feerate_per_kw >= before.feerate_per_kw
+    court.mine_until_resolved(LONG_DELAY + 20)
+    assert court.gain_of("alice") == worth(court, revoked, one, other) and court.gain_of("bob") == 0
+
+
+def test_both_second_stages_in_another_block_keep_their_one_penalty() -> None:
+    court, revoked, one, other = two_stages(DEAD_OFFER, DEAD_RECEIVED)
+    before = court.alice.onchain.claim_on[stage_of(one)]
+    court.rewind(1)
+    court.empty_mempool()
+    mine_exactly(court, other, one)
+    assert court.alice.onchain.claim_on[stage_of(one)].outpoints == before.outpoints
+    court.mine_until_resolved(LONG_DELAY + 20)
+    assert court.gain_of("alice") == worth(court, revoked, one, other) and court.gain_of("bob") == 0
+
+
+def test_a_penalty_in_a_block_is_made_anew_when_what_it_took_goes_with_it() -> None:
+    court, revoked, one, other = two_stages(DEAD_OFFER, DEAD_RECEIVED)
+    court.mine()
+    assert court.taker_of(stage_of(one)) == court.taker_of(stage_of(other)) == "alice"
+    court.rewind(2)
+    court.empty_mempool()
+    mine_exactly(court, other)
+    assert court.alice.onchain.claim_on[stage_of(other)].outpoints == (stage_of(other),)
+    court.mine_until_resolved(LONG_DELAY + 20)
+    assert court.gain_of("alice") == worth(court, revoked, other) and court.gain_of("bob") == 0
