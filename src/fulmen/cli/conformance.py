@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO, TypeVar
 
 import click
 
+from fulmen.adapters.chain.faults import ChainSourceFault
 from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
 from fulmen.cli.exits import Exit
 from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
 from fulmen.cli.verbs import as_json
 from fulmen.conformance import report
-from fulmen.conformance.chain import Coins, RpcChain
-from fulmen.conformance.links import CannotConnect, Operator, Subject, tcp_connect
+from fulmen.conformance.chain import Coins, NodeLags, RpcChain
+from fulmen.conformance.links import CannotConnect, HelperFailed, Operator, Subject, tcp_connect
 from fulmen.conformance.own_node import NodeUnderTest
 from fulmen.conformance.runner import Outcome, Verdict, run_all
 from fulmen.conformance.script import Script
@@ -31,27 +34,79 @@ from fulmen.core.crypto.secp256k1 import is_point, is_secret
 
 SYNC_TIMEOUT_S = 60.0
 SYNC_POLL_S = 0.2
+Done = TypeVar("Done")
+
+
+class Template:
+    """A command of the user's with places in braces, tried as soon as it is given."""
+
+    def __init__(self, option: str, text: str, *places: str) -> None:
+        """Try it with something in each place.
+
+        Raises:
+            click.UsageError: it cannot be read, or its program is not there.
+        """
+        self._option = option
+        try:
+            self._words = shlex.split(text)
+            program, *_ = (word.format(**dict.fromkeys(places, "0")) for word in self._words)
+        except (ValueError, KeyError, IndexError, AttributeError) as wrong:
+            known = " and ".join(f"{{{place}}}" for place in places)
+            raise click.UsageError(
+                f"{option} {text!r} cannot be read ({wrong!r}): its places are {known}, and other braces are doubled"
+            ) from wrong
+        if shutil.which(program) is None:
+            raise click.UsageError(f"{option}: there is no program {program!r}")
+
+    def words(self, **values: object) -> list[str]:
+        """The command, with its places filled."""
+        return [word.format(**values) for word in self._words]
+
+    def start(self, **values: object) -> None:
+        """Let it run; it may take as long as it likes.
+
+        Raises:
+            HelperFailed
+        """
+        self._guarded(
+            lambda: subprocess.Popen(self.words(**values), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+
+    def ends_well(self, **values: object) -> bool:
+        """Run it to its end, and see how that was.
+
+        Raises:
+            HelperFailed
+        """
+        done = self._guarded(lambda: subprocess.run(self.words(**values), capture_output=True, check=False))
+        return not done.returncode
+
+    def _guarded(self, call: Callable[[], Done]) -> Done:
+        try:
+            return call()
+        except OSError as error:
+            raise HelperFailed(option=self._option, why=error.strerror or str(error)) from error
 
 
 class CommandOperator:
     """Tells the node what to do by shell commands of the user's."""
 
     def __init__(self, opens: str, closes: str) -> None:
-        self._opens = opens
-        self._closes = closes
+        """Take both commands.
+
+        Raises:
+            click.UsageError: one of them cannot be one.
+        """
+        self._opens = Template("--open-command", opens, "node_id", "amount")
+        self._closes = Template("--close-command", closes, "channel_id", "funding")
 
     def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
         """Have it open a channel to a connected peer; the command may take as long as the channel."""
-        _start(self._opens, node_id=node_id.hex(), amount=str(amount_sat))
+        self._opens.start(node_id=node_id.hex(), amount=str(amount_sat))
 
     def close_channel(self, channel_id: ChannelId, funding: str) -> None:
         """Have it close a channel."""
-        _start(self._closes, channel_id=channel_id.hex(), funding=funding)
-
-
-def _start(template: str, **values: str) -> None:
-    words = [word.format(**values) for word in shlex.split(template)]
-    subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._closes.start(channel_id=channel_id.hex(), funding=funding)
 
 
 @click.command()
@@ -92,7 +147,8 @@ def conformance(
     fulmen conformance --ourselves --only B1-*
 
     Scripts that need blocks take them from --chain, a regtest bitcoind (or `fulmen chain`) that the node is on.
-    Ends with 0 when nothing failed, with 1 when a MUST was not kept, with 3 when the node cannot be reached.
+    Ends with 0 when nothing failed, with 1 when a MUST was not kept, with 3 when the node, or its chain, cannot be
+    reached.
     """
     scripts = _chosen(only)
     if listing:
@@ -100,27 +156,42 @@ def conformance(
         return
     seed = seed if seed is not None else os.urandom(8).hex()
     chain: RpcChain | None = None
+    file = _opened(junit)
+    outcomes: list[Outcome] = []
+    about = {"seed": seed}
+
+    def ended(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _say(settings, outcome)
+
     try:
         if ourselves:
             node = NodeUnderTest()
             subject = node.subject()
-            about = {"node": "fulmen's own core", "seed": seed}
+            about["node"] = "fulmen's own core"
         else:
             if not address or not node_id:
                 raise click.UsageError("say which node: HOST:PORT and --node-id ID (or --ourselves)")
             operator = CommandOperator(open_command, close_command) if open_command and close_command else None
-            subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, synced_command, operator)
+            synced = _synced(synced_command, patience)
+            subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, synced, operator)
             subject.patience = patience
-            subject.connect(_secret()).close()  # a node that is not there is said once, not a hundred times
-            about = {"node": f"{node_id}@{address}", "seed": seed}
-        outcomes = run_all(scripts, subject, seed.encode(), lambda outcome: _say(settings, outcome))
+            about["node"] = f"{node_id}@{address}"
+            # What is not there is said once, not a hundred times.
+            if chain is not None:
+                chain.height()
+            subject.connect(_secret()).close()
+        run_all(scripts, subject, seed.encode(), ended)
     except Fault as fault:
-        fail(fault, settings, "conformance", Exit.UNREACHABLE if isinstance(fault, CannotConnect) else Exit.REFUSED)
+        unreachable = isinstance(fault, (CannotConnect, ChainSourceFault))
+        fail(fault, settings, "conformance", Exit.UNREACHABLE if unreachable else Exit.REFUSED)
     finally:
+        # What was played is told, also when somebody had enough of it.
+        if file is not None:
+            with file:
+                file.write(report.as_junit(outcomes, about))
         if chain is not None:
             chain.close()
-    if junit is not None:
-        junit.write_text(report.as_junit(outcomes, about), encoding="utf-8")
     if settings.json:
         click.echo(as_json(report.as_json(outcomes, about)))
     else:
@@ -130,6 +201,20 @@ def conformance(
 
 
 conformance.params.append(json_option())
+
+
+def _opened(junit: Path | None) -> TextIO | None:
+    """The file of the report, before anything is played.
+
+    Raises:
+        click.UsageError: it cannot be written.
+    """
+    if junit is None:
+        return None
+    try:
+        return junit.open("w", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--junit {junit}: {error.strerror}") from error
 
 
 def _list(settings: Settings, scripts: list[Script]) -> None:
@@ -166,7 +251,7 @@ def _over_tcp(
     node_id: str,
     chain_url: str | None,
     cookie: Path | None,
-    synced_command: str | None,
+    synced: Callable[[int], None],
     operator: Operator | None,
 ) -> tuple[Subject, RpcChain | None]:
     """The node at an address, and its chain if there is one."""
@@ -183,7 +268,7 @@ def _over_tcp(
     chain = None
     if chain_url is not None:
         client = RpcClient(Endpoint.from_url(chain_url, cookie))
-        chain = RpcChain(client, network, _synced(synced_command))
+        chain = RpcChain(client, network, synced)
     coins = Coins(chain, os.urandom(16)) if chain is not None else None
     connect = tcp_connect(host.strip("[]"), int(port), NodeId(key), _secret)
     return Subject(NodeId(key), network, connect, time.time, time.sleep, coins, operator), chain
@@ -195,15 +280,17 @@ def _secret() -> Secret:
     return Secret(candidate)
 
 
-def _synced(command: str | None) -> Callable[[int], None]:
+def _synced(command: str | None, patience: float) -> Callable[[int], None]:
     """Waits until the user's command says that the node has seen a block."""
+    if command is None:
+        return lambda _height: None
+    template = Template("--synced-command", command, "height")
 
     def wait(height: int) -> None:
-        if command is None:
-            return
-        words = [word.format(height=height) for word in shlex.split(command)]
-        deadline = time.monotonic() + SYNC_TIMEOUT_S
-        while subprocess.run(words, capture_output=True, check=False).returncode and time.monotonic() < deadline:
+        deadline = time.monotonic() + SYNC_TIMEOUT_S * patience
+        while not template.ends_well(height=height):
+            if time.monotonic() >= deadline:
+                raise NodeLags(height=height, waited_s=SYNC_TIMEOUT_S * patience)
             time.sleep(SYNC_POLL_S)
 
     return wait

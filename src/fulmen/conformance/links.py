@@ -29,6 +29,10 @@ class CannotConnect(Fault):
     """The node could not be reached, or the handshake failed."""
 
 
+class HelperFailed(Fault):
+    """A command that helps with the run was there before it, and can no longer be started."""
+
+
 class Link(Protocol):
     """One connection to the node under test."""
 
@@ -161,4 +165,4 @@ def tcp_connect(host: str, port: int, node_id: NodeId, entropy: Callable[[], byt
     return connect
 
 
-__all__ = ["CannotConnect", "Link", "LinkClosed", "Operator", "Subject", "TcpLink", "tcp_connect"]
+__all__ = ["CannotConnect", "HelperFailed", "Link", "LinkClosed", "Operator", "Subject", "TcpLink", "tcp_connect"]

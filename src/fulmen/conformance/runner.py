@@ -10,10 +10,11 @@ import enum
 import time
 from collections.abc import Callable, Iterable
 
-from fulmen.conformance.chain import NodeLags
+from fulmen.adapters.chain.faults import ChainSourceFault
+from fulmen.conformance.chain import NoCoins, NodeLags
 from fulmen.conformance.channel import NodeIsWrong
 from fulmen.conformance.hearing import Unsuited
-from fulmen.conformance.links import LinkClosed, Subject
+from fulmen.conformance.links import HelperFailed, LinkClosed, Subject
 from fulmen.conformance.play import Play
 from fulmen.conformance.script import (
     Level,
@@ -85,8 +86,9 @@ def run(script: Script, subject: Subject, seed: bytes, limit_s: float = LIMIT_S)
         verdict, reason = Verdict.NOT_RUN, str(unsuited)
     except TookTooLong:
         verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: not played to its end within {limit_s:g} s", True
-    except NodeLags as lags:
-        verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: {lags.name}: {lags}", True
+    except (NodeLags, NoCoins, ChainSourceFault, HelperFailed) as around:
+        # None of it is the node's doing, or nobody can know.
+        verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: {around.name}: {around}", True
     except (ScriptFailed, NodeIsWrong) as failure:
         verdict, reason = failed, f"{play.at}: {failure}"
     except LinkClosed as closed:

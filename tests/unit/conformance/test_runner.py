@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from fulmen.adapters.chain.faults import SourceUnauthorized, SourceUnreachable
 from fulmen.conformance import report
-from fulmen.conformance.chain import Coins, NodeLags
-from fulmen.conformance.links import LinkClosed, Subject
+from fulmen.conformance.chain import Coins, NoCoins, NodeLags
+from fulmen.conformance.links import HelperFailed, LinkClosed, Subject
 from fulmen.conformance.runner import Verdict, run
 from fulmen.conformance.script import (
     AtMost,
@@ -33,6 +34,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import ALL_CHANNELS, NodeId, Secret
 from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import REGTEST
@@ -283,18 +285,24 @@ class SleepingChain:
 
     asked = 0
 
+    def __init__(self, wrong: Fault) -> None:
+        self.wrong = wrong
+
     def height(self) -> int:
         return 7
 
     def mine(self, count: int, _script_pubkey: bytes) -> list[object]:
         self.asked += count
-        raise NodeLags(height=8)
+        raise self.wrong
 
 
-def test_a_node_that_reads_no_blocks_is_said_and_not_judged():
+@pytest.mark.parametrize(
+    "wrong", [NodeLags(height=8), SourceUnauthorized(), SourceUnreachable(), HelperFailed(), NoCoins()]
+)
+def test_what_is_wrong_around_a_node_is_said_and_it_is_not_judged(wrong: Fault):
     subject = Scripted([INIT], {}).subject()
-    subject.coins = Coins(SleepingChain(), b"seed")
+    subject.coins = Coins(SleepingChain(wrong), b"seed")
     script = Script(name="a", ids=("B2-16",), quotes=("q",), steps=(Connect(), Mine(300)))
     outcome = run(script, subject, b"seed")
     assert (outcome.verdict, outcome.unfinished) == (Verdict.NOT_RUN, True)
-    assert "NodeLags" in outcome.reason and subject.coins.chain.asked == 100
+    assert wrong.name in outcome.reason and subject.coins.chain.asked == 100

@@ -1,0 +1,85 @@
+"""`fulmen conformance` says what is wrong with its own command line before it plays, and keeps what it has played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from fulmen.cli import conformance
+from fulmen.cli.conformance import Template
+from fulmen.cli.main import cli
+from fulmen.conformance import report
+from fulmen.conformance.chain import NodeLags
+from fulmen.conformance.links import HelperFailed
+
+NODE = "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+PINGS = ("--ourselves", "--only", "B1-9")
+
+
+def told(*words: str) -> Result:
+    done = CliRunner().invoke(cli, ["--no-json", "conformance", *words])
+    assert done.exception is None or isinstance(done.exception, (SystemExit, click.Abort)), done.exception
+    return done
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_played(tmp_path: Path):
+    done = told(*PINGS, "--junit", str(tmp_path / "nowhere" / "x.xml"))
+    assert done.exit_code == 2 and "--junit" in done.output and "✓" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--synced-command", "nosuchcmd {height}"), "no program 'nosuchcmd'"),
+        (("--synced-command", "true {hight}"), "{height}"),
+        (("--synced-command", "true '{height}"), "cannot be read"),
+        (("--synced-command", ""), "cannot be read"),
+        (("--open-command", 'curl -d {"id":1} x', "--close-command", "true"), "other braces are doubled"),
+        (("--open-command", "true", "--close-command", "true {0}"), "--close-command"),
+    ],
+)
+def test_a_command_that_cannot_be_one_is_said_before_anything_is_played(words: tuple[str, ...], said: str):
+    done = told("127.0.0.1:1", "--node-id", NODE, "--chain", "http://u:p@127.0.0.1:1", *words)
+    assert done.exit_code == 2 and said in done.output, done.output
+
+
+def test_a_chain_that_is_not_there_ends_the_run_before_it_begins():
+    done = told("127.0.0.1:1", "--node-id", NODE, "--chain", "http://u:p@127.0.0.1:1")
+    assert done.exit_code == 3 and "chain source" in done.output and "scripts:" not in done.output
+
+
+def test_what_was_played_before_ctrl_c_is_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shown = []
+
+    def say(_console: object, outcome: object) -> None:
+        shown.append(outcome)
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "say", say)
+    told(*PINGS, "--junit", str(tmp_path / "x.xml"))
+    suite = ElementTree.fromstring((tmp_path / "x.xml").read_text(encoding="utf-8"))
+    assert suite.get("tests") == "2" and suite.get("failures") == "0"
+
+
+def test_a_node_that_reads_no_blocks_is_not_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conformance, "SYNC_TIMEOUT_S", 0.0)
+    with pytest.raises(NodeLags):
+        conformance._synced("false {height}", 1.0)(7)
+    conformance._synced("true {height}", 1.0)(7)
+
+
+def test_a_program_that_is_gone_since_is_named(tmp_path: Path):
+    program = tmp_path / "synced"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o700)
+    template = Template("--synced-command", f"{program} {{height}}", "height")
+    program.unlink()
+    with pytest.raises(HelperFailed):
+        template.ends_well(height=7)
+    with pytest.raises(HelperFailed):
+        template.start(height=7)
