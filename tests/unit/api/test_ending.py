@@ -62,7 +62,7 @@ def test_a_close_is_told_output_by_output() -> None:
         ("received HTLC", {"claimed_by": OURS, "taken_by": THEIRS}, "the peer's"),
         ("received HTLC", {"taken_by": THEIRS}, "the peer's"),
         ("offered HTLC", {"claimed_by": OURS, "taken_by": OURS}, "ours"),
-        ("to_local", {"given_up": True}, "given up"),
+        ("to_local", {"given_up": True}, "not worth its fee"),
     ],
 )
 def test_each_output_says_how_far_it_has_come(what: str, changes: dict[str, Any], state: str) -> None:

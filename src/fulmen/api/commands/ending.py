@@ -22,7 +22,7 @@ class ClosingOutput(Record, kw_only=True, omit_defaults=True):
     amount_msat: int
     state: str
     """waiting (for `ripe_height`), needs preimage, due, claimed (our transaction is out), ours, the peer's (who took
-    it), given up (it costs more than it brings)."""
+    it), not worth its fee (at the feerate of now: it is taken when that falls)."""
     txid: str
     output: int
     ripe_height: int | None = None
@@ -79,7 +79,7 @@ def _state(shown: OutputView, height: BlockHeight) -> str:
     if shown.taken_by is not None:
         return "ours" if shown.taken_by == shown.claimed_by else "the peer's"
     if shown.given_up:
-        return "given up"
+        return "not worth its fee"
     if shown.claimed_by is not None:
         return "claimed"
     if height < shown.ripe_at:

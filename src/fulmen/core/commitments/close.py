@@ -115,7 +115,7 @@ class OutputView(Record):
     taken_by: Txid | None
     """The transaction in a block that took it, ours or not."""
     given_up: bool
-    """It costs more than it brings."""
+    """It costs more than it brings at the feerate of now: it is judged again with every block."""
 
 
 class CloseView(Record):

@@ -2,6 +2,7 @@
 
 `classify` what the spend of the funding is; `local_close`, `remote_close`, `revoked_close`, `unknown_close` which of
 its outputs matter and how we take them; `claims` which of them share a transaction, `sweeps` and `htlc_txs` that
-transaction; `deadlines` what it should pay now, `raising` when it has waited; `lifting` the fee of a commitment;
-`fates` what becomes of HTLCs; `resolution` when all is over; `machine` the table of handlers.
+transaction; `worth` whether it is worth its fee now; `deadlines` what it should pay, `raising` when it has waited;
+`lifting` the fee of a commitment; `fates` what becomes of HTLCs; `resolution` when all is over; `machine` the table of
+handlers.
 """

@@ -1,10 +1,10 @@
 """From outputs that are ours and ripe to transactions that take them: which ones together, and which never.
 
-BOLT 5: all outputs "MUST be spent"; what costs more than it brings is given up by name. Outputs share a transaction
-only when they share their fate: what nobody but us can ever spend; HTLCs of one sort with one deadline, as long as that
-is far; what a cheater cannot reach yet. An output whose deadline is near, or that somebody else was seen to spend, is
-taken alone, and so is every HTLC of a revoked commitment. The transaction is durable, so that the same one is published
-with every block and after every restart.
+BOLT 5: all outputs "MUST be spent"; what costs more than it brings now is given up by name (`worth`). Outputs share a
+transaction only when they share their fate: what nobody but us can ever spend; HTLCs of one sort with one deadline, as
+long as that is far; what a cheater cannot reach yet. An output whose deadline is near, or that somebody else was seen
+to spend, is taken alone, and so is every HTLC of a revoked commitment. The transaction is durable, so that the same one
+is published with every block and after every restart.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from fulmen.core.base.env import Env
 from fulmen.core.base.funds import AskScript, DetachFee
 from fulmen.core.base.machine import Action, Address, Step, Tell
-from fulmen.core.base.outer import Notify
 from fulmen.core.onchain import htlc_txs, sweeps
-from fulmen.core.onchain.deadlines import floor_of, is_pressing, last_block_of
-from fulmen.core.onchain.facts import ClaimDecided, OutputGivenUp
+from fulmen.core.onchain.deadlines import is_pressing, last_block_of
+from fulmen.core.onchain.facts import ClaimDecided
 from fulmen.core.onchain.htlc_txs import WALLET
 from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.state import Ending, Onchain
+from fulmen.core.onchain.worth import worth_taking
 
 _ONLY_OURS = (Purpose.TO_LOCAL, Purpose.TO_REMOTE, Purpose.SECOND_STAGE)
 _WHILE_THERE_IS_TIME = (
@@ -43,13 +43,7 @@ def claim_all(state: Onchain, env: Env) -> Step[Onchain]:
     if wanted and not state.destination:
         # The answer comes in the same batch, and with it we come here again.
         return step.act(Tell(WALLET, AskScript(b"onchain" + state.channel_id, Address("onchain", state.channel_id))))
-    worth = []
-    for matter in wanted:
-        if _is_worth(state, spend, matter, env):
-            worth.append(matter)
-        else:
-            _give_up(step, matter, env)
-    lots = list(lots_of(state, spend, worth, env))
+    lots = list(lots_of(state, spend, worth_taking(step, spend, wanted, env), env))
     asking = sum(lot[0].htlc_tx is not None for lot in lots)
     for lot in lots:
         asking -= lot[0].htlc_tx is not None
@@ -101,15 +95,9 @@ def _is_due(state: Onchain, matter: Matter, env: Env) -> bool:
     # Of what is only in the mempool, nothing but a penalty may follow at once.
     if state.ending is None and matter.punished is None:
         return False
-    if matter.outpoint in state.taken_by or matter.outpoint in state.is_given_up or matter.outpoint in state.claim_on:
+    if matter.outpoint in state.taken_by or matter.outpoint in state.claim_on:
         return False
     return not matter.purpose.needs_preimage or state.preimage_for(matter) is not None
-
-
-def _is_worth(state: Onchain, spend: Ending, matter: Matter, env: Env) -> bool:
-    if matter.htlc_tx is None:
-        return sweeps.is_worth_taking(state, matter, env)
-    return htlc_txs.pays_its_fee(spend) or htlc_txs.is_worth_paying(state, matter, env)
 
 
 def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env, alongside: int) -> None:
@@ -122,10 +110,3 @@ def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env
         request = htlc_txs.ask_for_fee(step.state, lot, env, alongside)
         assert request is not None, "nothing has been paid for it"
         step.act(request)
-
-
-def _give_up(step: Step[Onchain], matter: Matter, env: Env) -> None:
-    why = f"{matter.amount_sat} sat cost more than they bring at {floor_of(env)} sat/kw"
-    step.fact(OutputGivenUp(matter.outpoint, why))
-    about = {"channel_id": step.state.channel_id.hex(), "output": str(matter.outpoint), "what": matter.purpose.value}
-    step.act(Notify("onchain", about | {"given_up": why}))

@@ -79,10 +79,16 @@ class OutputContested(Fact):
 
 
 class OutputGivenUp(Fact):
-    """An output costs more than it brings."""
+    """An output costs more than it brings at the feerate of now."""
 
     outpoint: OutPoint
     why: str
+
+
+class OutputWanted(Fact):
+    """An output that was given up is worth its fee again."""
+
+    outpoint: OutPoint
 
 
 class ReceivedPreimageKnown(Fact):
@@ -166,6 +172,7 @@ def _output_taken(state: Onchain, fact: OutputTaken) -> Onchain:
     return state.but(
         taken=(*(other for other in state.taken if other.outpoint != taken.outpoint), taken),
         claims=tuple([c for c in state.claims if taken.outpoint not in c.outpoints or c.txid == taken.txid]),
+        given_up=_given_up_but(state, taken.outpoint),
     )
 
 
@@ -182,7 +189,8 @@ def _claim_decided(state: Onchain, fact: ClaimDecided) -> Onchain:
     for outpoint in claim.outpoints:
         known = bids.get(outpoint, Bid(outpoint, fact.at, claim.feerate_per_kw))
         bids[outpoint] = known.but(feerate_per_kw=max(known.feerate_per_kw, claim.feerate_per_kw))
-    return state.but(claims=(*others, claim), bids=tuple(bids.values()))
+    given_up = _given_up_but(state, *claim.outpoints)
+    return state.but(claims=(*others, claim), bids=tuple(bids.values()), given_up=given_up)
 
 
 @evolves(OutputContested)
@@ -196,6 +204,11 @@ def _output_contested(state: Onchain, fact: OutputContested) -> Onchain:
 @evolves(OutputGivenUp)
 def _output_given_up(state: Onchain, fact: OutputGivenUp) -> Onchain:
     return state.but(given_up=(*state.given_up, GivenUp(fact.outpoint, fact.why)))
+
+
+@evolves(OutputWanted)
+def _output_wanted(state: Onchain, fact: OutputWanted) -> Onchain:
+    return state.but(given_up=_given_up_but(state, fact.outpoint))
 
 
 @evolves(ReceivedPreimageKnown)
@@ -216,3 +229,7 @@ def _offered_htlc_dead(state: Onchain, fact: OfferedHtlcDead) -> Onchain:
 @evolves(AllResolved)
 def _all_resolved(state: Onchain, _: AllResolved) -> Onchain:
     return state.but(resolved=True)
+
+
+def _given_up_but(state: Onchain, *outpoints: OutPoint) -> tuple[GivenUp, ...]:
+    return tuple([given_up for given_up in state.given_up if given_up.outpoint not in outpoints])

@@ -19,8 +19,10 @@ from fulmen.core.commitments.close import OfferOwner
 from fulmen.core.commitments.htlcs import Failed, Fulfilled
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.onchain.classify import Kind
+from fulmen.core.onchain.deadlines import back_by
 from fulmen.core.onchain.facts import OfferedHtlcDead, OfferedPreimageSeen
 from fulmen.core.onchain.state import Ending, Onchain
+from fulmen.core.onchain.worth import is_given_up_for_good
 
 _UNREADABLE = (Kind.BEYOND, Kind.UNKNOWN)
 
@@ -97,11 +99,14 @@ def _is_dead(state: Onchain, ending: Ending, key: HtlcKey, outpoint: OutPoint, e
 
     An output that is not worth its fee stays unspent: some blocks after its expiry it counts as taken back, for less
     is lost if it is claimed after all than would be by not failing upstream (law 10, the policy for the uneconomic).
+    What would be worth it at our own floor waits for the end of the spike, as long as upstream has all its time left.
     """
     depth = env.policy.deadlines.reorg_safe_depth
     taken = state.taken_by.get(outpoint)
     if taken is not None:
         return is_deep(taken.block, depth, env)
     htlc = ending.htlcs.get(key)
-    expired = htlc is not None and env.height >= BlockHeight(htlc.cltv_expiry + depth)
-    return outpoint in state.is_given_up and expired
+    if htlc is None or outpoint not in state.is_given_up or env.height < BlockHeight(htlc.cltv_expiry + depth):
+        return False
+    for_good = is_given_up_for_good(state, ending, state.matters[outpoint], env)
+    return for_good or env.height >= back_by(htlc.cltv_expiry, env)

@@ -1,4 +1,4 @@
-"""When all is over: every output that matters is taken, given up or expired, a hundred blocks deep.
+"""When all is over: every output that matters is taken, given up for good or expired, a hundred blocks deep.
 
 BOLT 5, "General Nomenclature": "Outputs that are *resolved* are considered *irrevocably resolved* once the remote's
 *resolving* transaction is included in a block at least 100 deep, on the most-work blockchain."
@@ -16,7 +16,8 @@ from fulmen.core.onchain.claims import detach
 from fulmen.core.onchain.facts import AllResolved
 from fulmen.core.onchain.fates import is_deep, undecided
 from fulmen.core.onchain.matters import Matter, Purpose
-from fulmen.core.onchain.state import Onchain
+from fulmen.core.onchain.state import Ending, Onchain
+from fulmen.core.onchain.worth import is_given_up_for_good
 
 
 def resolve(state: Onchain, env: Env) -> Step[Onchain]:
@@ -26,7 +27,7 @@ def resolve(state: Onchain, env: Env) -> Step[Onchain]:
     depth = env.policy.deadlines.resolved_depth
     if ending is None or not is_deep(ending.block, depth, env) or undecided(state, ending):
         return step
-    if not all(_is_resolved(state, matter, env) for matter in state.matters.values()):
+    if not all(_is_resolved(state, ending, matter, env) for matter in state.matters.values()):
         return step
     step.fact(AllResolved())
     unused = [
@@ -36,11 +37,20 @@ def resolve(state: Onchain, env: Env) -> Step[Onchain]:
     for key in ending.htlcs:
         if key.direction is RECEIVED:
             step.act(Tell(circuit_address(key), HtlcRemoved(key)))
-    step.act(Story(Address("channel", state.channel_id), "resolved on the chain", {"kind": ending.kind.value}))
+    about: dict[str, str | int] = {"kind": ending.kind.value}
+    left_sat = sum(matter.amount_sat for matter in state.matters.values() if matter.outpoint in state.is_given_up)
+    if left_sat:
+        about["left_sat"] = left_sat
+    step.act(Story(Address("channel", state.channel_id), "resolved on the chain", about))
     return step.act(to_channel(state.channel_id, ChannelResolved()))
 
 
-def _is_resolved(state: Onchain, matter: Matter, env: Env) -> bool:
+def _is_resolved(state: Onchain, ending: Ending, matter: Matter, env: Env) -> bool:
+    """Whether nothing can be done about an output any more, or ever for its worth.
+
+    What is given up at the feerate of now keeps the close open until it is taken. What would not pay at our own floor
+    either stays where it is: an HTLC is over some blocks after its expiry, all else with the close.
+    """
     depth = env.policy.deadlines.resolved_depth
     if matter.purpose in (Purpose.WATCH, Purpose.ANCHOR):
         return True
@@ -52,4 +62,5 @@ def _is_resolved(state: Onchain, matter: Matter, env: Env) -> bool:
         # resolved*."
         assert matter.output is not None
         return env.height >= BlockHeight(matter.output.cltv_expiry + depth)
-    return matter.outpoint in state.is_given_up
+    expired = matter.output is None or env.height >= BlockHeight(matter.output.cltv_expiry + depth)
+    return expired and is_given_up_for_good(state, ending, matter, env)

@@ -69,7 +69,7 @@ class Bid(Record):
 
 
 class GivenUp(Record):
-    """An output that costs more than it brings."""
+    """An output that costs more than it brings, at the feerate of now."""
 
     outpoint: OutPoint
     why: str
@@ -195,7 +195,7 @@ class Onchain(Record, dict=True):
 
     @cached_property
     def is_given_up(self) -> frozenset[OutPoint]:
-        """The outputs that cost more than they bring."""
+        """The outputs that cost more than they bring now."""
         return frozenset([given_up.outpoint for given_up in self.given_up])
 
     @cached_property

@@ -29,6 +29,7 @@ from fulmen.core.onchain.facts import (
     OutputContested,
     OutputGivenUp,
     OutputTaken,
+    OutputWanted,
     ReceivedPreimageKnown,
 )
 from fulmen.core.onchain.matters import Purpose
@@ -166,6 +167,8 @@ def test_each_piece_of_news_is_added_to_what_was_known() -> None:
         DestinationSet(b"script"),
         OutputGivenUp(outpoint(1), "dear"),
         OutputGivenUp(outpoint(2), "dearer"),
+        OutputGivenUp(outpoint(3), "dearest"),
+        OutputWanted(outpoint(3)),
         ReceivedPreimageKnown(received, RECEIVED.preimage),
         OfferedPreimageSeen(offered, OFFER.preimage),
         OfferedHtlcDead(offered),

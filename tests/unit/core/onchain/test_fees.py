@@ -135,7 +135,10 @@ def test_an_htlc_that_costs_more_than_it_brings_is_given_up_and_failed_upstream_
     assert [given.outpoint for given in court.alice.onchain.given_up]
     assert any("given_up" in notice.about for notice in court.alice.notices)
     court.mine(1)
-    assert court.alice.fate_of(offer) == ["failed"]
+    assert court.alice.fate_of(offer) == [], "the mempool may ask for less while upstream has time left"
+    court.policy = court.policy.but(feerates=court.policy.feerates.but(floor_per_kw=FeeratePerKw(20_000)))
+    court.mine(1)
+    assert court.alice.fate_of(offer) == ["failed"], "we ourselves publish nothing for less"
 
 
 def test_an_htlc_has_to_pay_for_both_of_its_transactions() -> None:

@@ -34,7 +34,7 @@ from fulmen.core.commitments.close import KnownPreimage
 from fulmen.core.onchain.claims import claim_all, detach, lots_of, voided
 from fulmen.core.onchain.facts import BlocksUndone, ClaimDecided, CloseUndone, OutputGivenUp
 from fulmen.core.onchain.matters import Matter, Purpose
-from fulmen.core.onchain.state import GivenUp, Onchain, SecondStage
+from fulmen.core.onchain.state import Onchain, SecondStage
 
 SMALL, MIDDLE, LARGE, LATER = (
     Planned(0, "bob", 40_000_000, expires_in=40),
@@ -164,13 +164,12 @@ def test_our_balance_is_claimed_when_the_next_block_may_hold_it_and_not_before(f
     assert decided.at == ripe and parse_tx(decided.claim.tx).outputs[0].script_pubkey == DESTINATION
 
 
-def test_what_is_taken_given_up_or_claimed_is_not_claimed_again() -> None:
+def test_what_is_taken_or_claimed_is_not_claimed_again() -> None:
     papers = Papers(Plan())
     state, env = closed(papers, "bob"), papers.env_at("alice", FIRST)
     balance = the(state, Purpose.TO_REMOTE)
     assert claimed(state, env) == ["to_remote"]
     assert claimed(took(state, balance, FIRST + 1), env) == []
-    assert claimed(state.but(given_up=(GivenUp(balance.outpoint, "dear"),)), env) == []
     assert claimed(state.but(claims=(a_claim(state, balance),)), env) == []
 
 

@@ -32,7 +32,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.funds import DetachFee
 from fulmen.core.base.ids import PaymentHash, Preimage, Txid
 from fulmen.core.base.machine import Address, Story, Tell
-from fulmen.core.base.units import Sat
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Sat
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved, KnownPreimage
@@ -153,14 +153,36 @@ def test_an_htlc_fails_when_what_took_its_output_is_deep(which: str) -> None:
     assert dead(state, at(papers, SAFE, FIRST + 50)) == [0]
 
 
-def test_an_htlc_that_was_given_up_fails_some_blocks_after_its_expiry() -> None:
+def given_up_of(state: Onchain, *matters: Matter) -> Onchain:
+    return state.but(given_up=tuple([GivenUp(matter.outpoint, "dear") for matter in matters]))
+
+
+def at_our_floor(papers: Papers, floor: int) -> None:
+    """We publish nothing for less than this."""
+    papers.policy = papers.policy.but(feerates=papers.policy.feerates.but(floor_per_kw=FeeratePerKw(floor)))
+
+
+def test_an_htlc_that_was_given_up_for_good_fails_some_blocks_after_its_expiry() -> None:
     papers, state = a_close()
-    htlc = output_of(papers, state, OFFER)
+    given_up = given_up_of(state, output_of(papers, state, OFFER))
     expiry = papers.expiry(OFFER)
-    given_up = state.but(given_up=(GivenUp(htlc.outpoint, "dear"),))
+    at_our_floor(papers, 200_000)
     assert dead(given_up, papers.env_at("alice", expiry + SAFE - 1)) == []
     assert dead(given_up, papers.env_at("alice", expiry + SAFE)) == [0]
     assert dead(state, papers.env_at("alice", expiry + SAFE)) == []
+
+
+@pytest.mark.parametrize("delta", [80, 20])
+def test_an_htlc_that_was_given_up_in_a_spike_fails_when_upstream_needs_its_last_blocks(delta: int) -> None:
+    papers, state = a_close()
+    given_up = given_up_of(state, output_of(papers, state, OFFER))
+    deadlines = papers.policy.deadlines.but(cltv_expiry_delta=CltvDelta(delta))
+    papers.policy = papers.policy.but(deadlines=deadlines)
+    papers.feerates = papers.feerates.but(floor_per_kw=FeeratePerKw(200_000))
+    last = papers.expiry(OFFER) + max(SAFE, delta - deadlines.fulfilled_deadline)
+    assert dead(given_up, papers.env_at("alice", last - 1)) == []
+    assert dead(given_up, papers.env_at("alice", last)) == [0]
+    assert dead(state, papers.env_at("alice", last)) == []
 
 
 @pytest.mark.parametrize("kind", [Kind.BEYOND, Kind.UNKNOWN])
@@ -242,12 +264,33 @@ def test_a_close_is_not_over_before_every_owner_has_been_told() -> None:
     assert over(taken.but(failed=(key_of(papers, OFFER),)), at(papers, OVER))
 
 
-def test_what_was_given_up_is_over_and_what_waits_is_not() -> None:
+def test_what_was_given_up_for_good_is_over_and_what_waits_for_the_end_of_a_spike_is_not() -> None:
     papers = Papers(Plan(STATIC))
     state = closed(papers, "bob")
-    balance = the(state, Purpose.TO_REMOTE)
-    assert not over(state, at(papers, OVER))
-    assert over(state.but(given_up=(GivenUp(balance.outpoint, "dear"),)), at(papers, OVER))
+    given_up = given_up_of(state, the(state, Purpose.TO_REMOTE))
+    papers.feerates = papers.feerates.but(floor_per_kw=FeeratePerKw(250_000))
+    least = the(state, Purpose.TO_REMOTE).amount_sat
+    assert not over(given_up, at(papers, OVER)) and not over(given_up, at(papers, 100_000))
+    at_our_floor(papers, 1000 * least)
+    papers.policy = papers.policy.but(
+        feerates=papers.policy.feerates.but(cap_per_kw=papers.policy.feerates.floor_per_kw)
+    )
+    assert not over(state, at(papers, OVER)) and not over(given_up, at(papers, OVER - 1))
+    assert over(given_up, at(papers, OVER))
+    [story] = done(resolve(given_up, at(papers, OVER)), Story)
+    assert story.details == {"kind": Kind.REMOTE.value, "left_sat": least}
+
+
+@pytest.mark.parametrize("which", ["alice", "bob"])
+def test_a_received_htlc_that_we_can_claim_and_that_is_worth_nothing_is_over_after_its_expiry(which: str) -> None:
+    papers, state = a_close(which, RECEIVED, format=ANCHORS)
+    htlc = output_of(papers, state, RECEIVED)
+    rest = all_taken(state, FIRST, htlc).but(preimages=(KnownPreimage(key_of(papers, RECEIVED), RECEIVED.preimage),))
+    last = papers.expiry(RECEIVED) + OVER
+    assert not over(given_up_of(rest, htlc), papers.env_at("alice", last + 1000)), "it may be worth its fee yet"
+    at_our_floor(papers, 200_000)
+    assert not over(given_up_of(rest, htlc), papers.env_at("alice", last - 1))
+    assert over(given_up_of(rest, htlc), papers.env_at("alice", last))
 
 
 @pytest.mark.parametrize("which", ["alice", "bob"])
