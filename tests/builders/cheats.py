@@ -8,7 +8,7 @@ from tests.builders.channels import KEY_INDEX
 from tests.builders.court import Court
 from tests.builders.onchain import DELAY, Plan, Planned
 
-from fulmen.core.base.ids import OutPoint
+from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.outer import WantPublished
 from fulmen.core.bitcoin.transaction import Tx, parse_tx
 from fulmen.core.onchain.local_close import matters_of_local
@@ -98,6 +98,18 @@ def worth(court: Court, revoked: Tx, *second_stages: Tx) -> int:
     for tx in second_stages:
         fees += sum(_amount(revoked, i.outpoint) for i in tx.inputs) - sum(out.amount_sat for out in tx.outputs)
     return sum(out.amount_sat for out in revoked.outputs) - anchors - fees
+
+
+def stages_in_blocks(court: Court, revoked: Tx) -> tuple[Tx, ...]:
+    """The transactions in blocks that take outputs of a revoked commitment, and are not alice's."""
+    found: dict[Txid, Tx] = {}
+    for vout in range(len(revoked.outputs)):
+        txid = court.regtest.txs.spender(revoked.outpoint(vout))
+        if txid is not None and txid not in court.alice.published:
+            entry, index = court.regtest.txs.get(txid) or (None, 0)
+            assert entry is not None
+            found[txid] = court.regtest.chain.block(entry).txs[index]
+    return tuple(found.values())
 
 
 def _amount(revoked: Tx, outpoint: OutPoint) -> int:

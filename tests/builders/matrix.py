@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.builders.cheats import cheat, htlc_txs, mine_exactly, worth
+from tests.builders.channels import KEY_INDEX
+from tests.builders.cheats import LONG_DELAY, cheat, htlc_txs, mine_exactly, worth
 from tests.builders.closes import check_money
 from tests.builders.court import Court
 from tests.builders.env import FEERATES
-from tests.builders.onchain import Plan, Planned
+from tests.builders.onchain import DELAY, Plan, Planned
 
 from fulmen.core.base.ids import OutPoint
 from fulmen.core.base.outer import WantPublished
@@ -23,12 +24,15 @@ from fulmen.core.commitments.building import build
 from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.node.watching import chain_tx
 from fulmen.core.onchain.state import Claim
+from fulmen.core.signer.requests import SignSpend
 from fulmen.core.transactions.commitment import CommitmentTx, Role
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
-from fulmen.core.transactions.spending import sweep_anchor, sweep_tx
+from fulmen.core.transactions.spending import spend_second_stage, sweep_anchor, sweep_tx
 
 FORMATS = (ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name)
-COMMITMENTS = ("local", "remote", "next", "revoked")
+REVOKED = ("revoked", "revoked, long delay")
+"""With a delay after which a cheater has its own that presses at once, and with one that leaves time for batches."""
+COMMITMENTS = ("local", "remote", "next", *REVOKED)
 BALANCES = ("to_local", "to_remote")
 ANCHORS = ("own anchor", "their anchor")
 HTLCS = ("offered", "received")
@@ -44,6 +48,7 @@ EVENTS = (
     "only in one",
     "RBF of ours",
     "double spend in our batch",
+    "reorg under our batch",
 )
 RICH = Sat(2_000_000)
 
@@ -70,19 +75,23 @@ def all_cells() -> list[Cell]:
 def is_ours(cell: Cell) -> bool:
     """Whether a balance or anchor is ours to take."""
     if cell.output in ANCHORS:
-        return cell.output == "own anchor" and cell.commitment != "revoked"
-    return cell.commitment == "revoked" or (cell.output == "to_local") == (cell.commitment == "local")
+        return cell.output == "own anchor" and cell.commitment not in REVOKED
+    return cell.commitment in REVOKED or (cell.output == "to_local") == (cell.commitment == "local")
 
 
 def why_not(cell: Cell) -> str:
     """Why there is no such case; empty if there is."""
     format, commitment, output, event = cell
-    revoked = commitment == "revoked"
+    revoked = commitment in REVOKED
     if output in ANCHORS and format != ANCHORS_ZERO_FEE_HTLC.name:
         return "this format has no anchors"
     if output in ANCHORS and revoked and event != "they spend":
         return "nobody lifts a cheat"
-    if output not in HTLCS and event in ("they show the preimage", "double spend in our batch"):
+    if output not in HTLCS and event in (
+        "they show the preimage",
+        "double spend in our batch",
+        "reorg under our batch",
+    ):
         return "no other key spends it" if output in (*BALANCES, *ANCHORS) else "there is no output"
     if output in TRIMMED:
         return "there is no output" if event in ("we spend", "they spend", "RBF of ours") else ""
@@ -92,7 +101,7 @@ def why_not(cell: Cell) -> str:
         if event in ("we spend", "RBF of ours") and not is_ours(cell):
             return "it is not ours"
         if event == "they spend" and output in BALANCES and is_ours(cell):
-            return "only we can spend it, or only after we slept through a delay"
+            return "" if revoked and output == "to_local" else "only we can spend it"
         return ""
     if output == "received" and event == "they show the preimage":
         return "the preimage of what they offered is ours to show"
@@ -102,6 +111,8 @@ def why_not(cell: Cell) -> str:
         return "the peer has signed its fee"
     if event == "double spend in our batch" and format == STATIC_REMOTEKEY.name and commitment in ("local", "revoked"):
         return "each has a transaction of its own"
+    if event == "reorg under our batch" and not revoked:
+        return "only we have second stages on it, or nobody"
     return ""
 
 
@@ -111,7 +122,8 @@ class Board:
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
         self.closer = "alice" if cell.commitment == "local" else "bob"
-        self.is_revoked = cell.commitment == "revoked"
+        self.is_revoked = cell.commitment in REVOKED
+        self.delay = LONG_DELAY if cell.commitment == REVOKED[1] else DELAY
         self.htlcs = self._htlcs()
         lifts = cell.output in ANCHORS
         feerates = FEERATES
@@ -129,9 +141,12 @@ class Board:
                 next_is_lost=cell.event == "only in one" and cell.commitment in ("local", "remote"),
                 known=self._known(),
                 coin_sat=RICH,
+                to_self_delay=self.delay,
             )
         )
         self.stages: tuple[Tx, ...] = ()
+        self.lost_sat = 0
+        """What a cheater got after all, who kept our transactions out of blocks until his delay was over."""
 
     def play(self) -> None:
         """From the close to its end."""
@@ -156,22 +171,21 @@ class Board:
     def _htlcs(self) -> tuple[Planned, ...]:
         _, commitment, output, event = self.cell
         if output in BALANCES:
-            return ()
+            stages = 2 if self.is_revoked and event == "they spend" and output == "to_local" else 0
+            return tuple(Planned(n, "bob", 50_000_000 + n * 1_000_000, 1, ("bob_last",)) for n in range(stages))
         if output in ANCHORS:
             return self._htlcs_for_lifting()
         by = "alice" if "offered" in output else "bob"
         amount = 300_000 if output in TRIMMED else 50_000_000
         within: tuple[str, ...] = ("alice", "bob", "bob_next", "bob_last")
         if event == "only in one":
-            within = {"local": ("alice",), "remote": ("bob",), "next": ("bob_next",), "revoked": ("bob_last",)}[
-                commitment
-            ]
+            within = {"local": ("alice",), "remote": ("bob",), "next": ("bob_next",)}.get(commitment, ("bob_last",))
         elif not self.is_revoked:
             within = within[:3]
         expires_in = 20 if event == "double spend in our batch" and output == "received" and not self.is_revoked else 4
         if self.is_revoked and output == "received":
             expires_in = 1
-        count = 3 if event == "double spend in our batch" else 1
+        count = 3 if event.endswith("our batch") else 1
         return tuple(Planned(n, by, amount + n * 1_000_000, expires_in, within) for n in range(count))
 
     def _htlcs_for_lifting(self) -> tuple[Planned, ...]:
@@ -221,14 +235,20 @@ class Board:
             self._spend_before_they_know()
         elif event == "they spend" and self.cell.output in HTLCS:
             self._they_spend()
+        elif event == "they spend" and self.is_revoked and self.cell.output == "to_local":
+            self._balance_is_late()
         elif event == "they show the preimage":
             self._they_show_the_preimage()
         elif event == "reorg before final":
             self._undo_all()
         elif event == "RBF of ours":
             self._replace_ours()
+        elif event == "double spend in our batch" and self.delay == LONG_DELAY:
+            self._second_stage_is_late()
         elif event == "double spend in our batch":
             self._double_spend()
+        elif event == "reorg under our batch":
+            self._second_stage_is_undone()
 
     def _spend_before_they_know(self) -> None:
         """Bob learns the preimage when we have taken the HTLC back: too late."""
@@ -324,10 +344,7 @@ class Board:
         """Our batch waits in the mempool, and bob gets one of its inputs into a block."""
         court, subject = self.court, self._subject
         if self.is_revoked:
-            self.stages = htlc_txs(court, self.htlcs[:2], joined=True)
-            if self.cell.output == "offered":
-                self.verdicts[0] = self.verdicts[1] = "fulfilled"
-            mine_exactly(court, *self.stages)
+            self._get_ahead(*htlc_txs(court, self.htlcs[:2], joined=True))
             return
         while len(self._batch()) != 3:
             mine_exactly(court)
@@ -347,6 +364,67 @@ class Board:
         court.bob.published[rival.txid] = "rival"
         after = court.alice.onchain.claim_on
         assert all(after[outpoint].feerate_per_kw >= feerate for outpoint, feerate in before.items())
+
+    def _get_ahead(self, *stages: Tx) -> None:
+        """A cheater's HTLC transactions are in a block; those of what he received show preimages."""
+        self.stages = stages
+        mine_exactly(self.court, *stages)
+        spent = [spent.outpoint for stage in stages for spent in stage.inputs]
+        for planned in self.htlcs:
+            if planned.by == "alice" and self._outpoint(planned) in spent:
+                self.verdicts[planned.id] = "fulfilled"
+
+    def _get_ahead_of_a_batch(self) -> tuple[OutPoint, ...]:
+        """Each of a cheater's second stages; one penalty takes them all while there is time."""
+        self._get_ahead(*htlc_txs(self.court, self.htlcs))
+        outpoints = tuple(stage.outpoint(0) for stage in self.stages)
+        together = len(outpoints) if self.delay == LONG_DELAY else 1
+        assert len(self.court.alice.onchain.claim_on[outpoints[0]].outpoints) == together
+        self.court.publish()
+        return outpoints
+
+    def _balance_is_late(self) -> None:
+        """No block holds what we publish until the cheater may take his balance."""
+        self._get_ahead_of_a_batch()
+        balance = self._commitment.output(Role.TO_LOCAL)
+        assert balance is not None
+        self._takes_late(OutPoint(self._commitment.txid, balance.vout), balance.amount_sat)
+
+    def _second_stage_is_late(self) -> None:
+        """No block holds our batch until the cheater may take one of its inputs."""
+        first, *_ = self._get_ahead_of_a_batch()
+        self._takes_late(first, self.stages[0].outputs[0].amount_sat)
+
+    def _takes_late(self, outpoint: OutPoint, amount_sat: Sat) -> None:
+        for _ in range(self.delay):
+            mine_exactly(self.court)
+            self.court.publish()
+        delayed = self._commitment.output(Role.TO_LOCAL)
+        assert delayed is not None, "the script of second stages is that of the balance"
+        spend = spend_second_stage(amount_sat, delayed.witness_script, self.delay)
+        tx = sweep_tx(((outpoint, spend),), (TxOut(Sat(amount_sat - 1000), p2wpkh(bytes(20))),))
+        point = self.court._commitment("bob", "bob_last", 4).per_commitment_point
+        want = WantPublished("late", tx.serialize(), (SignSpend(KEY_INDEX, point, spend),))
+        mine_exactly(self.court, parse_tx(self.court.keys["bob"].complete(want)))
+        assert self.court.alice.onchain.taken_by[outpoint].txid == tx.txid
+        self.lost_sat += amount_sat
+
+    def _second_stage_is_undone(self) -> None:
+        """The block with a batch's inputs goes; in the next one of them is missing, or is part of another transaction.
+
+        What the others wait for does not come back.
+        """
+        court, before = self.court, self._get_ahead_of_a_batch()
+        bids = {outpoint: court.alice.onchain.bid_on[outpoint].feerate_per_kw for outpoint in before}
+        court.rewind(1)
+        court.empty_mempool()
+        others = self.stages[1:2]
+        if self.cell.format == ANCHORS_ZERO_FEE_HTLC.name:
+            self._get_ahead(*htlc_txs(court, (self.htlcs[0], self.htlcs[2]), joined=True), *others)
+        else:
+            self._get_ahead(*others)
+        claim = court.alice.onchain.claim_on[before[1]]
+        assert before[0] not in claim.outpoints and claim.feerate_per_kw >= bids[before[1]]
 
     def _batch(self) -> tuple[OutPoint, ...]:
         claim = self.court.alice.onchain.claim_on.get(self._outpoint(self._subject))
@@ -414,7 +492,8 @@ class Board:
             court.rewind(3)
             court.mine(5)
         if self.is_revoked:
-            assert court.gain_of("alice") == worth(court, court.revoked(), *self.stages) and court.gain_of("bob") == 0
+            assert court.gain_of("alice") == worth(court, court.revoked(), *self.stages) - self.lost_sat
+            assert court.gain_of("bob") == 0
         else:
             held = {output.key.id for output in self._commitment.htlcs if output.key is not None}
             check_money(court, self.closer, {n: by for n, by in self.taken_by.items() if n in held})

@@ -9,14 +9,25 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.builders.cheats import HTLCS, a_court, cheat, htlc_txs, mine_exactly, worth
+from tests.builders.cheats import (
+    HTLCS,
+    LONG_DELAY,
+    a_court,
+    cheat,
+    htlc_txs,
+    mine_exactly,
+    stages_in_blocks,
+    worth,
+)
 from tests.builders.court import Court
 from tests.builders.env import FEERATES
-from tests.builders.onchain import DEADLINES, NAMES, Plan, Planned
+from tests.builders.onchain import DEADLINES, DELAY, NAMES, Plan, Planned
 from tests.laws.test_closes_under_reorgs_and_crashes import check_fates, check_outputs
 
 from fulmen.core.base.ids import OutPoint
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Sat
+from fulmen.core.bitcoin.transaction import Tx
+from fulmen.core.commitments.building import build
 from fulmen.core.onchain.matters import Purpose
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 
@@ -129,3 +140,82 @@ def test_a_cheater_saves_nothing_whatever_he_takes_first(seed: int) -> None:
     court.mine_until_resolved()
     watcher.look()
     assert court.gain_of("alice") == worth(court, revoked, *stages) and court.gain_of("bob") == 0
+
+
+HELD = tuple(planned for planned in HTLCS[:8] if "bob_last" in planned.within)
+
+
+class Reorganised:
+    """A cheat whose HTLC transactions come and go with blocks, in other company each time."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.format = dice.choice(FORMATS)
+        self.court = a_court(self.format, HTLCS[:8], dice.choice((LONG_DELAY, LONG_DELAY, DELAY)))
+        self.revoked, self.watcher = cheat(self.court), Watcher(self.court)
+        self.cheated_at = self.court.tip.height
+        view = build(self.court._commitment("bob", "bob_last", 4))
+        self.output_of = {output.key.id: view.tx.outpoint(output.vout) for output in view.htlcs if output.key}
+
+    def play(self) -> None:
+        for _ in range(10):
+            draw = self.dice.random()
+            if draw < 0.4:
+                self.stages()
+            elif draw < 0.7:
+                self.reorg()
+            elif draw < 0.85:
+                mine_exactly(self.court)
+            elif draw < 0.92:
+                scale = self.dice.choice((1, 3))
+                rates = FeeratePerKw(1000 * scale), FeeratePerKw(2000 * scale)
+                self.court.feerates = FEERATES.but(closing_per_kw=rates[0], urgent_per_kw=rates[1])
+            else:
+                self.court.alice.crash()
+                self.court.settle()
+            self.watcher.look()
+        self.court.mine_until_resolved(LONG_DELAY + 40)
+        self.watcher.look()
+        stages = stages_in_blocks(self.court, self.revoked)
+        assert self.court.gain_of("alice") == worth(self.court, self.revoked, *stages)
+        assert self.court.gain_of("bob") == 0
+
+    def stages(self) -> None:
+        """Some of those that nobody has taken yet; in this format several of one kind may share a transaction."""
+        free = [p for p in HELD if self.court.regtest.txs.spender(self.output_of[p.id]) is None]
+        chosen = self.dice.sample(free, self.dice.randrange(len(free) + 1))
+        txs: list[Tx] = []
+        for name in NAMES:
+            own = [planned for planned in chosen if planned.by == name]
+            joined = bool(own) and self.format == ANCHORS_ZERO_FEE_HTLC.name and self.dice.random() < 0.5
+            txs += htlc_txs(self.court, own, joined=joined)
+        if self.dice.random() < 0.3:
+            self.court.publish()
+        mine_exactly(self.court, *txs)
+
+    def reorg(self) -> None:
+        """Blocks go, perhaps for good; as many come, and not with the same in them."""
+        count = self.dice.randrange(min(3, self.court.tip.height - self.cheated_at) + 1)
+        if not count:
+            return
+        self.court.rewind(count)
+        if self.dice.random() < 0.7:
+            self.court.empty_mempool()
+        for _ in range(count):
+            if self.dice.random() < 0.3:
+                self.court.mine()
+            elif self.dice.random() < 0.6:
+                self.stages()
+            else:
+                mine_exactly(self.court)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_reorg_saves_a_cheater_anything(seed: int) -> None:
+    Reorganised(random.Random(seed)).play()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(8, 200))
+def test_no_more_reorgs_save_a_cheater_anything(seed: int) -> None:
+    Reorganised(random.Random(seed)).play()

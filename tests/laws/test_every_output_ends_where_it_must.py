@@ -16,7 +16,7 @@ ONE_IN = 4
 
 def in_sample(cell: Cell) -> bool:
     """One case in four, by its name; whatever concerns batches and preimages is always played."""
-    return cell.event in ("they show the preimage", "double spend in our batch") or (
+    return cell.event in ("they show the preimage", "double spend in our batch", "reorg under our batch") or (
         sha256(cell.name.encode()).digest()[0] % ONE_IN == 0
     )
 
