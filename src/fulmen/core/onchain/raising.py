@@ -18,6 +18,7 @@ from fulmen.core.onchain.deadlines import is_pressing, last_block_of
 from fulmen.core.onchain.facts import ClaimDecided
 from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.state import Claim, Onchain
+from fulmen.core.onchain.worth import may_rise
 
 
 def raise_all(state: Onchain, env: Env) -> Step[Onchain]:
@@ -29,7 +30,7 @@ def raise_all(state: Onchain, env: Env) -> Step[Onchain]:
     parts = False
     for claim in state.claims:
         lot = _waiting(state, claim)
-        if not lot:
+        if not lot or not may_rise(step, spend, claim, lot, env):
             continue
         if lot[0].htlc_tx is None:
             alone = len(lot) > 1 and is_pressing(last_block_of(lot[0], env), env)

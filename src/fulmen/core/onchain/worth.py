@@ -9,7 +9,7 @@ keeps the close open, and the output in sight of whoever looks at the channel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fulmen.core.base.env import Env
@@ -19,24 +19,30 @@ from fulmen.core.onchain import htlc_txs, sweeps
 from fulmen.core.onchain.deadlines import floor_of
 from fulmen.core.onchain.facts import OutputGivenUp, OutputWanted
 from fulmen.core.onchain.matters import Matter
-from fulmen.core.onchain.state import Ending, Onchain
+from fulmen.core.onchain.state import Claim, Ending, Onchain
 
 
 def worth_taking(step: Step[Onchain], spend: Ending, matters: Iterable[Matter], env: Env) -> list[Matter]:
     """Those of some outputs that bring more than they cost now; what has changed since the last block is said aloud."""
     worth = []
     for matter in matters:
-        given_up = matter.outpoint in step.state.is_given_up
-        if is_worth(step.state, spend, matter, env):
+        wanted = is_worth(step.state, spend, matter, env)
+        _say(step, matter, env, wanted=wanted)
+        if wanted:
             worth.append(matter)
-            if given_up:
-                step.fact(OutputWanted(matter.outpoint))
-                step.act(_notice(step.state, matter, wanted_again=f"it pays at {floor_of(env)} sat/kw"))
-        elif not given_up:
-            why = f"{matter.amount_sat} sat cost more than they bring at {floor_of(env)} sat/kw"
-            step.fact(OutputGivenUp(matter.outpoint, why))
-            step.act(_notice(step.state, matter, given_up=why))
     return worth
+
+
+def may_rise(step: Step[Onchain], spend: Ending, claim: Claim, lot: Sequence[Matter], env: Env) -> bool:
+    """Whether a transaction that waits is worth more than it pays.
+
+    It is not where the mempool takes it no longer, and asks for more than any of its outputs brings: to bid that, or as
+    much of it as there is, would lose them to the miners, for no bid falls. It stays as it is until the spike is over.
+    """
+    rises = claim.feerate_per_kw >= floor_of(env) or any(is_worth(step.state, spend, matter, env) for matter in lot)
+    for matter in lot:
+        _say(step, matter, env, wanted=rises)
+    return rises
 
 
 def is_worth(state: Onchain, spend: Ending, matter: Matter, env: Env) -> bool:
@@ -50,6 +56,18 @@ def is_given_up_for_good(state: Onchain, spend: Ending, matter: Matter, env: Env
     """Whether an output that is given up would not pay at our own floor either."""
     calm = replace(env, feerates=env.feerates.but(floor_per_kw=env.policy.feerates.floor_per_kw))
     return matter.outpoint in state.is_given_up and not is_worth(state, spend, matter, calm)
+
+
+def _say(step: Step[Onchain], matter: Matter, env: Env, *, wanted: bool) -> None:
+    if wanted is (matter.outpoint not in step.state.is_given_up):
+        return
+    if wanted:
+        step.fact(OutputWanted(matter.outpoint))
+        step.act(_notice(step.state, matter, wanted_again=f"it pays at {floor_of(env)} sat/kw"))
+    else:
+        why = f"{matter.amount_sat} sat cost more than they bring at {floor_of(env)} sat/kw"
+        step.fact(OutputGivenUp(matter.outpoint, why))
+        step.act(_notice(step.state, matter, given_up=why))
 
 
 def _notice(state: Onchain, matter: Matter, **why: str) -> Notify:

@@ -37,7 +37,7 @@ from fulmen.core.onchain.claims import claim_all
 from fulmen.core.onchain.facts import ClaimDecided, OutputGivenUp, OutputTaken, OutputWanted
 from fulmen.core.onchain.matters import Matter, Purpose
 from fulmen.core.onchain.raising import raise_all
-from fulmen.core.onchain.state import GivenUp, Onchain, Taken
+from fulmen.core.onchain.state import Claim, GivenUp, Onchain, Taken
 
 SPIKE = 12_500
 """50 sat/vB."""
@@ -161,3 +161,51 @@ def test_what_is_taken_or_claimed_after_all_is_not_given_up_any_more() -> None:
     assert taken.is_given_up == {balance.outpoint, elsewhere()}
     claimed = evolve(state, ClaimDecided(a_claim(state, htlc, balance), papers.env_at("alice", FIRST).height))
     assert claimed.is_given_up == {elsewhere()}
+
+
+# -- what was claimed before the spike --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("which", "htlc"), [("alice", RECEIVED), ("bob", SMALL_RECEIVED)])
+def test_a_claim_pays_no_more_than_its_output_brings_and_goes_on_after_the_spike(which: str, htlc: Planned) -> None:
+    court = Court(Plan(ANCHORS, (htlc,), known=(("alice", 0),), coin_sat=Sat(2_000_000)))
+    mine_exactly(court, parse_tx(court.hosts[which].commitment()))
+
+    def ours() -> tuple[Claim, bool]:
+        state = court.alice.onchain
+        [outpoint] = [m.outpoint for m in state.matters.values() if m.key is not None]
+        return state.claim_on[outpoint], outpoint in state.is_given_up
+
+    before, shown = ours()
+    assert not shown and before.feerate_per_kw < SPIKE
+    court.feerates = spike(4 * SPIKE)
+    mine_exactly(court)
+    assert ours() == (before, True)
+    mine_exactly(court)
+    assert ours() == (before, True)
+    court.feerates = FEERATES
+    mine_exactly(court)
+    assert ours() == (before, False)
+    court.mine_until_resolved(120)
+    check_money(court, which, {0: "alice"})
+    assert ours()[0].fee_sat < htlc.amount_msat // 2000
+
+
+def test_a_claim_that_the_mempool_still_takes_is_not_given_up() -> None:
+    papers, state, htlc = a_judged_close()
+    claim = a_claim(state, htlc, feerate=SPIKE)
+    state = state.but(claims=(claim,))
+    for feerate, given_up in ((SPIKE, False), (SPIKE + 1, True)):
+        step = raise_all(state, at(papers, FIRST, spike(feerate)))
+        assert bool(facts_of(step, OutputGivenUp)) is given_up
+
+
+def test_a_penalty_is_raised_no_further_in_a_spike_than_it_brings() -> None:
+    papers = Papers(Plan(ANCHORS, (REVOKED,)))
+    state = claim_all(closed(papers, "bob_last"), at(papers, FIRST)).state
+    htlc = the(state, Purpose.PUNISH_HTLC)
+    before = state.claim_on[htlc.outpoint]
+    step = raise_all(state, at(papers, FIRST + 1, spike(2 * SPIKE)))
+    assert step.state.claim_on[htlc.outpoint] == before and step.state.is_given_up == {htlc.outpoint}
+    after = raise_all(step.state, at(papers, FIRST + 2)).state
+    assert not after.is_given_up and after.claim_on[htlc.outpoint].fee_sat < htlc.amount_sat // 2
