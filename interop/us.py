@@ -85,6 +85,12 @@ class Us(Node):
         """Close a channel."""
         return self.call("close", id=self.at(outpoint)["channel_id"], **how)
 
+    @property
+    def coins_sat(self) -> int:
+        """Confirmed on chain, as it is with them: what a close owes is not there before a block has it."""
+        coins = self.call("listfunds")["outputs"]
+        return int(sum(coin["amount_msat"] for coin in coins if coin["status"] == "confirmed")) // 1000
+
     # ---- money ---------------------------------------------------------------------------------
 
     def ask(self, msat: int | None, **more: Any) -> Asked:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from fulmen.lab.chains import PASSWORD, USER, ChainDaemon
+from fulmen.core.base.ids import BlockHash
+from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.bitcoin.address import script_of
+from fulmen.core.bitcoin.block import BlockHeader, WholeBlock, coinbase_tx, has_proof_of_work
+from fulmen.core.bitcoin.transaction import TxOut
+from fulmen.lab.chains import PASSWORD, USER, ChainDaemon, ChainRefused
 from fulmen.lab.programs import Process
 from interop.peers.lnd import GO
 
+VERSION = 0x20000000
 SEGWIT_HEIGHT = 450
 """Segwit is in force from 432 on."""
 
@@ -28,6 +34,21 @@ class Btcd(ChainDaemon):
     def mine_to(self, address: str, blocks: int = 1) -> None:
         """Find blocks; they pay to the address that it was started with, and no two of them are alike."""
         self.call("generate", blocks)
+
+    def mine_empty(self, address: str) -> None:
+        """A block by hand: it has no call that leaves out what waits in its mempool."""
+        tip = self.call("getblock", self.call("getbestblockhash"), 1)
+        reward = TxOut(Sat(1_000), script_of(address, self.network))
+        coinbase = coinbase_tx(BlockHeight(int(tip["height"]) + 1), (reward,), (), b"lab")
+        previous, time, nonce = BlockHash(bytes.fromhex(tip["hash"])[::-1]), int(tip["time"]) + 1, 0
+        while True:
+            header = BlockHeader(VERSION, previous, coinbase.txid, time, self.network.pow_limit_bits, nonce)
+            if has_proof_of_work(header, self.network):
+                break
+            nonce += 1
+        refused = self.call("submitblock", WholeBlock(header, (coinbase,)).serialize().hex())
+        if refused is not None:
+            raise ChainRefused("submitblock", {"message": refused})
 
     def open(self) -> None:
         """Start it for the first time, with segwit in force."""

@@ -97,10 +97,14 @@ def close_reorg(lab: Lab) -> None:
     before = us.coins_sat
     _shut(lab, us, outpoint)
     lab.mine(2)
-    lab.chain.reorganize(4)
+    assert us.at(outpoint)["state"] == "ONCHAIN"
+    lab.chain.reorganize(3, empty=4)
     lab.caught_up()
-    if lab.chain.mempool():
-        lab.mine()
+    until(lambda: us.at(outpoint)["state"] == "CLOSINGD_COMPLETE", "we know that the close is in no block")
+    assert us.coins_sat <= before
+    lab.chain.mine_with(closed(lab, outpoint))
+    closing = until(lambda: us.at(outpoint).get("closing"), "we know that the close is in a block again")
+    assert closing["blockheight"] == lab.chain.height
     until(lambda: us.coins_sat > before + 590_000, "our part is on chain")
 
 

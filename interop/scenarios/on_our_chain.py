@@ -54,9 +54,12 @@ def funding_reorg(lab: Lab) -> None:
     outpoint = lab.them.open(lab.us.id, Order(SAT, PUSH_SAT, announce=Can.ANNOUNCED in lab.them.can))
     lab.chain.mine_with(outpoint.partition(":")[0])
     lab.caught_up()
-    lab.chain.reorganize(1)
+    before = lab.scid(outpoint)
+    lab.chain.reorganize(1, empty=2)
     lab.caught_up()
-    lab.mine(6)
+    lab.chain.mine_with(outpoint.partition(":")[0])
+    lab.mine(5)
+    assert lab.scid(outpoint) != before
     lab.await_usable(outpoint, lab.us, lab.them)
     _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.us.shut(outpoint), {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
@@ -69,8 +72,13 @@ def close_reorg(lab: Lab) -> None:
     lab.us.shut(outpoint)
     until(lab.chain.mempool, "the close is in the mempool")
     lab.mine(2)
-    lab.chain.reorganize(3)
+    lab.chain.reorganize(2, empty=3)
     lab.caught_up()
+    until(lambda: lab.us.at(outpoint)["state"] == "CLOSINGD_COMPLETE", "we know that the close is in no block")
+    assert _coins(lab.us) <= before[lab.us]
+    until(lab.chain.mempool, "the close is in the mempool again")
+    lab.mine()
+    until(lambda: _closed_at(lab.us, outpoint) == lab.chain.height, "we know where the close is now")
     _all_there(lab, before, {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
 
 
@@ -85,6 +93,11 @@ def restart(lab: Lab) -> None:
     lab.mine(2)
     _pay_both_ways(lab, lab.us)
     _comes_back(lab, outpoint, lambda: lab.us.shut(outpoint), {lab.them: SAT - PUSH_SAT, lab.us: PUSH_SAT})
+
+
+def _closed_at(us: Us, outpoint: str) -> int:
+    """The height of the close, by our node; 0 while it is in no block."""
+    return int((us.at(outpoint).get("closing") or {}).get("blockheight", 0))
 
 
 def _a_channel(lab: Lab, opener: Anybody, other: Anybody) -> str:

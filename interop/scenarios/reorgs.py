@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
@@ -29,8 +31,8 @@ def mutual_close_is_undone(lab: Lab) -> None:
     ending.us.shut(ending.outpoint)
     ending.mine_close()
     lab.mine(1)
-    lab.chain.reorganize(2)
-    lab.caught_up()
+    _undo(ending, 2, "CLOSINGD_COMPLETE")
+    _confirm_again(ending)
     ending.ends(SAT - PUSH_SAT, PUSH_SAT)
 
 
@@ -50,15 +52,55 @@ def their_close_is_undone(lab: Lab) -> None:
     _undone(lab, ending, held)
 
 
+@scenario("what we took of their own close is undone, and confirms again", Can.FORCE_CLOSE)
+def our_sweep_is_undone(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    ending.them.close(ending.outpoint, force=True)
+    ending.mine_close()
+    lab.mine_until(lambda: _ours(ending) == "ours", "we took ours")
+    lab.chain.reorganize(1, empty=2)
+    lab.caught_up()
+    until(lambda: _ours(ending) == "claimed", "we know that what took it is in no block")
+    assert ending.gained()[0] <= 0, ending.gained()
+    lab.mine_until(lambda: _ours(ending) == "ours", "we took ours again")
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+def _ours(ending: Ending) -> str:
+    """How far our balance of their commitment has come."""
+    return next((str(each["state"]) for each in _closing(ending).get("outputs", ()) if each["what"] == "to_remote"), "")
+
+
 def _undone(lab: Lab, ending: Ending, held: Held) -> None:
     ending.mine_close()
     lab.mine(1)
-    lab.chain.reorganize(2)
-    lab.caught_up()
+    _undo(ending, 2, "AWAITING_UNILATERAL")
+    _confirm_again(ending)
     held.settle()
     moved = held.msat // 1000
     ending.ends(SAT - PUSH_SAT - moved, PUSH_SAT + moved)
     held.ended(True)
+
+
+def _undo(ending: Ending, blocks: int, state: str) -> None:
+    """Empty blocks take the place of the last ones: the close is in none, and we say so."""
+    lab, us = ending.lab, ending.us
+    assert us.at(ending.outpoint)["state"] == "ONCHAIN"
+    lab.chain.reorganize(blocks, empty=blocks + 1)
+    lab.caught_up()
+    until(lambda: us.at(ending.outpoint)["state"] == state, "we know that the close is in no block")
+    assert not _closing(ending) and ending.gained()[0] <= 0, (us.at(ending.outpoint), ending.gained())
+    txid, _, vout = ending.outpoint.partition(":")
+    assert lab.chain.call("gettxout", txid, int(vout), False) is not None, "the close is in a block"
+
+
+def _confirm_again(ending: Ending) -> None:
+    ending.mine_close()
+    until(lambda: _closing(ending).get("blockheight") == ending.lab.chain.height, "we know where the close is now")
+
+
+def _closing(ending: Ending) -> dict[str, Any]:
+    return dict(ending.us.at(ending.outpoint).get("closing") or {})
 
 
 def _funding_moves(lab: Lab, opener: Anybody, other: Anybody) -> None:
@@ -67,7 +109,7 @@ def _funding_moves(lab: Lab, opener: Anybody, other: Anybody) -> None:
     lab.chain.mine_with(outpoint.partition(":")[0])
     lab.mine(1)
     before = lab.scid(outpoint)
-    lab.chain.reorganize(2, empty_first=True)
+    lab.chain.reorganize(2, empty=1)
     lab.mine(4)
     assert lab.scid(outpoint) != before
     us, them = (opener, other) if isinstance(opener, Us) else (other, opener)

@@ -167,8 +167,12 @@ class ChainDaemon(ABC):
         until(lambda: txid in self.mempool(), f"{txid} reaches the mempool of {self.name}")
         self.mine()
 
-    def reorganize(self, depth: int, *, empty_first: bool = False) -> None:
-        """Undo blocks, and find one more than that instead, with what was in them; the first may stay empty.
+    def mine_empty(self, address: str) -> None:
+        """Find a block with nothing in it but its reward, which goes to an address."""
+        self.call("generateblock", address, [])
+
+    def reorganize(self, depth: int, *, empty: int = 0) -> None:
+        """Undo blocks, and find one more than that instead, with what was in them; the first so many stay empty.
 
         So soon after many blocks a block's time is the median time past and one second: with the same content it would
         be the block that was undone, and is invalid now. So each reorg begins with a block that pays to another script.
@@ -177,11 +181,11 @@ class ChainDaemon(ABC):
         self.call("invalidateblock", first)
         self._reorgs += 1
         address = address_of(p2wsh(self._reorgs.to_bytes(4, "big")), self.network)
-        if empty_first:
-            self.call("generateblock", address, [])
-        else:
-            self.mine_to(address)
-        self.mine(depth)
+        for at in range(max(depth + 1, empty)):
+            if at < empty:
+                self.mine_empty(address)
+            else:
+                self.mine_to(self.anyone if at else address)
 
     # ---- coins ---------------------------------------------------------------------------------
 
