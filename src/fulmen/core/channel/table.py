@@ -114,7 +114,16 @@ UNBORN = (
     | funding.unborn
     | nothing
     | offers_refused
-    | ignoring(Disconnected, Lull, ChainRewound, FulfillHtlc, FailHtlc, FailMalformedHtlc, HalfHeard)
+    | ignoring(
+        Disconnected,
+        Lull,
+        ChainRewound,
+        FulfillHtlc,
+        FailHtlc,
+        FailMalformedHtlc,
+        HalfHeard,
+        updates.FeeratesChanged,
+    )
 )
 
 TABLE: dict[Phase, Topic] = {
@@ -122,7 +131,7 @@ TABLE: dict[Phase, Topic] = {
     Phase.CREATED: funding.created
     | nothing
     | offers_refused
-    | ignoring(Lull, HeightReached, ChainRewound, PeerReady, HalfHeard),
+    | ignoring(Lull, HeightReached, ChainRewound, PeerReady, HalfHeard, updates.FeeratesChanged),
     Phase.AWAITING_READY: _LIVE,
     Phase.NORMAL: _LIVE,
     Phase.SHUTDOWN: _LIVE.but(closing.negotiation).but(bad_signatures),

@@ -34,6 +34,7 @@ from fulmen.core.channel.facts import (
 from fulmen.core.channel.faults import UnexpectedMessage
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide, initial, view, wants
+from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.commitments.announcing import AnnouncementHalf, HalfHeard
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
@@ -76,6 +77,7 @@ def a_channel_in(phase: Phase) -> Channel:
 KEY = HtlcKey(CHANNEL_ID, RECEIVED, 3)
 EVENTS: tuple[Event, ...] = (
     Lull(),
+    FeeratesChanged(),
     Disconnected(),
     CallerGone(),
     PeerReady(ALICE.node_id, b"", b""),
@@ -104,7 +106,7 @@ def answered(channel: Channel, event: Event) -> Step[Channel]:
 
 
 # An opener that waits for funding_signed (CREATED) is tested with its whole opening; these are told to it anyway.
-ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc, HalfHeard)
+ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc, HalfHeard, FeeratesChanged)
 PAIRS = [
     (phase, event) for phase in Phase for event in EVENTS if phase is not Phase.CREATED or isinstance(event, ALWAYS)
 ]
@@ -115,6 +117,13 @@ def test_every_event_has_an_answer_in_every_state(phase: Phase, event: Event) ->
     channel = a_channel_in(phase)
     step = answered(channel, event)
     wants(step.state)
+
+
+@pytest.mark.parametrize("phase", [Phase.NONE, Phase.CREATED])
+@pytest.mark.parametrize("event", [Lull(), FeeratesChanged(), ChainRewound(BlockHeight(3))], ids=repr)
+def test_what_all_channels_are_told_ends_no_opening(phase: Phase, event: Event) -> None:
+    channel = a_channel_in(phase)
+    assert decide(channel, event, ALICE).state == channel
 
 
 @settings(max_examples=400, deadline=None)
