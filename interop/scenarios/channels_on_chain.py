@@ -141,6 +141,8 @@ def late(lab: Lab) -> None:
     slow.set({"chain.url": proxy.url})
     try:
         outpoint = lab.channel(slow, bob, MONEY)
+        # A node that is still reading blocks lets payments wait until it has them.
+        lab.caught_up()
         proxy.delay_s = LATE_S
         began = time.monotonic()
         pay_both_ways(slow, bob)
