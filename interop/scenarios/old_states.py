@@ -25,6 +25,8 @@ SLOW = {"policy.opening.to_self_delay": "60"}
 PAID_BACK_MSAT = 400_000_000
 TAKEN_IN = 30
 """Blocks, at most."""
+OVERDUE = 10
+"""Blocks beyond its expiry: whoever knows no better closes for it."""
 OUTDATED = ("we have lost state", "a commitment newer than any we know")
 """What our log says: when they answer our `channel_reestablish`, or when they close without an answer (Electrum)."""
 OURS = "our commitment"
@@ -80,6 +82,29 @@ def ours(lab: Lab) -> None:
         asked = them.invoice(PAID_BACK_MSAT)
         us.pays(asked)
         lab.quiet(ending.outpoint, us, them)
+    ending.mine_close()
+    until(lambda: any(words in _log(us) for words in OUTDATED), "we know that we have lost state")
+    assert OURS not in _log(us), "we have published our commitment"
+    ending.ends(SAT - PUSH_SAT - PAID_BACK_MSAT // 1000, PUSH_SAT + PAID_BACK_MSAT // 1000)
+
+
+@scenario(
+    "we come back from an old copy with a payment in it that is over its deadline: they see it, close, and pay us what "
+    "is ours; we publish nothing",
+    Can.HOLD,
+)
+def ours_with_a_payment(lab: Lab) -> None:
+    ending = open_for(lab, "lotte")
+    us, them = ending.us, ending.them
+    held = Held(ending)
+    with old_copy_of(us):
+        lab.await_usable(ending.outpoint, us, them)
+        them.cancel(held.asked.payment_hash)
+        until(lambda: not us.at(ending.outpoint)["htlcs"], "the payment has come back")
+        us.pays(them.invoice(PAID_BACK_MSAT))
+        lab.quiet(ending.outpoint, us, them)
+        ending.mine_to(held.expiry + OVERDUE)
+        lab.caught_up()
     ending.mine_close()
     until(lambda: any(words in _log(us) for words in OUTDATED), "we know that we have lost state")
     assert OURS not in _log(us), "we have published our commitment"

@@ -336,6 +336,7 @@ class Daemon:
         if behind:
             self._chain_read.clear()
         else:
+            self._outlook.read_at = self._outlook.tip.height
             self._chain_read.set()
         self._hold()
 

@@ -10,7 +10,7 @@ from fulmen.core.base.env import NO_CHAIN, Basepoints, Env, Feerates
 from fulmen.core.base.ids import ChainHash, NodeId, Point
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import Policy
-from fulmen.core.base.units import Monotonic, Timestamp
+from fulmen.core.base.units import BlockHeight, Monotonic, Timestamp
 
 
 class Keys(Protocol):
@@ -56,6 +56,7 @@ class Outlook:
         self.time = time
         self.tip = tip
         self.behind = False
+        self.read_at: BlockHeight | None = None
         self.feerates = feerates
         self.policy = policy
         self.entropy: Callable[[str, int], bytes] = _entropy
@@ -76,6 +77,7 @@ class Outlook:
             self.chain_hash,
             self.views,
             self.behind,
+            self.read_at,
         )
 
 

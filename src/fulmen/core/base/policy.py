@@ -76,6 +76,8 @@ class DeadlinePolicy(Record):
     """G: how long after its expiry an offered HTLC may linger before the channel fails."""
     fulfilled_deadline: CltvDelta = CltvDelta(18)
     """2R+G+S: how long before its expiry a received HTLC that we fulfilled must be gone."""
+    restart_grace: CltvDelta = CltvDelta(3)
+    """For how many blocks after a start a channel waits to hear from its peer before it closes by itself."""
     security_delay: CltvDelta = CltvDelta(18)
     """Within how many blocks the HTLCs of a revoked commitment are to be taken, at whatever fee (BOLT 5)."""
     max_htlc_cltv: CltvDelta = CltvDelta(2016)

@@ -12,11 +12,13 @@ from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSp
 from fulmen.core.base.peers import ChannelDetached
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
+from fulmen.core.channel.deadlines import next_deadline
 from fulmen.core.channel.ending import closed_by, is_mutual_close, tell_closers
 from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
-from fulmen.core.channel.failing import disconnect, fail, next_deadline, onchain, tell_published
+from fulmen.core.channel.failing import LIVE, disconnect, fail_once_asked, onchain, tell_published
 from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.funding import on_depth
+from fulmen.core.channel.shutdown import out_of_patience
 from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.channel.updates import received_key
 from fulmen.core.commitments.close import (
@@ -44,15 +46,27 @@ blocks_after_spend = Topic()
 @blocks.on(HeightReached)
 def on_height_reached(channel: Channel, _event: HeightReached, env: Env) -> Step[Channel]:
     """A block: depth of the funding, deadlines of HTLCs, patience with a funding that never comes."""
-    policy = env.policy.deadlines
-    deadline = next_deadline(channel, policy.offered_grace, policy.fulfilled_deadline)
-    if deadline is not None and env.height >= deadline and channel.phase is not Phase.FAILED:
-        return fail(channel, env, "an HTLC is at its deadline", "an HTLC is at its deadline")
+    # While blocks are read that were found when we were away, the peer cannot be heard.
+    if channel.phase in LIVE and (channel.met or not env.behind):
+        due = _why_alone(channel, env)
+        if due is not None:
+            return fail_once_asked(channel, env, *due)
     if _never_funded(channel, env):
         return forget_unfunded(channel)
     if channel.phase in (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN):
         return on_depth(channel, env)
     return Step(channel)
+
+
+def _why_alone(channel: Channel, env: Env) -> tuple[str, str] | None:
+    """Why the channel is to be closed without the peer, for us and as our `error`, if it is."""
+    if channel.deferred is not None:
+        return channel.deferred.reason, channel.deferred.error
+    policy = env.policy.deadlines
+    deadline = next_deadline(channel, policy.offered_grace, policy.fulfilled_deadline)
+    if deadline is not None and env.height >= deadline:
+        return "an HTLC is at its deadline", "an HTLC is at its deadline"
+    return out_of_patience(channel, env)
 
 
 def _never_funded(channel: Channel, env: Env) -> bool:

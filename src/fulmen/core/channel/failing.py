@@ -1,6 +1,6 @@
-"""When a channel cannot go on: errors from the peer, its broken rules, and HTLCs near their deadlines.
+"""When a channel cannot go on: errors from the peer, its broken rules, and what `deadlines` says.
 
-BOLT 1, "The `error` and `warning` Messages"; BOLT 2, "cltv_expiry_delta Selection"; BOLT 5, "Failing a Channel".
+BOLT 1, "The `error` and `warning` Messages"; BOLT 5, "Failing a Channel".
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from fulmen.core.base.ids import RECEIVED, HtlcKey
 from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Topic
 from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
-from fulmen.core.base.units import BlockHeight
 from fulmen.core.channel.commands import CloseChannel
+from fulmen.core.channel.deadlines import has_to_ask, since
 from fulmen.core.channel.ending import closed, our_commitment, tell_closers
-from fulmen.core.channel.facts import ChannelFailed, DeadlineSet, LinkChanged
+from fulmen.core.channel.facts import ChannelFailed, CloseDeferred, DeadlineSet, LinkChanged
 from fulmen.core.channel.faults import ChannelNotUsable
-from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.state import Channel, Deferred, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
-from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import OfferForgotten
 from fulmen.core.wire.messages.setup import ErrorMessage, WarningMessage
 
@@ -41,6 +40,18 @@ def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
     return step.act(
         Notify("channel_failed", {"channel_id": channel.terms.channel_id.hex(), "reason": reason, "height": env.height})
     )
+
+
+def fail_once_asked(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
+    """Fail the channel, if its peer could say by now that we are behind; else note that it is to be failed."""
+    if not has_to_ask(channel, env):
+        return fail(channel, env, reason, error)
+    step = Step(channel)
+    if channel.deferred is None:
+        step.fact(CloseDeferred(Deferred(since(channel, env), reason, error)))
+        details = {"channel_id": channel.terms.channel_id.hex(), "reason": reason, "height": env.height}
+        step.act(Notify("channel_close_deferred", details))
+    return step
 
 
 def tell_published(channel: Channel, env: Env) -> tuple[Tell, ...]:
@@ -92,7 +103,7 @@ def on_channel_errored(channel: Channel, event: ChannelErrored, env: Env) -> Ste
     """The peer failed the channel: "MUST fail the channel(s) referred to by the message" (BOLT 1)."""
     if channel.phase not in LIVE:
         return Step(channel)
-    return fail(channel, env, f"the peer sent an error: {printable(event.data)}", "")
+    return fail_once_asked(channel, env, f"the peer sent an error: {printable(event.data)}", "")
 
 
 def printable(data: bytes) -> str:
@@ -143,25 +154,3 @@ def on_close_channel_refused(channel: Channel, event: CloseChannel, _env: Env) -
     """Before there is a channel, and after its end."""
     refused = ChannelNotUsable("there is nothing to close", phase=channel.phase.name.lower())
     return Step(channel).act(Answer(event.command_id, refused=refused))
-
-
-# -- deadlines --------------------------------------------------------------------------------------------------------
-
-
-def next_deadline(channel: Channel, env_grace: int, fulfilled_deadline: int) -> BlockHeight | None:
-    """The height at which the channel has to fail if nothing changes until then (B2-37), or None.
-
-    An offered HTLC may linger `env_grace` blocks beyond its expiry; a received one whose preimage we hold has to be
-    gone `fulfilled_deadline` blocks before it.
-    """
-    if not (channel.local_log.adds or channel.remote_log.adds):
-        return None
-    heights: list[int] = []
-    held = {preimage.id for preimage in channel.held_preimages}
-    for commitment in (channel.local, channel.remote, channel.remote_next):
-        if commitment is None:
-            continue
-        offered, received = active(commitment, channel.local_log, channel.remote_log)
-        heights.extend(add.cltv_expiry + env_grace for add in offered)
-        heights.extend(add.cltv_expiry - fulfilled_deadline for add in received if add.id in held)
-    return BlockHeight(min(heights)) if heights else None

@@ -14,7 +14,7 @@ from fulmen.core.base.outer import Notify, Send
 from fulmen.core.base.peers import PeerReady
 from fulmen.core.channel.dance import send_commitment, send_revocation, tell_locked_in
 from fulmen.core.channel.facts import LinkChanged, Outdated, ShutdownExchanged
-from fulmen.core.channel.failing import fail, send_error
+from fulmen.core.channel.failing import LIVE, fail, send_error
 from fulmen.core.channel.faults import BadReestablishSecret, CommitmentNumberMismatch, PeerForgotEverything
 from fulmen.core.channel.funding import on_depth, send_channel_ready
 from fulmen.core.channel.shutdown import send_shutdown
@@ -87,6 +87,10 @@ def on_channel_reestablish(channel: Channel, msg: ChannelReestablish, env: Env) 
     check_numbers(channel, msg, env)
 
     step = Step(channel).fact(LinkChanged(Link.READY))
+    if channel.deferred is not None and channel.phase in LIVE:
+        # It has said where it stands, and that we are not behind: that was all that the close waited for.
+        reason, error = channel.deferred.reason, channel.deferred.error
+        return step.then(lambda state: fail(state, env, reason, error))
     step.then(lambda state: _channel_ready_again(state, msg, env))
     step.act(*_what_was_missed(channel, msg, env))
     step.then(_shutdown_again)

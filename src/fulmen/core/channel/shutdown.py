@@ -25,7 +25,7 @@ from fulmen.core.channel.facts import (
     ShutdownSent,
     ShutdownWanted,
 )
-from fulmen.core.channel.failing import fail
+from fulmen.core.channel.failing import fail, fail_once_asked
 from fulmen.core.channel.faults import (
     BadShutdownScript,
     ChannelNotUsable,
@@ -73,13 +73,24 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
 @shutdowns.on(TimeReached)
 def on_time_reached(channel: Channel, _event: TimeReached, env: Env) -> Step[Channel]:
     """Whoever wants the close has waited long enough for an agreement, also over a restart."""
-    if channel.close_alone_at is None or env.wall < channel.close_alone_at:
+    due = out_of_patience(channel, env)
+    # While the chain is being read the peer cannot be heard; the blocks after that come back to it.
+    if due is None or (env.behind and not channel.met):
         return Step(channel)
-    return fail(channel, env, "no agreement on a close in the time that its owner gave it", "closed by its owner")
+    return fail_once_asked(channel, env, *due)
+
+
+def out_of_patience(channel: Channel, env: Env) -> tuple[str, str] | None:
+    """Why a close that is wanted goes on without the peer, for us and as our `error`, if it does."""
+    if channel.close_alone_at is None or env.wall < channel.close_alone_at:
+        return None
+    return "no agreement on a close in the time that its owner gave it", "closed by its owner"
 
 
 def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
-    """Publish our commitment. The answer names it; what follows is onchain's.
+    """Publish our commitment, whether or not the peer could say that we are behind: its owner has to know.
+
+    The answer names it; what follows is onchain's.
 
     Raises:
         ChannelNotUsable: we have lost state.

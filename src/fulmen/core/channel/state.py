@@ -76,6 +76,16 @@ class Agreed(Record):
     """The `fee_satoshis` of both."""
 
 
+class Deferred(Record):
+    """A close without the peer that waits until the peer has been asked where it stands."""
+
+    since: BlockHeight
+    """The blocks after this one count."""
+    reason: str
+    error: str
+    """What our `error` message will say."""
+
+
 _NO_COMMITMENT = Commitment(LOCAL, 0, 0, 0, FeeratePerKw(0), Totals(Msat(0), Msat(0)))
 
 
@@ -170,6 +180,11 @@ class Channel(Record, kw_only=True):
     """The peer's half of the channel_announcement."""
     close_alone_at: Timestamp | None = None
     """When whoever wants the channel closed has waited long enough for an agreement."""
+    met: bool = False
+    """The peer has said where it stands since this process began: our copy of the state is the last. Passing, with the
+    process and not with the connection."""
+    deferred: Deferred | None = None
+    """A close that nothing stops any more, and that waits for the peer's word or for the end of its patience."""
 
     @property
     def closes(self) -> bool:

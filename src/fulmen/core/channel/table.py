@@ -26,7 +26,18 @@ from fulmen.core.base.outer import (
 )
 from fulmen.core.base.peers import MessageReceived, PeerAlive, PeerReady
 from fulmen.core.base.units import BlockHeight, Msat, Timestamp, to_msat
-from fulmen.core.channel import chain, closing, dance, ending, failing, funding, reestablish, shutdown, updates
+from fulmen.core.channel import (
+    chain,
+    closing,
+    dance,
+    deadlines,
+    ending,
+    failing,
+    funding,
+    reestablish,
+    shutdown,
+    updates,
+)
 from fulmen.core.channel.announcing import announced_at, announcing
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
@@ -257,9 +268,11 @@ def _next_height(channel: Channel) -> BlockHeight | None:
         assert channel.spent_in is not None
         return BlockHeight(channel.spent_in.height + 1)
     heights: list[int] = []
-    deadline = failing.next_deadline(channel, 0, channel.fulfilled_deadline)
+    deadline = deadlines.next_deadline(channel, 0, channel.fulfilled_deadline)
     if deadline is not None:
         heights.append(deadline)
+    if (channel.close_alone_at is not None or channel.deferred is not None) and channel.phase in failing.LIVE:
+        heights.append(channel.funding_broadcast_at)  # each block: its time may have come while we could not ask
     if channel.funding.confirmed is None:
         heights.append(channel.funding_broadcast_at + 144)
     elif channel.scid is None:

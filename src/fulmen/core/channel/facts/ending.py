@@ -9,7 +9,7 @@ from fulmen.core.base.machine import Fact, evolves
 from fulmen.core.base.outer import Block
 from fulmen.core.base.units import FeeratePerKw, Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
-from fulmen.core.channel.state import Agreed, Channel, Negotiation, Phase
+from fulmen.core.channel.state import Agreed, Channel, Deferred, Negotiation, Phase
 
 
 class ShutdownSent(Fact):
@@ -31,6 +31,12 @@ class CloseAgreed(Fact):
     """A mutual close has both signatures."""
 
     agreed: Agreed
+
+
+class CloseDeferred(Fact):
+    """The channel is to be failed once its peer could say that we are behind: only the chain can stop it now."""
+
+    deferred: Deferred
 
 
 class ChannelFailed(Fact):
@@ -136,10 +142,19 @@ def _close_agreed(channel: Channel, fact: CloseAgreed) -> Channel:
     return channel.but(phase=Phase.CLOSING, agreed=fact.agreed)
 
 
+@evolves(CloseDeferred)
+def _close_deferred(channel: Channel, fact: CloseDeferred) -> Channel:
+    return channel.but(deferred=fact.deferred)
+
+
 @evolves(ChannelFailed)
 def _channel_failed(channel: Channel, fact: ChannelFailed) -> Channel:
     return channel.but(
-        phase=Phase.FAILED, fail_reason=fact.reason, error_to_send=fact.error, local_point=fact.local_point
+        phase=Phase.FAILED,
+        fail_reason=fact.reason,
+        error_to_send=fact.error,
+        local_point=fact.local_point,
+        deferred=None,
     )
 
 

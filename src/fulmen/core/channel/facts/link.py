@@ -25,9 +25,12 @@ class LinkChanged(Fact):
 @evolves(LinkChanged)
 def _link_changed(channel: Channel, fact: LinkChanged) -> Channel:
     if fact.link is Link.OFFLINE:
-        return forget(channel).but(closers=channel.closers)  # they go on waiting; a crash leaves nobody to be answered
+        # Whoever waits goes on waiting, and what the peer said holds: only a crash leaves nobody to be answered, and
+        # perhaps another state than the one that was there before.
+        return forget(channel).but(closers=channel.closers, met=channel.met)
     return channel.but(
         link=fact.link,
+        met=channel.met or fact.link is Link.READY,
         local_features=fact.local_features or channel.local_features,
         remote_features=fact.remote_features or channel.remote_features,
     )
@@ -48,6 +51,7 @@ def forget(channel: Channel) -> Channel:
         local_features=b"",
         remote_features=b"",
         closers=(),
+        met=False,
         created=None,
         local_log=local_log,
         remote_log=remote_log,
