@@ -22,6 +22,9 @@ def main(arguments: list[str]) -> int:
     wanted = _read(arguments)
     columns = tuple(column for column in COLUMNS if not wanted.peer or column.key in wanted.peer)
     cells = [cell for cell in cells_of(columns) if all(word.lower() in str(cell).lower() for word in wanted.only)]
+    if not cells:
+        print(f"no scenario has all of these words in its name: {' '.join(wanted.only)}")
+        return 2
     if wanted.list:
         for cell in cells:
             print(cell if cell.playable else f"{cell} (not a feature of it)")

@@ -24,6 +24,8 @@ COIN_SAT = 200_000_000
 CAPACITY_SAT = 4_000_000
 MOST_BLOCKS = 60
 LAST_LINES = 25
+NEVER_SAID = ("Traceback", '"event": "frozen"')
+"""What the log of a node of ours must not have: it fell over, or holds a machine still that it cannot go on with."""
 
 MakeChain = Callable[[Path, Ports], ChainDaemon]
 MakePeer = Callable[[str, Path, Ports, ChainDaemon, Options | None], Peer]
@@ -213,8 +215,10 @@ class Lab:
         while self._proxies:
             self._proxies.pop().close()
         for node in self._ours.values():
-            if "Traceback" in node.program.log.read_text(encoding="utf-8", errors="replace"):
-                raise Deviation(f"{node} has a traceback in {node.program.log}")
+            said = node.program.log.read_text(encoding="utf-8", errors="replace")
+            for never in NEVER_SAID:
+                if never in said:
+                    raise Deviation(f"{node} says {never} in {node.program.log}")
 
     def tails(self) -> str:
         """The ends of all logs."""

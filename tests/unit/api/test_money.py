@@ -29,6 +29,7 @@ from fulmen.core.gossip.graph import DirectionPolicy
 from fulmen.core.invoices import bolt11
 from fulmen.core.routing.words import Terms
 from fulmen.core.wallet.machine import ADDRESS as WALLET
+from fulmen.core.wire.features import Features
 from fulmen.core.wire.messages.opening import OpenChannel
 
 ELSEWHERE_ADDRESS = address_of(ELSEWHERE, REGTEST)
@@ -233,6 +234,25 @@ def test_a_channel_is_shown_with_what_it_holds():
     (funds,) = ask(node, "listfunds")["channels"]
     assert funds["our_amount_msat"] == 400_000_000
     assert ask(node, "getinfo")["num_pending_channels"] == 1
+
+
+@pytest.mark.parametrize(
+    ("features", "names"),
+    [
+        ((12,), ("static_remotekey/even",)),
+        ((12, 22), ("static_remotekey/even", "anchors/even")),
+        ((12, 22, 46, 50), ("static_remotekey/even", "anchors/even", "scid_alias/even", "zeroconf/even")),
+    ],
+)
+def test_a_channel_says_of_which_type_it_is_as_core_lightning_does(features, names):
+    class Typed(RunningNode):
+        def states(self, kind):
+            channel = a_normal_channel("bob")
+            params = channel.terms.but(channel_type=Features.of(*features).to_bytes())
+            return {CHANNEL_ID: channel.but(params=params)} if kind == "channel" else super().states(kind)
+
+    (shown,) = ask(Typed("alice"), "listpeerchannels")["channels"]
+    assert (shown["channel_type"]["bits"], shown["channel_type"]["names"]) == (features, names)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from fulmen.core.channel.state import Channel, Phase
 from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.commitments.updates import Add
+from fulmen.core.wire.features import Features
 
 MOST_FEE_BASE_MSAT = 0xFFFFFFFF
 
@@ -126,6 +127,14 @@ class ChannelHtlc(Record, kw_only=True):
     payment_hash: str
 
 
+class ChannelType(Record):
+    """What both agreed that a channel is: `channel_type` of `open_channel`."""
+
+    bits: tuple[int, ...]
+    names: tuple[str, ...]
+    """As Core Lightning calls them: static_remotekey/even, anchors/even, scid_alias/even, zeroconf/even."""
+
+
 class PeerChannel(Record, kw_only=True, omit_defaults=True):
     """One channel."""
 
@@ -135,6 +144,7 @@ class PeerChannel(Record, kw_only=True, omit_defaults=True):
     channel_id: str
     funding_txid: str
     funding_outnum: int
+    channel_type: ChannelType
     private: bool
     opener: str
     total_msat: int
@@ -194,6 +204,7 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         channel_id=channel.channel_id.hex(),
         funding_txid=shown_hash(channel.funding.outpoint.txid),
         funding_outnum=channel.funding.outpoint.vout,
+        channel_type=_type(Features.from_bytes(terms.channel_type)),
         private=not terms.announce,
         opener="local" if terms.is_opener else "remote",
         total_msat=channel.funding.amount_sat * 1000,
@@ -220,6 +231,10 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         failed_because=channel.fail_reason or None,
         frozen=node.frozen(Address("channel", channel.channel_id)),
     )
+
+
+def _type(kind: Features) -> ChannelType:
+    return ChannelType(kind.bits(), tuple(f"{name.removeprefix('option_')}/even" for name in kind.names()))
 
 
 def _htlcs(channel: Channel) -> Iterator[ChannelHtlc]:
