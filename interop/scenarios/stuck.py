@@ -71,6 +71,23 @@ def settle_outgoing(lab: Lab) -> None:
     _in_the_middle(lab, "settle-outgoing", PERHAPS_LOST)
 
 
+@scenario("a payee of theirs sends a preimage that is none (bogus-settle): we close", Can.HODL, limit_s=LIMIT_S)
+def bogus_settle(lab: Lab) -> None:
+    us, them, _ = _three(lab)
+    outpoint = lab.standing(us, them)
+    them.restart(Options(hodl=("bogus-settle",)))
+    lab.await_usable(outpoint, us, them)
+    asked = _begin(lab, us, them, them.invoice)
+    # BOLT 2: "MUST send a `warning` and close the connection, or send an `error` and fail the channel."
+    until(lambda: us.at(outpoint)["state"] in ("AWAITING_UNILATERAL", "ONCHAIN"), "we close", 30)
+    assert _status(us, asked) == "pending", "what is none settles nothing"
+    them.restart(Options())
+    lab.caught_up()
+    # On the chain it shows the right one, for it has settled its invoice.
+    lab.mine_until(lambda: _status(us, asked) != "pending", "the chain decides")
+    assert them.paid(asked.payment_hash) is (_status(us, asked) == COMPLETE)
+
+
 def _three(lab: Lab) -> tuple[Us, Peer, Us]:
     """One of ours, one of theirs, one of ours, in a row that the first knows."""
     us, them, payee = lab.our("ida"), lab.their("hal"), lab.our("otto")
