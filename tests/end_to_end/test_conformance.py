@@ -56,7 +56,8 @@ class Caller:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with Stage() as stage:
-        stage.open({"eve": {}})
+        # A limit that a peer can reach: one script is about it.
+        stage.open({"eve": {"policy.opening.max_htlc_value_in_flight_ppm": "900000"}})
         stage.give({"eve": 100_000_000})
         yield stage
         no_tracebacks(stage.directory)

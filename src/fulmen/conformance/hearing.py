@@ -213,6 +213,8 @@ class Hearing(Talk):
             if not found.lost:
                 peer.heard(message)
             self._check_offers(peer, message)
+            if found.suited and (unsuited := why_not(peer, message, found.suited)):
+                raise Unsuited(f"here no rule can be broken alone: {unsuited}")
             why = why_not(peer, message, found.fields)
             if not why:
                 return found

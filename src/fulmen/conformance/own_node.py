@@ -28,7 +28,7 @@ from fulmen.core.base.outer import (
     WantTime,
 )
 from fulmen.core.base.peers import Connected, GossipLink, GossipReceived
-from fulmen.core.base.policy import Policy
+from fulmen.core.base.policy import OpeningPolicy, Policy
 from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch, held
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Monotonic, Sat, Timestamp
@@ -77,6 +77,8 @@ START = 1_700_000_000
 FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000, 500)))
 MIN_DEPTH = 6
 """BOLT 7: a channel is announced with six confirmations."""
+POLICY = Policy(opening=OpeningPolicy(max_htlc_value_in_flight_ppm=900_000))
+"""The limit lies where a peer can reach it: with our default, the capacity, nobody could break the rule."""
 FUNDS_SAT = Sat(200_000_000)
 
 
@@ -177,7 +179,7 @@ class NodeUnderTest:
         self._block = Block(BlockHeight(0), BlockHash(self._regtest.chain.tip.hash))
         self._matcher = WatchMatcher(self._block)
         self._published: dict[WantPublished, None] = {}
-        self._policy = policy if policy is not None else Policy()
+        self._policy = policy if policy is not None else POLICY
         self._store = MemoryStore()
         self.node = Node(mounts(self._keys.accounts), self.env, verify=self._keys.verify, cold=self._store)
         self._gate = Gate(

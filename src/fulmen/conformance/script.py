@@ -249,6 +249,8 @@ class Expect(Step):
     """Gossip about the same channel that must not come before it."""
     passing: tuple[str, ...] = ()
     """What may come before it, and does not matter."""
+    suited: Mapping[str, Any] = {}
+    """What has to hold of its fields for the script to be about one rule alone; otherwise it is not run."""
 
 
 class ExpectEach(Step):

@@ -12,8 +12,13 @@ from fulmen.conformance.runner import Verdict, run
 from fulmen.conformance.scripts import ALL
 from fulmen.core.base.ids import Secret
 from fulmen.core.base.outer import Want
-from fulmen.core.wire import decode, name_of
+from fulmen.core.base.policy import Policy
+from fulmen.core.base.units import Msat
+from fulmen.core.channel import updates
+from fulmen.core.wire import decode, encode, name_of
+from fulmen.core.wire.messages.opening import AcceptChannel
 
+NAMES = {17: "error", 32: "open_channel", 38: "shutdown", 134: "update_fee", 136: "channel_reestablish"}
 Ear = Callable[[bytes], bytes | None]
 
 
@@ -44,9 +49,7 @@ def deaf_to(name: str) -> Ear:
 
 
 def _name(frame: bytes) -> str:
-    return {17: "error", 32: "open_channel", 38: "shutdown", 136: "channel_reestablish"}.get(
-        int.from_bytes(frame[:2]), ""
-    )
+    return NAMES.get(int.from_bytes(frame[:2]), "")
 
 
 def without(added: str) -> Ear:
@@ -63,6 +66,7 @@ def without(added: str) -> Ear:
         ("a TLV longer than its message closes the connection", without("c9ff4f")),
         ("shutdown is answered by shutdown, to a script of an allowed form", deaf_to("shutdown")),
         ("shutdown to another script than agreed on fails the connection", deaf_to("shutdown")),
+        ("update_fee is refused: the sender does not pay the fee", deaf_to("update_fee")),
         ("channel_reestablish is refused: a revocation that was never sent", deaf_to("channel_reestablish")),
         ("channel_reestablish of an unknown channel is answered by an error", deaf_to("channel_reestablish")),
     ],
@@ -86,5 +90,39 @@ def test_a_node_that_never_publishes_its_funding_fails():
     assert outcome.verdict is Verdict.FAILED and "no funding is published" in outcome.reason
 
 
+def test_a_node_that_lets_the_opener_spend_what_he_has_not_fails(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(updates, "opener_cost_msat", lambda _channel, _commitment: 0)
+    script = next(script for script in ALL if script.name == "update_fee is refused: the opener cannot afford it")
+    outcome = run(script, NodeUnderTest().subject(), b"wrong")
+    assert outcome.verdict is Verdict.WARNED and "goes on with revoke_and_ack" in outcome.reason
+
+
+class Forgetful:
+    """A link to a node that keeps to another limit of HTLCs in flight than it says."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.send = link.send
+        self.close = link.close
+
+    def receive(self, within_s: float) -> bytes | None:
+        frame = self._link.receive(within_s)
+        message = None if frame is None else decode(frame)
+        if isinstance(message, AcceptChannel):
+            return encode(message.but(max_htlc_value_in_flight_msat=Msat(800_000_000)))
+        return frame
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_node_that_takes_more_in_flight_than_it_says_fails_and_one_without_limit_is_not_asked(told: bool):
+    script = next(script for script in ALL if script.name.endswith("more in flight than the node takes"))
+    subject = NodeUnderTest(policy=Policy()).subject()
+    connect = subject.connect
+    subject.connect = lambda secret: Forgetful(connect(secret)) if told else connect(secret)
+    outcome = run(script, subject, b"wrong")
+    assert outcome.verdict is (Verdict.WARNED if told else Verdict.NOT_RUN), outcome.reason
+
+
 def test_the_names_that_are_heard_are_those_of_the_wire():
-    assert all(name_of(decode(frame)) == _name(frame) for frame in (b"\0\x11" + bytes(34), b"\0\x26" + bytes(34)))
+    frames = (bytes([0, number]) + bytes(size) for number, size in ((17, 34), (38, 34), (134, 36)))
+    assert all(name_of(decode(frame)) == _name(frame) for frame in frames)

@@ -36,8 +36,12 @@ def accepted(peer: str = ALICE, **fields: Any) -> tuple[Step, ...]:
 
 def opened(peer: str = ALICE, depth: int = 6, **fields: Any) -> tuple[Step, ...]:
     """A channel that the fake peer has opened is ready on both sides."""
+    return *accepted(peer, **fields), *funded(peer, depth)
+
+
+def funded(peer: str = ALICE, depth: int = 6) -> tuple[Step, ...]:
+    """A channel that the node has accepted becomes ready on both sides."""
     return (
-        *accepted(peer, **fields),
         Send("funding_created", peer=peer),
         Expect("funding_signed", peer=peer),
         FundChannel(depth=depth, peer=peer),
@@ -87,6 +91,7 @@ def reconnected(peer: str = ALICE) -> tuple[Step, ...]:
 
 HELLO = hello()
 ACCEPTED = accepted()
+FUNDED = funded()
 OPENED = opened()
 OPENED_BY_NODE = (
     *asked(),

@@ -6,7 +6,9 @@ from typing import Any
 
 from fulmen.conformance.defaults.numbers import FEE_MSAT, FUNDING_SAT, HTLC_MSAT
 from fulmen.conformance.script import (
+    ALICE,
     BOB,
+    AtMost,
     Expect,
     ExpectError,
     ExpectFailure,
@@ -27,6 +29,8 @@ from fulmen.conformance.script import (
 from fulmen.conformance.scripts.common import (
     BETWEEN,
     FORWARDED,
+    FUNDED,
+    HELLO,
     OPENED,
     OPENED_BY_NODE,
     commit,
@@ -42,6 +46,12 @@ NO_KEY = bytes([0]) + bytes(1365)
 """An onion whose ephemeral key is no point."""
 TOO_MANY = 484
 DUST_MSAT = 1_000
+AFFORDED_MSAT = 900_000_000
+"""What the opener of a channel of the default size can offer at once, with room for the reserve and the fee."""
+POOR_SAT = 14_000
+"""What an opener with the default feerate and reserve needs, and hardly more."""
+TOO_DEAR_PER_KW = 20_000
+"""More than that pays for, in each format, and less than any node finds unreasonable: 80 sat/vB."""
 
 
 def bad_add(name: str, quote: str, fields: dict[str, Any], *, level: Level = Level.SHOULD) -> Script:
@@ -95,11 +105,28 @@ ADDS = (
         "if sending node sets `cltv_expiry` to greater or equal to 500000000:",
         {"cltv_expiry": 500_000_000},
     ),
-    bad_add(
-        "more in flight than the node takes",
-        "adds more than receiver `max_htlc_value_in_flight_msat` worth of offered HTLCs to its local commitment "
-        "transaction",
-        {"amount_msat": Said("accept_channel", "max_htlc_value_in_flight_msat", plus=1)},
+    Script(
+        name="update_add_htlc is refused: more in flight than the node takes",
+        ids=("B2-39",),
+        level=Level.SHOULD,
+        quotes=(
+            "adds more than receiver `max_htlc_value_in_flight_msat` worth of offered HTLCs to its local commitment "
+            "transaction",
+            SHOULD_FAIL,
+        ),
+        steps=(
+            *HELLO,
+            Send("open_channel", {"push_msat": 0}),
+            # Who takes as much as there is can be offered too much only by somebody who cannot afford it.
+            Expect("accept_channel", suited={"max_htlc_value_in_flight_msat": AtMost(AFFORDED_MSAT)}),
+            *FUNDED,
+            Send(
+                "update_add_htlc",
+                {"amount_msat": Said("accept_channel", "max_htlc_value_in_flight_msat", plus=1)},
+            ),
+            Send("commitment_signed"),
+            ExpectFailure(),
+        ),
     ),
     Script(
         name=f"update_add_htlc is refused: the {TOO_MANY}th",
@@ -427,8 +454,8 @@ FEES = (
             SHOULD_FAIL,
         ),
         steps=(
-            *opened(push_msat=1000 * (FUNDING_SAT - 30_000)),
-            Send("update_fee", {"feerate_per_kw": 40_000}),
+            *opened(push_msat=1000 * (FUNDING_SAT - POOR_SAT)),
+            Send("update_fee", {"feerate_per_kw": TOO_DEAR_PER_KW}),
             Send("commitment_signed"),
             ExpectFailure(),
         ),
@@ -438,7 +465,14 @@ FEES = (
         ids=("B2-43",),
         quotes=("if the sender is not responsible for paying the Bitcoin fee:", EITHER_FAILS),
         steps=(
+            *opened(BOB),
             *OPENED_BY_NODE,
+            # Alice gets a balance that the fee could be paid from.
+            Send("update_add_htlc", {"onion_routing_packet": Onion(ALICE)}, peer=BOB),
+            *commit(BOB),
+            *take("update_add_htlc"),
+            Send("update_fulfill_htlc"),
+            *commit(),
             Send("update_fee"),
             ExpectFailure(),
         ),
