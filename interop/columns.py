@@ -42,7 +42,12 @@ class Column:
     def open(self, home: Path, ports: Ports) -> Lab:
         """Its daemons."""
         lab = self.make(home, ports, self.chain, self.peer)
-        lab.open()
+        try:
+            lab.open()
+        except BaseException:
+            # Nobody else knows of a chain that was started and does not answer.
+            lab.close()
+            raise
         return lab
 
 

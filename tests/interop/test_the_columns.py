@@ -1,0 +1,35 @@
+"""A column that cannot be opened leaves nothing running, and a run that plays nothing is no success."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from interop.__main__ import main
+from interop.columns import PEERS
+from interop.ports import Ports
+
+
+class Stillborn:
+    """A lab whose chain is started and does not answer."""
+
+    closed = 0
+
+    def open(self) -> None:
+        raise TimeoutError
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_lab_that_does_not_open_is_closed(tmp_path: Path):
+    lab = Stillborn()
+    with pytest.raises(TimeoutError):
+        replace(PEERS[0], make=lambda *_about: lab).open(tmp_path, Ports())
+    assert lab.closed == 1
+
+
+def test_words_that_no_scenario_has_are_an_error(capsys: pytest.CaptureFixture[str]):
+    assert main(["--peer", "lnd", "zzz"]) == 2
+    assert "zzz" in capsys.readouterr().out
