@@ -84,6 +84,8 @@ def attempt_on(step: Step[Payment], route: Route, repriced_at: tuple[ShortChanne
     payment = step.state
     terms, limits = payment.terms, payment.limits
     assert terms is not None and limits is not None
+    if route.amount_msat != terms.amount_msat or route.hops[-1].node_id != terms.destination:
+        return fail(step, NoRouteFound, "the route that was found is an answer to another question", env)
     if route.channel_id is None or route.fee_msat > limits.max_fee_msat:
         return fail(step, RouteTooExpensive, "the route that was found is not within the limits", env)
     attempt = Attempt(payment.attempts + 1, draw_session_key(env), route, repriced_at)

@@ -81,7 +81,7 @@ class Payment(Record):
     callers: tuple[CommandId, ...] = ()
     """Passing: who waits for the answer."""
     asks: int = 0
-    """Passing: how many routes were asked for."""
+    """Passing: the name of the question that path finding was asked last."""
     asking: bool = False
     """Passing: the last of them was not answered yet."""
     shadow: CltvDelta = CltvDelta(0)
@@ -149,6 +149,7 @@ class RouteAsked(Fact):
 
     passing: ClassVar[bool] = True
     shadow: CltvDelta
+    ref: int
 
 
 class OfferGiven(Fact):
@@ -263,7 +264,7 @@ def _callers_changed(payment: Payment, fact: CallersChanged) -> Payment:
 
 @evolves(RouteAsked)
 def _route_asked(payment: Payment, fact: RouteAsked) -> Payment:
-    return payment.but(asks=payment.asks + 1, asking=True, shadow=fact.shadow, retry_at=NEVER)
+    return payment.but(asks=fact.ref, asking=True, shadow=fact.shadow, retry_at=NEVER)
 
 
 @evolves(OfferGiven)

@@ -31,9 +31,10 @@ _IN_VAIN = {Wait.CHANNEL: "no channel of ours came back", Wait.CHAIN: "the chain
 def ask(step: Step[Payment], shadow: CltvDelta, env: Env) -> Step[Payment]:
     """Have a route searched, with the final expiry so many blocks later than needed.
 
-    A payee that is our peer needs no search: then the answer comes in the same batch.
+    A payee that is our peer needs no search: then the answer comes in the same batch. A question is named by chance: an
+    answer that comes late may find another payment of the same hash, which has other terms.
     """
-    step.fact(RouteAsked(shadow))
+    step.fact(RouteAsked(shadow, int.from_bytes(env.entropy("route", 7), "big")))
     payment = step.state
     address = payment_address(payment.payment_hash)
     request = route_request(payment, shadow, env)

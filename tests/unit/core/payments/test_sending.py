@@ -260,6 +260,27 @@ def test_an_answer_to_an_older_question_is_no_answer():
     assert not answered(on_its_way(), a_route()).facts
 
 
+def test_an_answer_for_an_ended_payment_is_none_for_the_next_one_of_its_hash():
+    chance = env().entropy
+    now, later = env(entropy=chance), env(entropy=chance, wall=NOW + 1)
+    large = TERMS.but(amount_msat=Msat(100_000_000))
+    first = run(nobody(), Pay(ONE, large, retry_for_s=1), at=now).state
+    over = run(first, TimeReached(Timestamp(NOW + 1)), at=later).state
+    assert over.status is Status.FAILED
+    second = run(forget(over), Pay(TWO, TERMS, max_fee_msat=Msat(500_000)), at=later).state
+    assert second.asking
+    late = RouteAnswered(first.asks, NoRoute(NoRouteReason.NO_CHANNEL))
+    assert not run(second, late, at=later).facts
+
+
+def test_a_route_for_another_amount_or_to_another_node_is_never_taken():
+    begun = run(nobody(), Pay(ONE, TERMS, max_fee_msat=Msat(500_000))).state
+    other_payee = begun.terms.but(destination=BOB)
+    for asked, route in ((begun, a_route(amount_msat=2 * TERMS.amount_msat)), (begun.but(terms=other_payee), a_route())):
+        step = answered(asked, route)
+        assert isinstance(answers(step)[0].refused, words.NoRouteFound) and not told(step)
+
+
 def test_the_preimage_is_the_answer():
     step = run(on_its_way(), HtlcOffered(1, OUT), Fulfilled(1, OUT, PREIMAGE))
     (answer,) = answers(step)
