@@ -74,6 +74,8 @@ def _never_funded(channel: Channel, env: Env) -> bool:
     # a timeout of 2016 blocks."
     if (
         channel.terms.is_opener
+        # It was deep enough once, and a reorg took it back: it is to be expected again.
+        or (channel.ready_sent and channel.terms.minimum_depth)
         or channel.funding.confirmed is not None
         or channel.local.number
         or channel.remote.number

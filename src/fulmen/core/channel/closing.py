@@ -62,8 +62,9 @@ def fee_limits(channel: Channel, env: Env) -> tuple[Sat, Sat, Sat]:
     scripts = _scripts(channel)
     weight = closing_weight(*scripts)
     feerate = channel.closing_feerate_per_kw or env.feerates.closing_per_kw
-    # The key holder signs nothing beyond the cap, whatever was agreed.
-    cap = fee_for_weight(env.policy.feerates.cap_per_kw, weight)
+    # The key holder signs nothing beyond the cap, whatever was agreed, and reckons with the outputs that are there: the
+    # peer may leave its own out.
+    cap = fee_for_weight(env.policy.feerates.cap_per_kw, min(closing_weight(script) for script in scripts))
     fee = min(fee_for_weight(feerate, weight), cap)
     floor = fee_for_weight(max(env.feerates.floor_per_kw, FEERATE_FLOOR_PER_KW), weight)
     opener_msat = channel.local.totals.local_msat if channel.terms.is_opener else channel.local.totals.remote_msat

@@ -133,7 +133,7 @@ def over_dust_exposure(channel: Channel, env: Env, amount_msat: Msat) -> bool:
 
 def _dust_after(channel: Channel, amount_msat: Msat, *, offered: bool) -> Msat:
     worst = 0
-    for commitment in _next_two(channel):
+    for commitment in _with_all_proposed(channel):
         for feerate in _feerates_to_come(channel, commitment):
             threshold = trim_threshold_sat(channel.terms, commitment.side, offered=offered, feerate_per_kw=feerate)
             if sat_floor(amount_msat) < threshold:
@@ -162,7 +162,7 @@ def _dust_on(channel: Channel, commitment: Commitment, feerate_per_kw: FeeratePe
 
 def dust_at(channel: Channel, feerate_per_kw: FeeratePerKw) -> Msat:
     """The value that would be trimmed at another feerate, on the worse of the next two commitments."""
-    return max(_dust_on(channel, commitment, feerate_per_kw) for commitment in _next_two(channel))
+    return max(_dust_on(channel, commitment, feerate_per_kw) for commitment in _with_all_proposed(channel))
 
 
 # -- fees ---------------------------------------------------------------------------------------------------------

@@ -60,7 +60,13 @@ from fulmen.core.wire.features import OPTION_SCID_ALIAS, Features
 from fulmen.core.wire.messages.closing import ClosingSigned
 from fulmen.core.wire.messages.opening import FundingSigned
 from fulmen.core.wire.messages.setup import WarningMessage
-from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned, RevokeAndAck
+from fulmen.core.wire.messages.updates import (
+    ChannelReestablish,
+    CommitmentSigned,
+    RevokeAndAck,
+    UpdateAddHtlc,
+    UpdateFee,
+)
 
 # -- what several states share ----------------------------------------------------------------------------------------
 
@@ -205,10 +211,19 @@ def decide(channel: Channel, event: Event, env: Env) -> Step[Channel]:
     # the peer says before its own is out of order, too.
     if what is not event and channel.link is not Link.READY and type(what) not in _BEFORE_REESTABLISHED:
         raise UnexpectedMessage(what=type(what).__name__, link=channel.link.name.lower())
+    # "Once both nodes have exchanged `channel_ready` […], the channel can be used to make payments": before, its
+    # funding may be an invention, and an HTLC that came over it would be paid on for nothing.
+    if isinstance(what, _AFTER_READY) and not _is_ready(channel):
+        raise UnexpectedMessage(what=type(what).__name__, ready=False)
     step: Step[Channel] = handler(channel, what, env)
     return step
 
 
+def _is_ready(channel: Channel) -> bool:
+    return channel.ready_sent and channel.ready_received
+
+
+_AFTER_READY = (UpdateAddHtlc, UpdateFee, CommitmentSigned)
 _DEAF = (Phase.FAILED, Phase.SPENT, Phase.CLOSED)
 _BEFORE_REESTABLISHED = (ChannelReestablish, WarningMessage)
 
@@ -219,7 +234,7 @@ def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
         return ()
     message = event.message
     if isinstance(message, CommitmentSigned):
-        if channel.phase not in failing.LIVE or channel.link is not Link.READY:
+        if channel.phase not in failing.LIVE or channel.link is not Link.READY or not _is_ready(channel):
             return ()
         view = dance.local_view(channel, channel.local_pending, env)
         if len(message.htlc_signature) != channel.local_pending.totals.output_count:

@@ -52,7 +52,7 @@ from fulmen.core.commitments.htlcs import (
 from fulmen.core.commitments.updates import Add, FeeChange, Remove
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.onion.errors import MAX_REASON_SIZE
-from fulmen.core.transactions.formats import Format, format_named
+from fulmen.core.transactions.formats import Anchors, Format, format_named
 from fulmen.core.wire.messages.updates import (
     UpdateAddHtlc,
     UpdateFailHtlc,
@@ -326,6 +326,11 @@ def on_update_fee(channel: Channel, msg: UpdateFee, env: Env) -> Step[Channel]:
         raise TooManyFeeChanges(feerate_per_kw=msg.feerate_per_kw)
     if not limits.feerate_min_per_kw <= msg.feerate_per_kw <= highest_feerate(_format(channel), limits):
         raise FeerateOutOfRange(feerate_per_kw=msg.feerate_per_kw)
+    # Without anchors nothing can be added to the fee later: what the mempool does not take confirms too late.
+    if msg.feerate_per_kw < channel.local_pending.feerate_per_kw and (
+        _format(channel).anchors is Anchors.NONE and 2 * msg.feerate_per_kw < env.feerates.floor_per_kw
+    ):
+        raise FeerateOutOfRange(feerate_per_kw=msg.feerate_per_kw, why="too low to confirm in time")
     if msg.feerate_per_kw > channel.local_pending.feerate_per_kw and (
         dust_at(channel, msg.feerate_per_kw) > limits.max_dust_htlc_exposure_msat
     ):

@@ -123,7 +123,11 @@ def _judge(step: Step[Circuit], event: HtlcLockedIn, env: Env, replayed: bool) -
     if payload.blinded:
         return fail_with(step, htlc, secret, InvalidOnionBlinding(sha256(onion)), env)
     try:
-        beyond = too_much_under_way(htlc.key.channel_id, links_of(env.views), env)
+        links = links_of(env.views)
+        if any(link.unfunded for link in links if link.channel_id == htlc.key.channel_id):
+            # Its funding was never in the chain, or is so no more: what came over it is worth nothing.
+            return fail_with(step, htlc, secret, TemporaryNodeFailure(), env)
+        beyond = too_much_under_way(htlc.key.channel_id, links, env)
         if beyond:
             about = {"incoming": str(htlc.key), "bound": beyond}
             failure = TemporaryNodeFailure() if peeled.next_packet is None else TemporaryChannelFailure()

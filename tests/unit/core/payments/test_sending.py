@@ -276,8 +276,9 @@ def test_an_answer_for_an_ended_payment_is_none_for_the_next_one_of_its_hash():
 def test_a_route_for_another_amount_or_to_another_node_is_never_taken():
     begun = run(nobody(), Pay(ONE, TERMS, max_fee_msat=Msat(500_000))).state
     other_payee = begun.terms.but(destination=BOB)
-    for asked, route in ((begun, a_route(amount_msat=2 * TERMS.amount_msat)), (begun.but(terms=other_payee), a_route())):
-        step = answered(asked, route)
+    too_much = a_route(amount_msat=2 * TERMS.amount_msat)
+    for asking, route in ((begun, too_much), (begun.but(terms=other_payee), a_route())):
+        step = answered(asking, route)
         assert isinstance(answers(step)[0].refused, words.NoRouteFound) and not told(step)
 
 
