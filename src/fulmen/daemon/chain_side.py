@@ -11,6 +11,7 @@ import structlog
 
 from fulmen.adapters.chain.echo import Echo
 from fulmen.adapters.chain.faults import BlockUnreadable, ChainSourceFault
+from fulmen.adapters.chain.feerates import without_a_source
 from fulmen.adapters.chain.oversight import Alarm, Oversight
 from fulmen.adapters.chain.publisher import Publisher
 from fulmen.adapters.chain.source import ChainSource, Published
@@ -20,6 +21,8 @@ from fulmen.core.base.faults import Fault
 from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address, Event
 from fulmen.core.base.outer import Block, WantPublished
+from fulmen.core.base.policy import FeeratePolicy
+from fulmen.core.bitcoin.networks import Network
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.node import Freeze, WantsChanged
 from fulmen.core.node.tips import ADDRESS as CHAIN
@@ -36,6 +39,15 @@ LONGEST_RETRY_S = 10.0
 OVERSEEN_EVERY = 30
 """How many looks at the tip there are to one at what else may be wrong."""
 Complete = Callable[[WantPublished], bytes]
+
+
+async def first_feerates(source: ChainSource, network: Network, policy: FeeratePolicy) -> Feerates:
+    """What the source says, or the fallback: a node starts without an estimate as it goes on without one."""
+    try:
+        return await source.feerates()
+    except ChainSourceFault as fault:
+        log.info("no feerates, the fallback stands until there are some", fault=fault.name)
+        return without_a_source(network, policy)
 
 
 class ChainSide:

@@ -35,6 +35,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 MAX_ADDRESSES = 8
 """How many addresses that gossip has of a node one attempt tries, after those that it was given."""
 
+NO_HOST_NAME = "no host has such a name"
+
 
 class CannotListen(Refused):
     """The address cannot be listened on."""
@@ -93,6 +95,8 @@ class Connections:
             server = await loop.create_server(self._answer, host, port)
         except OSError as error:
             raise CannotListen(host=host, port=port, why=error.strerror or str(error)) from error
+        except ValueError as error:
+            raise CannotListen(host=host[:80], port=port, why=NO_HOST_NAME) from error
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         log.info("listening", host=host, port=bound)
@@ -250,6 +254,10 @@ class Connections:
         except OSError as error:
             self._all.pop(connection, None)
             return _why(error)
+        except ValueError:
+            # The codec of host names says so (UnicodeError), of a label that is empty or longer than 63 letters.
+            self._all.pop(connection, None)
+            return NO_HOST_NAME
         except asyncio.CancelledError:
             # With a result it stands, and is not wanted because it does; our own wait for it was cancelled with us.
             if outcome.cancelled() or not outcome.done():
@@ -292,6 +300,8 @@ def host_and_port(address: str, *, listening: bool = False) -> tuple[str, int]:
     """
     host, colon, port = address.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not (colon and host and port.isascii() and port.isdigit() and (not listening) <= int(port[:6]) < 65536):
+    if not (
+        colon and host and port.isascii() and port.isdigit() and len(port) < 6 and (not listening) <= int(port) < 65536
+    ):
         raise BadAddress(address=address[:80])
     return host, int(port)

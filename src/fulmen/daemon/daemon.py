@@ -50,7 +50,7 @@ from fulmen.core.routing.words import Settings as PathfinderSettings
 from fulmen.core.wallet.machine import ADDRESS as WALLET
 from fulmen.core.wallet.state import Wallet
 from fulmen.core.wire.features import NODE
-from fulmen.daemon.chain_side import ChainSide
+from fulmen.daemon.chain_side import ChainSide, first_feerates
 from fulmen.daemon.clock import Clock
 from fulmen.daemon.connections import Connections
 from fulmen.daemon.driver import Driver
@@ -125,7 +125,7 @@ class Daemon:
         """
         options, loop = self._options, asyncio.get_running_loop()
         tip = await self._source.check()
-        feerates = await self._source.feerates()
+        feerates = await first_feerates(self._source, options.network, options.policy.feerates)
         about = {"network": options.network.name, "node": self._keys.node_id.hex()}
         self._store = SqliteStore(options.directory / "journal.sqlite", loop.call_soon_threadsafe, about)
         self._exits.callback(self._store.close)

@@ -125,6 +125,8 @@ def test_connect_takes_an_address_however_it_is_written(params, where):
         ["{id}@a b"],
         ["{id}@[x"],
         ["{id}", "-x-"],
+        ["{id}", "a" * 64],
+        ["{id}@b." + "a" * 64 + ":1"],
     ],
 )
 def test_connect_refuses_what_is_no_address(params):

@@ -16,11 +16,13 @@ from fulmen.adapters.chain.source import Published
 from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import WantPublished
-from fulmen.core.base.units import Sat
+from fulmen.core.base.policy import FeeratePolicy
+from fulmen.core.base.units import FeeratePerKw, Sat
+from fulmen.core.bitcoin.networks import MAINNET, REGTEST
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.node import WantsChanged
 from fulmen.daemon import chain_side
-from fulmen.daemon.chain_side import ChainSide
+from fulmen.daemon.chain_side import ChainSide, first_feerates
 from fulmen.daemon.complaints import FIRST_S, LONGEST_S, Complaint
 
 TX = Tx(2, (TxIn(OutPoint(Txid(bytes(32)), 0)),), (TxOut(Sat(1000), b"\x51"),), 0)
@@ -116,6 +118,13 @@ def test_a_source_that_is_away_is_no_line_for_each_try(monkeypatch: pytest.Monke
     assert said.count("could not publish, trying until it works") == 1
     assert said.count("publishing works again") == 1
     assert said.count("the chain source fails") == 1
+
+
+def test_a_node_starts_without_an_estimate_as_it_goes_on_without_one() -> None:
+    feerates = asyncio.run(first_feerates(Away(), MAINNET, FeeratePolicy()))
+    assert (feerates.floor_per_kw, feerates.opening_per_kw, feerates.slow_per_kw) == (253, 2500, 2500)
+    capped = asyncio.run(first_feerates(Away(), REGTEST, FeeratePolicy(cap_per_kw=FeeratePerKw(600))))
+    assert (capped.floor_per_kw, capped.urgent_per_kw) == (253, 600)
 
 
 class Looks:

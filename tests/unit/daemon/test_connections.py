@@ -161,6 +161,20 @@ async def test_a_failure_says_on_whose_behalf_was_dialed_and_what_the_system_sai
 
 
 @on_a_loop
+async def test_a_name_that_no_host_can_have_is_a_failure_like_another(anna, bert):
+    port = await bert.connections.listen("127.0.0.1", 0)
+    for name in ("a" * 64, "a..b", "\u0661" * 64, "a\0b"):
+        anna.dial(bert.node_id, f"{name}:1")
+        assert await anna.next() == ConnectFailed(f"{name}:1: no host has such a name")
+        with pytest.raises(CannotListen, match="no host has such a name"):
+            await anna.connections.listen(name, 0)
+    anna.dial(bert.node_id, f"{'a' * 64}:1", f"127.0.0.1:{port}")
+    assert isinstance(await anna.next(), Connected)
+    async with asyncio.timeout(5):
+        await anna.connections.close()
+
+
+@on_a_loop
 async def test_the_next_address_is_tried(anna, bert):
     port = await bert.connections.listen("127.0.0.1", 0)
     anna.dial(bert.node_id, "127.0.0.1:1", f"127.0.0.1:{port}")
@@ -285,7 +299,9 @@ async def test_a_port_that_is_taken_is_refused_by_name(anna, bert):
         await anna.connections.listen("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("address", ["", "host", "host:", ":9735", "host:0", "host:65536", "host:9x", "host:999999999"])
+@pytest.mark.parametrize(
+    "address", ["", "host", "host:", ":9735", "host:0", "host:65536", "host:9x", "host:999999999", "host:0000099999"]
+)
 def test_what_is_no_address_is_refused_by_name(address):
     with pytest.raises(BadAddress):
         host_and_port(address)

@@ -33,6 +33,7 @@ from fulmen.core.node.watching import ChainBlock, ChainTx, chain_block
 
 HashText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Height = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+HeaderTime = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 
 NOT_FOUND = -5
 OUT_OF_RANGE = -8
@@ -51,6 +52,7 @@ ALREADY_IN_CHAIN_WORDS = (
     "already in block chain",
     "already in utxo set",
 )
+MAX_MONEY_BTC = Decimal(MAX_MONEY_SAT).scaleb(-8)
 MAX_MEMPOOL_COMPARED = 20_000
 """A larger mempool is not compared txid by txid."""
 OUTPOINTS_PER_CALL = 1000
@@ -68,7 +70,7 @@ class _ChainInfo(msgspec.Struct):
 class _Header(msgspec.Struct):
     height: Height
     confirmations: int = 0
-    time: int = 0
+    time: HeaderTime = 0
     previousblockhash: HashText | None = None
 
 
@@ -328,10 +330,13 @@ def _read(txid: Txid, raw: bytes) -> ChainTx:
 
 
 def _output_of(answer: _TxOut) -> TxOut:
-    amount = answer.value.scaleb(8)
-    if amount != int(amount) or not 0 <= amount <= MAX_MONEY_SAT:
-        raise SourceGarbage("an output has an amount that cannot be", value=str(answer.value)[:40])
-    return TxOut(Sat(int(amount)), _bytes(answer.scriptPubKey.hex))
+    value = answer.value
+    # What is no number cannot be compared, and what is out of bounds cannot be scaled: first the one, then the other.
+    sat = int(value.scaleb(8)) if value.is_finite() and 0 <= value <= MAX_MONEY_BTC else -1
+    # Scaling rounds: only what comes back as the same value was whole.
+    if sat < 0 or Decimal(sat).scaleb(-8) != value:
+        raise SourceGarbage("an output has an amount that cannot be", value=str(value)[:40])
+    return TxOut(Sat(sat), _bytes(answer.scriptPubKey.hex))
 
 
 def _bytes(text: str) -> bytes:

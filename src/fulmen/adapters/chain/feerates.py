@@ -48,15 +48,20 @@ async def estimated(
     targets = (URGENT_BLOCKS, OPENING_BLOCKS, COMMITMENT_BLOCKS, CLOSING_BLOCKS, SLOW_BLOCKS)
     answers = await _ask(client, dialect, targets)
     floor = max(policy.floor_per_kw, await _mempool_floor(client, dialect))
+    last = last if last is not None else without_a_source(network, policy)
+    kept = (last.urgent_per_kw, last.opening_per_kw, last.commitment_per_kw, last.closing_per_kw, last.slow_per_kw)
+    return _within([old if new is None else new for new, old in zip(answers, kept, strict=True)], floor, policy)
+
+
+def without_a_source(network: Network, policy: FeeratePolicy) -> Feerates:
+    """What stands until a source has said anything: the fallback, within floor and cap."""
     fallback = FALLBACK_PER_KW if network.is_real else REGTEST_FALLBACK_PER_KW
-    kept = (
-        (last.urgent_per_kw, last.opening_per_kw, last.commitment_per_kw, last.closing_per_kw, last.slow_per_kw)
-        if last is not None
-        else (fallback,) * len(targets)
-    )
+    return _within([fallback] * 5, policy.floor_per_kw, policy)
+
+
+def _within(wanted: list[FeeratePerKw], floor: FeeratePerKw, policy: FeeratePolicy) -> Feerates:
     urgent, opening, commitment, closing, slow = [
-        FeeratePerKw(min(max(new if new is not None else old, floor), policy.cap_per_kw))
-        for new, old in zip(answers, kept, strict=True)
+        FeeratePerKw(min(max(each, floor), policy.cap_per_kw)) for each in wanted
     ]
     return Feerates(
         floor_per_kw=FeeratePerKw(min(floor, policy.cap_per_kw)),
@@ -70,7 +75,8 @@ async def estimated(
 
 def per_kw(btc_per_kvb: Decimal | None) -> FeeratePerKw | None:
     """Bitcoins per 1000 virtual bytes as satoshis per 1000 weight units, rounded up; None for what cannot be."""
-    if btc_per_kvb is None or not 0 < btc_per_kvb <= MOST_BELIEVED_BTC_PER_KVB:
+    # A NaN is a Decimal, too, and raises where it is compared.
+    if btc_per_kvb is None or not (btc_per_kvb.is_finite() and 0 < btc_per_kvb <= MOST_BELIEVED_BTC_PER_KVB):
         return None
     sat_per_kvb = int(btc_per_kvb.scaleb(8).to_integral_value(rounding="ROUND_CEILING"))
     return FeeratePerKw(-(-sat_per_kvb // 4))

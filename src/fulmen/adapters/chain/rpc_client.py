@@ -189,7 +189,7 @@ def _result(reply: _Reply, type_: type[T], method: str) -> T:
         raise SourceRefused(reply.error.code, words)
     try:
         return msgspec.json.Decoder(type_, float_hook=Decimal).decode(reply.result)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+    except (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError):
         raise SourceGarbage("the answer has another shape than the call's", method=method) from None
 
 

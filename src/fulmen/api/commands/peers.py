@@ -17,7 +17,8 @@ from fulmen.core.base.machine import Address
 from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, PeerReached, PeerView
 from fulmen.core.base.record import Record
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?)*\.?")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?")
+"""Labels of at most 63 letters (RFC 1035, section 2.3.4)."""
 
 
 class ConnectRequest(Record):

@@ -246,13 +246,55 @@ def test_a_funding_output_is_verified_by_its_short_channel_id():
     on_a_chain(play)
 
 
-@pytest.mark.parametrize("value", [-1, 0.000000001, 22_000_000])
+NO_NUMBERS = ["NaN", "sNaN", "Infinity", "-Infinity", "1e999999", "-1e999999", "1e999999999999999999"]
+"""Strings that are read as a Decimal all the same."""
+
+
+@pytest.mark.parametrize("value", [-1, 0.000000001, 22_000_000, "1e-999999", f"1.{'0' * 40}1", *NO_NUMBERS])
 def test_an_amount_that_cannot_be_is_garbage(value):
     async def play(source):
         with pytest.raises(SourceGarbage):
             await source.unspent(OutPoint(Txid(bytes(32)), 0))
 
     with_answers(play, {"gettxout": {"value": value, "scriptPubKey": {"hex": "51"}, "confirmations": 1}})
+
+
+def test_zero_is_an_amount_however_it_is_written():
+    async def play(source):
+        assert await source.unspent(OutPoint(Txid(bytes(32)), 0)) == TxOut(Sat(0), b"\x51")
+
+    for value in (0, "0e999999999", "-0.0", "0e-999999999"):
+        with_answers(play, {"gettxout": {"value": value, "scriptPubKey": {"hex": "51"}, "confirmations": 1}})
+
+
+def test_the_largest_amount_is_read_to_the_satoshi():
+    async def play(source):
+        assert (await source.unspent(OutPoint(Txid(bytes(32)), 0))).amount_sat == 2_099_999_999_999_999
+
+    answer = {"value": "20999999.999999990", "scriptPubKey": {"hex": "51"}, "confirmations": 1}
+    with_answers(play, {"gettxout": answer})
+
+
+def test_a_number_that_nothing_can_hold_is_garbage_where_any_value_may_come():
+    async def run():
+        async with a_server(
+            lambda _body: http(b'[{"id":0,"result":""},{"id":1,"result":1e99999999999999999999}]')
+        ) as url:
+            source = a_source(url)
+            with pytest.raises(SourceGarbage):
+                await source.tip(with_mempool=True)
+            await source.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("made_at", [-1, 1 << 32, 10**400])
+def test_a_time_that_no_header_can_hold_is_garbage(made_at):
+    async def play(source):
+        with pytest.raises(SourceGarbage):
+            await source.time_of(GENESIS_HASH)
+
+    with_answers(play, {"getblockheader": {"height": 0, "time": made_at}})
 
 
 class TestFeerates:
@@ -300,9 +342,23 @@ class TestFeerates:
         estimates = {2: 0.0001, 6: 0.0001, 12: 0.0001, 25: 0.00002}
         with_answers(play, {"estimatefee": lambda target: estimates[target]}, dialect=BTCD)
 
-    @pytest.mark.parametrize("estimate", [None, -1, 0, 5])
+    @pytest.mark.parametrize("estimate", [None, -1, 0, 5, *NO_NUMBERS])
     def test_an_estimate_that_cannot_be_is_none(self, estimate):
         assert per_kw(None if estimate is None else Decimal(estimate)) is None
+
+    @pytest.mark.parametrize("word", NO_NUMBERS)
+    @pytest.mark.parametrize("dialect", [CORE, BTCD])
+    def test_an_estimate_that_is_no_number_is_a_fallback(self, word, dialect):
+        async def play(source):
+            feerates = await source.feerates()
+            assert (feerates.opening_per_kw, feerates.urgent_per_kw, feerates.floor_per_kw) == (1000, 1000, 253)
+
+        answers = {
+            "estimatesmartfee": {"feerate": word},
+            "estimatefee": word,
+            "getmempoolinfo": {"mempoolminfee": word},
+        }
+        with_answers(play, answers, dialect=dialect)
 
 
 def test_dialects_have_names():
