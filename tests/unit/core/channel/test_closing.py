@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
 from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard, signed_by
@@ -130,6 +132,15 @@ def test_the_opener_makes_the_first_offer_within_what_it_would_pay() -> None:
     low, fee, high = fee_limits(step.state, ALICE)
     assert offer.fee_satoshis == fee
     assert offer.fee_range == FeeRange(low, high) and low <= fee <= high
+
+
+def test_what_the_opener_would_pay_is_within_the_key_holders_cap_though_one_output_is_left_out() -> None:
+    dear = replace(ALICE, feerates=ALICE.feerates.but(closing_per_kw=ALICE.policy.feerates.cap_per_kw))
+    channel = drained_channel("alice")
+    _, fee, high = fee_limits(channel, dear)
+    scripts = (channel.shutdown_sent, channel.shutdown_received)
+    alone = min(closing_weight(script) for script in scripts if script is not None)
+    assert fee <= high <= fee_for_weight(ALICE.policy.feerates.cap_per_kw, alone)
 
 
 def test_the_accepter_waits_for_the_first_offer() -> None:
