@@ -70,6 +70,8 @@ class LndNode:
             *(("--no-rest-tls", "--no-macaroons") if self._open_to_all else ()),
             "--bitcoin.regtest",
             *self.chain_arguments(),
+            # By itself it takes new gossip from the first three of its peers only.
+            "--numgraphsyncpeers=30",
             *("--trickledelay=50", "--gossip.sub-batch-delay=50ms", "--minbackoff=200ms", "--maxbackoff=1s"),
             *("--debuglevel=info", *self._more),
         )
