@@ -201,9 +201,10 @@ def feerate_of_ours(form: Format, capacity_sat: Sat, env: Env) -> FeeratePerKw:
 def most_htlcs(capacity_sat: Sat, limits: CommitmentPolicy) -> int:
     """How many HTLCs of the peer's the fee of a channel of this size has room for, at what good openers ask for.
 
-    It is announced as `max_accepted_htlcs`: a peer that knows it does not run into a bound that it cannot know.
+    It is announced as `max_accepted_htlcs`: a peer that knows it does not run into a bound that it cannot know. It is
+    what half of the bound has room for, since offers of ours may take the other half.
     """
-    bound_sat = fee_bound_sat(capacity_sat, limits)
+    bound_sat = fee_bound_sat(capacity_sat, limits, own=True)
     weight = bound_sat * 1000 // max(1, limits.anchor_feerate_cap_per_kw)
     return max(1, (weight - ANCHORS_ZERO_FEE_HTLC.commitment_weight) // HTLC_WEIGHT)
 

@@ -141,8 +141,8 @@ def on_update_add_htlc(channel: Channel, msg: UpdateAddHtlc, env: Env) -> Step[C
     Raises:
         HtlcIdOutOfOrder, AmountBelowMinimum, ExpiryNotAHeight, TooManyHtlcs, TooMuchInFlight, CannotAfford,
         AddAfterShutdown: the peer broke BOLT 2.
-        TooMuchInFees: it broke our bound on what a commitment may leave to miners. An HTLC cannot be given back before
-            both commitments hold it, and then there is a state with that fee.
+        TooMuchInFees: as the opener it broke our bound on what a commitment may leave to miners. An HTLC cannot be
+            given back before both commitments hold it, and then there is a state with that fee.
     """
     terms = channel.terms
     log = channel.remote_log
@@ -179,7 +179,9 @@ def on_update_add_htlc(channel: Channel, msg: UpdateAddHtlc, env: Env) -> Step[C
     # maintaining its channel reserve and any `to_local_anchor` and `to_remote_anchor` costs)"
     if not peer_can_afford(step.state):
         raise CannotAfford(id=msg.id, amount_msat=msg.amount_msat, left_msat=totals.remote_msat)
-    if over_fee_bound(step.state, env):
+    # The bound is against an opener that mines. A fee of ours is lost only if the channel fails, so for that it does
+    # not: `max_accepted_htlcs` and the feerate, which is ours too, bound what it may come to.
+    if not terms.is_opener and over_fee_bound(step.state, env):
         raise TooMuchInFees(id=msg.id, feerate_per_kw=step.state.local_pending.feerate_per_kw)
     return step
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders.channels import CHANNEL_ID, preimage_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.builders.channels import CAPACITY_SAT, CHANNEL_ID, preimage_of
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.faults import Remedy
@@ -19,7 +21,14 @@ from fulmen.core.base.policy import CommitmentPolicy, Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel import faults
 from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
-from fulmen.core.channel.limits import opener_cost_msat, receivable_msat, spendable_msat, why_not_offer
+from fulmen.core.channel.limits import (
+    most_htlcs,
+    opener_cost_msat,
+    over_fee_bound,
+    receivable_msat,
+    spendable_msat,
+    why_not_offer,
+)
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import decide
 from fulmen.core.channel.updates import MAX_FEE_CHANGES, FeeratesChanged
@@ -188,8 +197,8 @@ def test_an_opener_cannot_fill_a_commitment_with_fees_by_adding_htlcs_either() -
 
 def test_what_we_offer_leaves_half_of_the_fees_to_what_the_peer_offers() -> None:
     """Else HTLCs that cross would be over the bound, and a peer that did no wrong would lose its channel."""
-    tight = bounded(ALICE, 2 * 1640)
-    channel = a_normal_channel("alice")
+    tight = bounded(BOB, 2 * 1640)
+    channel = a_normal_channel("bob")
     for ref in range(3):
         channel = decide(channel, an_offer(1_000_000, ref), tight).state
     assert refused(channel, an_offer(1_000_000, 3), tight) == "FeeExposure"
@@ -198,6 +207,51 @@ def test_what_we_offer_leaves_half_of_the_fees_to_what_the_peer_offers() -> None
     # Ours are on their side only, theirs on ours: a commitment with all of them pays for 12.
     with pytest.raises(faults.TooMuchInFees):
         heard(channel, an_add(9), tight)
+
+
+def filled(channel: Channel, limit: int, env: Any, *, first: int) -> Channel:
+    """With all that the peer may offer, the first of it before all that we may, the rest after."""
+    for id in range(first):
+        channel = heard(channel, an_add(id, 354_000), env).state
+    ours = 0
+    while (step := decide(channel, an_offer(354_000, ours), env)).facts:
+        channel, ours = step.state, ours + 1
+    for id in range(first, limit):
+        channel = heard(channel, an_add(id, 354_000), env).state
+    return channel
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"], ids=["we opened", "the peer opened"])
+@settings(max_examples=20, deadline=None)
+@given(st.integers(25_000, 60_000), st.integers(1000, 2500), st.integers(0, 1000))
+def test_a_peer_that_keeps_to_what_we_announced_is_not_failed_for_fees(
+    name: str, bound_sat: int, feerate: int, before_ours: int
+) -> None:
+    """Strangers send through us both ways, as much as either side takes; they would end channels of the honest."""
+    env = bounded(ALICE if name == "alice" else BOB, bound_sat)
+    limit = most_htlcs(CAPACITY_SAT, env.policy.commitment)
+    channel = at_feerate(a_normal_channel(name), FeeratePerKw(feerate))
+    channel = channel.but(params=channel.terms.but(local=channel.terms.local.but(max_accepted_htlcs=limit)))
+    busy = filled(channel, limit, env, first=limit * before_ours // 1000)
+    assert len(busy.remote_log.adds) == limit
+    assert not over_fee_bound(busy, env)
+
+
+def at_feerate(channel: Channel, feerate_per_kw: FeeratePerKw) -> Channel:
+    """The same channel, as if it had been opened at this feerate."""
+    local, remote = (one.but(feerate_per_kw=feerate_per_kw) for one in (channel.local_pending, channel.remote_pending))
+    return channel.but(local=local, local_pending=local, remote=remote, remote_pending=remote)
+
+
+def test_where_we_opened_what_the_peer_adds_is_taken_whatever_it_costs() -> None:
+    """The bound is against an opener that mines. Here the fee is ours: to fail the channel would only pay it."""
+    tight = bounded(ALICE, 1984)
+    channel = with_htlcs(a_normal_channel("alice"), 5, tight)
+    step = heard(channel, an_add(5), tight)
+    assert step.facts and over_fee_bound(step.state, tight)
+    limited = channel.but(params=channel.terms.but(local=channel.terms.local.but(max_accepted_htlcs=5)))
+    with pytest.raises(faults.TooManyHtlcs):
+        heard(limited, an_add(5), tight)
 
 
 def test_our_own_feerate_takes_half_of_the_share_at_most() -> None:
