@@ -69,6 +69,8 @@ def sent(node, kind):
 
 def accepted(opened, minimum_depth=3):
     same = {name: getattr(opened, name) for name in AcceptChannel.__struct_fields__ if hasattr(opened, name)}
+    keys = keys_of("bob").basepoints(1)
+    same |= {name: getattr(keys, name) for name in keys.__struct_fields__}
     return AcceptChannel(**(same | {"minimum_depth": minimum_depth, "upfront_shutdown_script": b""}))
 
 
