@@ -65,6 +65,8 @@ def too_high_for_us(lab: Lab) -> None:
 def their_update_fee(lab: Lab) -> None:
     us, strict = lab.our("fiona"), lab.our("finn", {MOST: str(MORE - 1)})
     proxy = lab.chain_proxy()
+    # What the daemon itself estimates depends on what else was played on its chain.
+    proxy.sat_per_kvb = 4 * LESS
     options = Options(chain_port=proxy.port)
     them = lab.their("fred", options)
     order = Order(SAT, PUSH_SAT, announce=False)
