@@ -15,6 +15,7 @@ from fulmen.lab.chains import ANYONE, PASSWORD, USER, ChainDaemon
 from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.scenario import scenario
+from interop.us import Us
 
 TITLE = "The chain"
 
@@ -24,10 +25,15 @@ def blocks_are_seen(lab: Lab) -> None:
     us = lab.us
     before = us.coins_sat
     txid = lab.chain.give({us.call("newaddr")["bech32"]: 50_000})
-    until(lambda: us.coins_sat == before + 50_000, "we see the unconfirmed coin")
+    until(lambda: _pending_sat(us) == 50_000, "we see the unconfirmed coin")
+    assert us.coins_sat == before
     lab.chain.mine_with(txid)
     until(lambda: us.height == lab.chain.height, "we see the block")
-    assert us.coins_sat == before + 50_000
+    assert us.coins_sat == before + 50_000 and not _pending_sat(us)
+
+
+def _pending_sat(us: Us) -> int:
+    return int(us.call("listfunds")["balances"]["pending_msat"]) // 1000
 
 
 @scenario(
