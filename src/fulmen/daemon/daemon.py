@@ -336,7 +336,9 @@ class Daemon:
         if behind:
             self._chain_read.clear()
         else:
-            self._outlook.read_at = self._outlook.tip.height
+            # What is read later, several blocks at once, was found while this process could hear its peers.
+            if self._outlook.read_at is None:
+                self._outlook.read_at = self._outlook.tip.height
             self._chain_read.set()
         self._hold()
 

@@ -68,8 +68,7 @@ class Env:
     behind: bool = False
     """The chain has blocks that are not read yet: `tip` is history, and no expiry can be reckoned from it."""
     read_at: BlockHeight | None = None
-    """The tip when this process last came to it after more blocks than one, as at its start: the blocks since were seen
-    as they were found. None: it has not come to it yet, or nobody says."""
+    """The tip when this process first came to it. None: it has not come to it yet, or nobody says."""
 
     @property
     def height(self) -> BlockHeight:

@@ -12,7 +12,7 @@ from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSp
 from fulmen.core.base.peers import ChannelDetached
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
-from fulmen.core.channel.deadlines import next_deadline
+from fulmen.core.channel.deadlines import next_deadline, reading_first
 from fulmen.core.channel.ending import closed_by, is_mutual_close, tell_closers
 from fulmen.core.channel.facts import Closed, FundingSpent, FundingUnspent, PreimageHeld
 from fulmen.core.channel.failing import LIVE, disconnect, fail_once_asked, onchain, tell_published
@@ -46,8 +46,8 @@ blocks_after_spend = Topic()
 @blocks.on(HeightReached)
 def on_height_reached(channel: Channel, _event: HeightReached, env: Env) -> Step[Channel]:
     """A block: depth of the funding, deadlines of HTLCs, patience with a funding that never comes."""
-    # While blocks are read that were found when we were away, the peer cannot be heard.
-    if channel.phase in LIVE and (channel.met or not env.behind):
+    # While the blocks are read that were found before the start, the peer cannot be heard.
+    if channel.phase in LIVE and (channel.met or not reading_first(env)):
         due = _why_alone(channel, env)
         if due is not None:
             return fail_once_asked(channel, env, *due)

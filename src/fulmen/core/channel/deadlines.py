@@ -34,11 +34,17 @@ def has_to_ask(channel: Channel, env: Env) -> bool:
     return env.height < asks_until(channel, env.policy.deadlines, began)
 
 
+def reading_first(env: Env) -> bool:
+    """Whether the blocks that were found before the start are still being read. Bursts after it are no reason to wait:
+    where blocks always come several at once, nothing would ever be due."""
+    return env.behind and env.read_at is None
+
+
 def since(channel: Channel, env: Env) -> BlockHeight:
     """The block after which those count that are waited for: while the chain is being read no peer is listened to."""
     if channel.deferred is not None:
         return channel.deferred.since
-    return env.height if env.behind or env.read_at is None else env.read_at
+    return env.height if env.read_at is None else env.read_at
 
 
 def asks_until(channel: Channel, policy: DeadlinePolicy, began: BlockHeight) -> BlockHeight:

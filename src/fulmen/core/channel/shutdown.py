@@ -15,6 +15,7 @@ from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel.closing import perhaps_negotiate
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.dance import on_lull
+from fulmen.core.channel.deadlines import reading_first
 from fulmen.core.channel.ending import closed, tell_closers, wait_for_close
 from fulmen.core.channel.facts import (
     PatienceSet,
@@ -75,7 +76,7 @@ def on_time_reached(channel: Channel, _event: TimeReached, env: Env) -> Step[Cha
     """Whoever wants the close has waited long enough for an agreement, also over a restart."""
     due = out_of_patience(channel, env)
     # While the chain is being read the peer cannot be heard; the blocks after that come back to it.
-    if due is None or (env.behind and not channel.met):
+    if due is None or (reading_first(env) and not channel.met):
         return Step(channel)
     return fail_once_asked(channel, env, *due)
 

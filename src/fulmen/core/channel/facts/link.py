@@ -27,7 +27,8 @@ def _link_changed(channel: Channel, fact: LinkChanged) -> Channel:
     if fact.link is Link.OFFLINE:
         # Whoever waits goes on waiting, and what the peer said holds: only a crash leaves nobody to be answered, and
         # perhaps another state than the one that was there before.
-        return forget(channel).but(closers=channel.closers, met=channel.met)
+        # A channel that this process opened needs no reestablishment to be what it knows.
+        return forget(channel).but(closers=channel.closers, met=channel.met or channel.link is Link.READY)
     return channel.but(
         link=fact.link,
         met=channel.met or fact.link is Link.READY,
