@@ -42,6 +42,7 @@ def test_a_node_that_cannot_read_its_store_says_so_and_stops_and_later_goes_on(s
     alice.await_usable(answer["channel_id"])
     assert bob.balance_msat(answer["channel_id"]) == PAID_MSAT
     alice.call("pay", bolt11=bob.invoice(PAID_MSAT, "after")["bolt11"])
+    stage.quiet()
     assert bob.balance_msat(answer["channel_id"]) == 2 * PAID_MSAT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from demo.chapters.crash import Payer, under_way
+from demo.chapters.crash import Payer
 from demo.ledger import ANCHOR_SAT
 from demo.story import PRICES, settings_of
 from tests.builders.line import Line
@@ -95,8 +95,13 @@ def test_a_payee_that_never_comes_back_costs_the_payer_nothing(line: Line) -> No
     [[hop]] = eve.call("decode", string=made["bolt11"])["routes"]
     assert hop["fee_proportional_millionths"] == PRICES["carol"].proportional_millionths
     eve.program.freeze()
+    could_msat = carol.channel(channel_id)["spendable_msat"]
     payer = Payer(alice, made["bolt11"])
-    until(lambda: under_way(carol) or payer.wrong, "Carol has offered the payment to Eve")
+    # An offer is signed for a moment after it shows, and what was never signed for is given back at once.
+    until(
+        lambda: carol.channel(channel_id)["spendable_msat"] <= could_msat - AMOUNT_MSAT or payer.wrong,
+        "Carol has signed for an HTLC to Eve",
+    )
     assert not payer.wrong
     eve.kill()
 
