@@ -140,7 +140,7 @@ def _await_commitment(node: Node, channel: Channel) -> None:
     passing_on = sum(plan.forwarder == node.name for plan in PLANS)
     until(lambda: len(under_way(node)) == passing_on, f"{passing_on} payments wait for their payee at {node}")
     until(
-        lambda: len(node.channel(channel.channel_id)["htlcs"]) == len(PLANS),
+        lambda: len(node.committed(channel.channel_id)) == len(PLANS),
         f"{node} has committed to {len(PLANS)} HTLCs",
     )
 

@@ -14,6 +14,8 @@ NETWORK = "regtest"
 CALL_S = 120.0
 OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
 """A channel in these states holds nothing any more: what it held is, or comes, on chain."""
+COMMITTED = ("SENT_ADD_ACK_REVOCATION", "RCVD_ADD_ACK_REVOCATION")
+"""An HTLC in these states is in the commitments of both sides for good."""
 
 
 class Node:
@@ -147,6 +149,10 @@ class Node:
     def balance_msat(self, channel_id: str) -> int:
         """What is ours in a channel, by the latest commitment."""
         return int(self.channel(channel_id).get("to_us_msat", 0))
+
+    def committed(self, channel_id: str) -> list[dict[str, Any]]:
+        """The HTLCs of a channel that both sides have in their commitments."""
+        return [row for row in self.channel(channel_id).get("htlcs", ()) if row["state"] in COMMITTED]
 
     def pending_htlcs(self) -> int:
         """Payments that are passing through its channels now."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from fulmen.api.commands.ending import ChannelEnding, ending_of
+from fulmen.api.commands.htlcs import ChannelHtlc, htlcs_of
 from fulmen.api.commands.shown import (
     channel_called,
     channels_of,
@@ -28,9 +28,7 @@ from fulmen.core.base.units import Msat
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import SetChannel
 from fulmen.core.channel.state import Channel, Phase
-from fulmen.core.commitments.commitment import active
 from fulmen.core.commitments.htlcs import LinkView
-from fulmen.core.commitments.updates import Add
 from fulmen.core.wire.features import Features
 
 MOST_FEE_BASE_MSAT = 0xFFFFFFFF
@@ -116,17 +114,6 @@ class ListPeerChannelsRequest(Record):
     id: Annotated[PubKey | None, Meta(description="one peer")] = None
 
 
-class ChannelHtlc(Record, kw_only=True):
-    """A payment that is passing through a channel now."""
-
-    direction: str
-    """in or out."""
-    id: int
-    amount_msat: int
-    expiry: int
-    payment_hash: str
-
-
 class ChannelType(Record):
     """What both agreed that a channel is: `channel_type` of `open_channel`."""
 
@@ -161,7 +148,8 @@ class PeerChannel(Record, kw_only=True, omit_defaults=True):
     fee_base_msat: int
     fee_proportional_millionths: int
     htlcs: tuple[ChannelHtlc, ...]
-    """None once the chain decides them: then they stand in `closing`."""
+    """All that are proposed or in a commitment of either side. None once the chain decides them: then they stand in
+    `closing`."""
     short_channel_id: str | None = None
     alias_local: str | None = None
     alias_remote: str | None = None
@@ -221,7 +209,7 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
         feerate_perkw=channel.local.feerate_per_kw,
         fee_base_msat=forward.fee_base_msat,
         fee_proportional_millionths=forward.fee_proportional_millionths,
-        htlcs=() if channel.phase is Phase.SPENT else tuple(_htlcs(channel)),
+        htlcs=() if channel.phase is Phase.SPENT else tuple(htlcs_of(channel)),
         short_channel_id=shown_scid(channel.scid),
         alias_local=shown_scid(view.local_alias) if view is not None else None,
         alias_remote=shown_scid(channel.remote_alias),
@@ -235,19 +223,3 @@ def _row(node: NodeHandle, channel: Channel, view: LinkView | None) -> PeerChann
 
 def _type(kind: Features) -> ChannelType:
     return ChannelType(kind.bits(), tuple(f"{name.removeprefix('option_')}/even" for name in kind.names()))
-
-
-def _htlcs(channel: Channel) -> Iterator[ChannelHtlc]:
-    offered, received = active(channel.local, channel.local_log, channel.remote_log)
-    for direction, adds in (("out", offered), ("in", received)):
-        yield from (_htlc(direction, add) for add in adds)
-
-
-def _htlc(direction: str, add: Add) -> ChannelHtlc:
-    return ChannelHtlc(
-        direction=direction,
-        id=add.id,
-        amount_msat=add.amount_msat,
-        expiry=add.cltv_expiry,
-        payment_hash=add.payment_hash.hex(),
-    )
