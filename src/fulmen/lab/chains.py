@@ -6,6 +6,7 @@ signature, and the lab gives coins away with transactions that it writes itself.
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from fulmen.core.bitcoin.script import p2wsh
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.lab.http_json import Unanswered, ask
 from fulmen.lab.programs import Process, Program
-from fulmen.lab.waiting import until
+from fulmen.lab.waiting import Deviation, until
 
 ANYONE = b"\x51"
 """OP_1: a witness script that is true for everybody."""
@@ -89,16 +90,25 @@ class ChainDaemon(ABC):
     # ---- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers.
+
+        Raises:
+            Deviation: it ended, or somebody else has its port.
+        """
+        if _is_listened_on(self.port):
+            raise Deviation(f"{self.name} cannot listen on port {self.port}: somebody else does")
         self.process.launch()
+        self._await_start()
+
+    def _await_start(self) -> None:
         until(self._answers, f"{self.name} answers", 60)
 
     def _answers(self) -> bool:
+        # Whoever answers when it has ended is somebody else.
+        self.process.check_alive()
         try:
             self.call("getblockcount")
         except (Unanswered, ChainRefused):
-            if not self.process.alive:
-                raise
             return False
         return True
 
@@ -237,6 +247,9 @@ class Embedded(ChainDaemon):
         words = ("chain", "--port", str(self.port), "--rpcuser", USER, "--rpcpassword", PASSWORD)
         return Program(self.name, ("--dir", str(self.home), *words), self.home / "chain.log")
 
+    def _await_start(self) -> None:
+        self.process.line_with(" listens on http")
+
 
 class Bitcoind(ChainDaemon):
     """A bitcoind; `program` is its command line, up to where its own arguments begin."""
@@ -271,3 +284,8 @@ class Bitcoind(ChainDaemon):
             *("-dnsseed=0", "-fixedseeds=0", "-discover=0", "-nodebuglogfile", "-printtoconsole", *self._more),
         )
         return Process(self.name, command, self.home / "bitcoind.log")
+
+
+def _is_listened_on(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

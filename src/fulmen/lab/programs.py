@@ -85,9 +85,17 @@ class Process:
         for line in said.split("\n")[:-1]:
             if words in line:
                 return line
+        self.check_alive()
+        return None
+
+    def check_alive(self) -> None:
+        """See that it runs.
+
+        Raises:
+            Deviation: it has ended; with its last words.
+        """
         if not self.alive:
             raise Deviation(f"{self.name} ended with code {self._code()}:\n{self.last_words()}")
-        return None
 
     def kill(self) -> None:
         """`kill -9`: no goodbye, no flush."""
