@@ -1,0 +1,126 @@
+"""BOLT 2: a channel that the node opens, and the answers that it has to refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fulmen.conformance.defaults.numbers import FUNDING_SAT
+from fulmen.conformance.script import (
+    Ask,
+    AtLeast,
+    AtMost,
+    Expect,
+    ExpectFailure,
+    Flipped,
+    HighS,
+    OneOf,
+    Present,
+    Said,
+    Script,
+    Send,
+)
+from fulmen.conformance.scripts.common import HELLO, OPENED_BY_NODE, asked
+from fulmen.conformance.scripts.opening.offers import TYPE
+from fulmen.core.wire.features import (
+    OPTION_SCID_ALIAS,
+    OPTION_STATIC_REMOTEKEY,
+    Features,
+)
+
+
+def answered_badly(name: str, quote: str, fields: dict[str, Any]) -> Script:
+    """An `accept_channel` that has to be refused."""
+    return Script(
+        name=f"accept_channel is refused: {name}",
+        ids=("B2-14",),
+        quotes=(quote,),
+        steps=(*asked(), Send("accept_channel", fields), ExpectFailure()),
+    )
+
+
+AS_FUNDEE = (
+    Script(
+        name="open_channel keeps to its own rules",
+        ids=("B2-11",),
+        quotes=(
+            "MUST set `push_msat` to equal or less than 1000 * `funding_satoshis`.",
+            "MUST set `channel_reserve_satoshis` greater than or equal to `dust_limit_satoshis`.",
+            "MUST set it to a defined type representing the type it wants.",
+            "MUST use the smallest bitmap possible to represent the channel type.",
+            "MUST include `upfront_shutdown_script` with either a valid `shutdown_scriptpubkey` as required by "
+            "`shutdown` `scriptpubkey`, or a zero-length `shutdown_scriptpubkey`",
+        ),
+        steps=(
+            *HELLO,
+            Ask("open"),
+            Expect(
+                "open_channel",
+                {
+                    "funding_satoshis": FUNDING_SAT,
+                    "push_msat": AtMost(1000 * FUNDING_SAT),
+                    "dust_limit_satoshis": AtLeast(354),
+                    "channel_reserve_satoshis": AtLeast(Said("open_channel", "dust_limit_satoshis")),
+                    "max_accepted_htlcs": AtMost(483),
+                    "channel_type": OneOf((TYPE.to_bytes(), Features.of(OPTION_STATIC_REMOTEKEY).to_bytes())),
+                    "upfront_shutdown_script": Present(),
+                },
+                within_s=30.0,
+            ),
+        ),
+    ),
+    answered_badly(
+        "no channel_type",
+        "if the message doesn't include a `channel_type`: - MUST fail the channel.",
+        {"channel_type": None},
+    ),
+    answered_badly(
+        "another channel_type",
+        "if `channel_type` does not match the `channel_type` from `open_channel`: - MUST fail the channel.",
+        {"channel_type": (TYPE | Features.of(OPTION_SCID_ALIAS)).to_bytes()},
+    ),
+    answered_badly(
+        "a reserve below the opener's dust limit",
+        "if `channel_reserve_satoshis` is less than `dust_limit_satoshis` within the `open_channel` message: - MUST "
+        "fail the channel.",
+        {"channel_reserve_satoshis": Said("open_channel", "dust_limit_satoshis", plus=-1)},
+    ),
+    answered_badly(
+        "a dust limit above the opener's reserve",
+        "if `channel_reserve_satoshis` from the `open_channel` message is less than `dust_limit_satoshis`: - MUST fail "
+        "the channel.",
+        {"dust_limit_satoshis": Said("open_channel", "channel_reserve_satoshis", plus=1)},
+    ),
+    Script(
+        name="a wrong signature in funding_signed fails the channel",
+        ids=("B2-15",),
+        quotes=(
+            "MUST NOT broadcast the funding transaction before receipt of a valid `funding_signed`.",
+            "MUST send a `warning` and close the connection, or send an `error` and fail the channel.",
+        ),
+        steps=(
+            *asked(),
+            Send("accept_channel"),
+            Expect("funding_created"),
+            Send("funding_signed", {"signature": Flipped()}),
+            ExpectFailure(),
+        ),
+    ),
+    Script(
+        name="a signature with high S in funding_signed fails the channel",
+        ids=("B2-15",),
+        quotes=("if `signature` is incorrect OR non-compliant with LOW-S-standard rule",),
+        steps=(
+            *asked(),
+            Send("accept_channel"),
+            Expect("funding_created"),
+            Send("funding_signed", {"signature": HighS()}),
+            ExpectFailure(),
+        ),
+    ),
+    Script(
+        name="a channel that the node opens becomes ready",
+        ids=("B2-15", "B2-16"),
+        quotes=("on receipt of a valid `funding_signed`: - SHOULD broadcast the funding transaction.",),
+        steps=OPENED_BY_NODE,
+    ),
+)
