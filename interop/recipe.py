@@ -10,8 +10,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ MADE = "made"
 """A file that says that all steps came to their end."""
 TOOL_PLACES = ("~/.cargo/bin", "/usr/local/go/bin", "/usr/local/bin", "/usr/lib/go/bin")
 """Where tools lie that are installed and yet not on everybody's path."""
+VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 class NotHere(Exception):
@@ -35,20 +38,49 @@ class NotHere(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """Something a build needs: a program or a file, and the Debian package that brings it."""
+    """Something a build needs: a program or a file, of some version, and what brings it."""
 
     name: str
-    package: str = ""
+    packages: tuple[str, ...] = ()
+    """Debian packages that bring it; the first that is to be had is taken."""
     file: str = ""
     """A file to look for instead of a program; `*` stands for one part of a path."""
+    asked: tuple[str, ...] = ()
+    """The command that says its version, where that matters."""
+    least: str = ""
+    """The oldest version that will do."""
+    only: str = ""
+    """The one version that will do."""
+    maker: Recipe | None = None
+    """What makes it where no package brings it."""
+
+    def lacking(self) -> str:
+        """What this machine lacks: "cargo", or "cargo 1.88 or later (here is 1.65.0)"; nothing when all is well."""
+        wanted = f"{self.name} {self.only or self.least}".rstrip() + (" or later" if self.least else "")
+        if not self._here:
+            return wanted
+        if not self.asked:
+            return ""
+        here = self._version()
+        if here and (here == self.only or (self.least and _ordered(here) >= _ordered(self.least))):
+            return ""
+        return f"{wanted} (here is {here or 'one that does not say its version'})"
 
     @property
-    def here(self) -> bool:
-        """Whether this machine has it."""
+    def _here(self) -> bool:
         if self.file:
             root, _, pattern = self.file.partition("/")
             return any(Path(root or "/").glob(pattern))
-        return shutil.which(self.name, path=_path()) is not None
+        return shutil.which(self.name, path=path_with([self])) is not None
+
+    def _version(self) -> str:
+        environ = {**os.environ, "PATH": path_with([self])}
+        try:
+            said = subprocess.run(self.asked, capture_output=True, check=True, env=environ, timeout=60).stdout
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        found = VERSION.search(said.decode("utf-8", "replace"))
+        return found.group() if found else ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +93,9 @@ class Recipe:
     """Paths under the recipe's place in the cache that must be there at the end; absolute ones lie in the system."""
     tools: tuple[Tool, ...] = ()
     steps: tuple[tuple[str, ...], ...] = ()
-    """Commands, run one after another where the manifests were copied to. {out}: the recipe's place in the cache."""
+    """Commands, run one after another where the manifests were copied to.
+
+    {out}: the recipe's place in the cache; {python}: the one that runs this."""
 
     @property
     def manifests(self) -> Path:
@@ -99,6 +133,8 @@ class Recipe:
         Raises:
             NotHere: a tool is missing, or a step failed; with the end of what it said.
         """
+        # What lies in the system is another one after each upgrade of it.
+        have([tool for tool in self.tools if tool.only], self.name)
         if self.done:
             return
         with _alone(self.key):
@@ -118,12 +154,12 @@ class Recipe:
             shutil.copytree(self.manifests, work, ignore=shutil.ignore_patterns("target"))
         work.mkdir(parents=True, exist_ok=True)
         self.home.mkdir(parents=True)
-        environ = {**os.environ, "PATH": _path()}
+        environ = {**os.environ, "PATH": path_with(self.tools)}
         began = time.monotonic()
         print(f"{self.name} {self.version}: building, once ({log})", flush=True)
         with log.open("wb") as said:
             for step in self.steps:
-                words = [word.format(out=self.home, jobs=os.cpu_count() or 1) for word in step]
+                words = [word.format(out=self.home, jobs=os.cpu_count() or 1, python=sys.executable) for word in step]
                 try:
                     done = subprocess.run(
                         words,
@@ -158,26 +194,42 @@ def have(tools: Sequence[Tool], whom: str) -> None:
     """See that all tools are there; as root on Debian and Ubuntu, install those that are not.
 
     Raises:
-        NotHere: says which are missing and what brings them.
+        NotHere: says which are missing or too old, and what brings them.
     """
-    missing = [tool for tool in tools if not tool.here]
-    packages = [tool.package for tool in missing if tool.package]
-    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        print(f"{whom}: apt-get install {' '.join(packages)}", flush=True)
-        for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-            subprocess.run(["apt-get", *words], check=False, env=environ, capture_output=True, timeout=900)
-        missing = [tool for tool in tools if not tool.here]
-    if not missing:
+    missing = [tool for tool in tools if tool.lacking()]
+    if any(tool.packages for tool in missing) and os.geteuid() == 0 and shutil.which("apt-get"):
+        _apt_get("update")
+        for tool in missing:
+            for package in tool.packages:
+                if tool.lacking():
+                    print(f"{whom}: apt-get install {package}", flush=True)
+                    _apt_get("install", "-y", "--no-install-recommends", package)
+    for tool in missing:
+        if tool.maker is not None and tool.lacking():
+            tool.maker.ensure()
+    wrong = [tool for tool in missing if tool.lacking()]
+    if not wrong:
         return
-    packages = [tool.package for tool in missing if tool.package]
+    packages = [tool.packages[0] for tool in wrong if tool.packages]
     how = f" (on Debian and Ubuntu: sudo apt-get install -y {' '.join(packages)})" if packages else ""
-    raise NotHere(f"{whom} needs {', '.join(tool.name for tool in missing)}{how}")
+    raise NotHere(f"{whom} needs {', '.join(tool.lacking() for tool in wrong)}{how}")
 
 
-def _path() -> str:
+def path_with(tools: Sequence[Tool]) -> str:
+    """Where programs are looked for: what was made for lack of a package first."""
+    makers = [tool.maker for tool in tools if tool.maker is not None and tool.maker.done]
+    made = [str((maker.home / program).parent) for maker in makers for program in maker.programs]
     places = [str(Path(place).expanduser()) for place in TOOL_PLACES]
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *places])
+    return os.pathsep.join([*made, os.environ.get("PATH", os.defpath), *places])
+
+
+def _apt_get(*words: str) -> None:
+    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "-qq", *words], check=False, env=environ, capture_output=True, timeout=900)
+
+
+def _ordered(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 @contextmanager

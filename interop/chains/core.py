@@ -5,6 +5,7 @@ from __future__ import annotations
 from fulmen.lab.chains import Bitcoind
 from fulmen.lab.programs import Process
 from interop.recipe import Recipe, Tool
+from interop.toolchains import cargo
 
 SOURCE = "vendor/libbitcoinkernel-sys/bitcoin"
 OFF = (
@@ -17,13 +18,14 @@ CORE = Recipe(
     version="31",
     programs=("bin/bitcoind", "bin/bitcoin-cli"),
     tools=(
-        Tool("cargo", "cargo"),
-        Tool("cmake", "cmake"),
-        Tool("c++", "g++"),
-        Tool("make", "make"),
-        Tool("pkg-config", "pkg-config"),
-        Tool("boost", "libboost-dev", file="/usr/include/boost/version.hpp"),
-        Tool("libevent", "libevent-dev", file="/usr/include/event2/event.h"),
+        # It has to read the fourth form of Cargo.lock.
+        cargo("1.78"),
+        Tool("cmake", ("cmake",)),
+        Tool("c++", ("g++",)),
+        Tool("make", ("make",)),
+        Tool("pkg-config", ("pkg-config",)),
+        Tool("boost", ("libboost-dev",), file="/usr/include/boost/version.hpp"),
+        Tool("libevent", ("libevent-dev",), file="/usr/include/event2/event.h"),
     ),
     steps=(
         ("cargo", "vendor", "--locked", "--quiet", "vendor"),

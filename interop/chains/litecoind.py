@@ -10,7 +10,10 @@ from interop.recipe import Recipe, Tool
 PROGRAM = "/usr/lib/litecoin/litecoind"
 """The daemon itself; `/usr/bin/litecoind` is a script that limits it."""
 LITECOIND = Recipe(
-    name="litecoind", version="0.21.2.1", programs=(PROGRAM,), tools=(Tool("litecoind", "litecoind", file=PROGRAM),)
+    name="litecoind",
+    version="0.21.2.1",
+    programs=(PROGRAM,),
+    tools=(Tool("litecoind", ("litecoind",), PROGRAM, asked=(PROGRAM, "--version"), only="0.21.2.1"),),
 )
 NEVER = 9_999_999_999
 CLTV_HEIGHT = 1351

@@ -21,13 +21,15 @@ from interop.peers.peer import Asked, Can, NotPaid, Options, Peer
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
 
+ASKED = ("/usr/bin/python3", "-c", "from importlib import metadata; print(metadata.version('electrum'))")
+"""Electrum itself wants a wallet, or a second, to say its version."""
 ELECTRUM = Recipe(
     name="electrum",
     version="4.3.4",
     programs=("bin/electrum-node", "venv/bin/electrumx_server", "/usr/bin/electrum"),
     tools=(
-        Tool("electrum", "electrum", file="/usr/bin/electrum"),
-        Tool("venv", "python3-venv", file="/usr/lib/python3*/ensurepip"),
+        Tool("electrum", ("electrum",), "/usr/bin/electrum", asked=ASKED, only="4.3.4"),
+        Tool("venv", ("python3-venv",), "/usr/lib/python3*/ensurepip"),
     ),
     steps=(
         ("/usr/bin/python3", "-m", "venv", "{out}/venv"),

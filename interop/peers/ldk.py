@@ -16,12 +16,13 @@ from interop.peers.lnd import scid_text
 from interop.peers.peer import Asked, Can, NotPaid, Options, Peer, Terms
 from interop.ports import Ports
 from interop.recipe import Recipe, Tool
+from interop.toolchains import cargo
 
 LDK = Recipe(
     name="ldk",
     version="0.7.1",
     programs=("bin/ldk-peer",),
-    tools=(Tool("cargo", "cargo"), Tool("cc", "gcc")),
+    tools=(cargo("1.88"), Tool("cc", ("gcc",))),
     steps=(
         ("cargo", "build", "--release", "--locked", "--jobs", "{jobs}"),
         ("mkdir", "-p", "{out}/bin"),

@@ -13,8 +13,9 @@ from fulmen.lab.members import PeerRefused
 from interop.peers.acceptor import Acceptor
 from interop.peers.peer import Asked, Can, NotPaid, Options, Peer, Terms, Wrong
 from interop.ports import Ports
-from interop.recipe import Recipe, Tool
+from interop.recipe import Recipe
 from interop.tls_front import HOST, TlsFront
+from interop.toolchains import GO_TOOL
 
 TAGS = (
     "signrpc walletrpc chainrpc invoicesrpc routerrpc peersrpc watchtowerrpc wtclientrpc neutrinorpc autopilotrpc "
@@ -24,7 +25,7 @@ GO = Recipe(
     name="go",
     version="lnd-0.21.3-beta",
     programs=("bin/lnd", "bin/lncli", "bin/btcd"),
-    tools=(Tool("go", "golang-go"),),
+    tools=(GO_TOOL,),
     steps=(("go", "build", "-trimpath", "-tags", TAGS, "-ldflags", "-s -w", "-o", "{out}/bin/", "tool"),),
 )
 

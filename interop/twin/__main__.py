@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from fulmen.regtest.judge import BTCLIB, KERNEL
 from fulmen.regtest.judges import kernel_installed
 from interop.chains.core import CORE
 from interop.recipe import REQUIRED, NotHere
@@ -17,16 +18,23 @@ from interop.twin.record import KEPT, record
 from interop.twin.run import Outcome, Plan, run
 from interop.twin.sides import SideFailed
 
+WITHOUT_KERNEL = "the kernel's judge is not played: py-bitcoinkernel has wheels for Python 3.11 to 3.13"
 
-def main() -> int:
+
+def main(arguments: list[str]) -> int:
     """0 when both say the same of everything."""
-    options = _options()
+    options = _options(arguments)
+    judges = tuple(options.judges.split(","))
+    if KERNEL not in judges:
+        print(WITHOUT_KERNEL, file=sys.stderr)
+        if os.environ.get(REQUIRED):
+            return 1
     try:
         core = options.core or _built()
     except NotHere as why:
         print(f"not run: {why}", file=sys.stderr)
         return 1 if os.environ.get(REQUIRED) else 0
-    plan = Plan(core, options.seed, tuple(options.judges.split(",")), tuple(options.family), not options.whole)
+    plan = Plan(core, options.seed, judges, tuple(options.family), not options.whole)
     began = time.monotonic()
     try:
         if options.record:
@@ -42,11 +50,11 @@ def main() -> int:
     except SideFailed as why:
         print(why, file=sys.stderr)
         return 1
-    print(told(outcome, time.monotonic() - began, options.seed))
+    print(told(outcome, time.monotonic() - began, plan))
     return 1 if outcome.failures else 0
 
 
-def told(outcome: Outcome, seconds: float, seed: int) -> str:
+def told(outcome: Outcome, seconds: float, plan: Plan) -> str:
     """A run in words."""
     lines = [*outcome.failures]
     lines.append("families: " + ", ".join(f"{name} {count}" for name, count in sorted(outcome.families.items())))
@@ -54,8 +62,8 @@ def told(outcome: Outcome, seconds: float, seed: int) -> str:
     lines += [f"  {count:6} {reason}" for reason, count in outcome.reasons.most_common()]
     cases = sum(outcome.families.values())
     lines.append(
-        f"{cases} cases of seed {seed}, {outcome.asked} calls to each side in {seconds:.0f} s: "
-        f"{len(outcome.failures)} differ"
+        f"{cases} cases of seed {plan.seed}, {outcome.asked} calls to each side in {seconds:.0f} s, "
+        f"judged by {' and '.join(plan.judges)}: {len(outcome.failures)} differ"
     )
     return "\n".join(lines)
 
@@ -66,7 +74,7 @@ def _built() -> Path:
     return CORE.program("bitcoind")
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m interop.twin", description=__doc__)
     parser.add_argument("--core", type=Path, help="the bitcoind to ask (default: the lab's own)")
     parser.add_argument("--seed", type=int, default=1)
@@ -77,14 +85,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--family", action="append", default=[], choices=list(FAMILIES))
     parser.add_argument(
         "--judges",
-        default="kernel,btclib" if kernel_installed() else "btclib",
+        default=f"{KERNEL},{BTCLIB}" if kernel_installed() else BTCLIB,
         help="the judges of the embedded chains",
     )
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--whole", action="store_true", help="do not cut differences down")
     parser.add_argument("--record", action="store_true", help="keep the cases with Core's answers for the tests")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

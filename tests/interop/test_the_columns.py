@@ -6,9 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from interop.__main__ import main
+from interop.__main__ import MOST_HASTE, main
 from interop.columns import PEERS
+from interop.play import Told
 from interop.ports import Ports
+from interop.results import Cell, Outcome, Outcomes, Verdict
+
+from interop import __main__ as command
 
 
 class Stillborn:
@@ -33,3 +37,14 @@ def test_a_lab_that_does_not_open_is_closed(tmp_path: Path):
 def test_words_that_no_scenario_has_are_an_error(capsys: pytest.CaptureFixture[str]):
     assert main(["--peer", "lnd", "zzz"]) == 2
     assert "zzz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("haste", "code"), [(0, 0), (MOST_HASTE, 0), (MOST_HASTE + 1, 1)])
+def test_a_run_with_many_second_tries_is_no_success(monkeypatch: pytest.MonkeyPatch, haste: int, code: int):
+    def play(cells: list[Cell], _told: Told, _lanes: int) -> Outcomes:
+        verdicts = [Verdict.SECOND_TRY] * haste + [Verdict.GREEN] * len(cells)
+        return {cell.key: Outcome(verdict) for cell, verdict in zip(cells, verdicts, strict=False)}
+
+    monkeypatch.setattr(command, "play", play)
+    monkeypatch.setattr(command, "_build", lambda _columns: {})
+    assert main(["--peer", "lnd"]) == code
