@@ -89,8 +89,9 @@ def _mines_many(script: Script) -> bool:
 
 
 def _is_open(key: str, outcome: Outcome) -> bool:
-    """Not kept, and nobody knows why."""
-    return outcome.verdict in (Verdict.FAILED, Verdict.WARNED) and not reason_of(key, outcome.script)
+    """Not kept, and nobody knows why; or not to be judged, because nothing of the kind is taken."""
+    not_kept = outcome.refuses_good or outcome.verdict in (Verdict.FAILED, Verdict.WARNED)
+    return not_kept and not reason_of(key, outcome.script)
 
 
 def _unexplained(key: str, outcomes: Sequence[Outcome]) -> bool:

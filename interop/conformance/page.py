@@ -25,7 +25,11 @@ ROWS: tuple[tuple[str, Callable[[Outcome], bool]], ...] = (
     ("kept", lambda outcome: outcome.verdict is Verdict.PASSED),
     ("a MUST, not kept", lambda outcome: outcome.verdict is Verdict.FAILED),
     ("a SHOULD (or a MAY), not kept", lambda outcome: outcome.verdict is Verdict.WARNED),
-    ("not run: it lacks the feature", lambda outcome: outcome.verdict is Verdict.NOT_RUN and not outcome.unfinished),
+    (
+        "not run: it lacks the feature",
+        lambda outcome: outcome.verdict is Verdict.NOT_RUN and not outcome.unfinished and not outcome.refuses_good,
+    ),
+    ("not run: it refuses what is right, too", lambda outcome: outcome.refuses_good),
     ("not played to the end", lambda outcome: outcome.unfinished),
 )
 

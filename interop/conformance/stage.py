@@ -82,7 +82,7 @@ class Stage:
         self._end()
         self._lives += 1
         self._played = 0
-        answers_queries = self._subject is None or self._subject.answers_queries
+        before = self._subject
         lab = self._lab = self.column.open(self._home / str(self._lives), self._ports)
         client = RpcClient(Endpoint("127.0.0.1", lab.chain.port, USER, PASSWORD))
         chain = self._chain = RpcChain(client, lab.chain.network, functools.partial(_await_height, lab))
@@ -97,7 +97,9 @@ class Stage:
             Coins(chain, os.urandom(16)),
             PeerOperator(lab.them),
             self._patience,
-            answers_queries,
+            # What it took it will take again; what it did not is tried anew.
+            {name: why for name, why in before.played.items() if not why} if before is not None else {},
+            before is None or before.answers_queries,
         )
 
     def play(self, script: Script) -> Outcome:

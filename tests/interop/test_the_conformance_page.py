@@ -57,9 +57,11 @@ def test_the_table_counts_what_was_not_run_and_what_was_not_played_to_its_end():
         one=Outcome(script, Verdict.NOT_RUN, "the node does not offer option_splice"),
         two=Outcome(script, Verdict.NOT_RUN, "step 7: not played to its end within 300 s", unfinished=True),
         three=Outcome(script, Verdict.PASSED),
+        four=Outcome(script, Verdict.NOT_RUN, "it refuses what is right, too", refuses_good=True),
     )
-    assert "| kept | 1 |" in text and "| 3 scripts | |" in text
+    assert "| kept | 1 |" in text and "| 4 scripts | |" in text
     assert "it lacks the feature | 1 |" in text and "not played to the end | 1 |" in text
+    assert "it refuses what is right, too | 1 |" in text
     assert "not offer option_splice" in text and "within 300 s" in text
 
 

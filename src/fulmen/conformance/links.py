@@ -6,7 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fulmen.conformance.chain import Coins
@@ -80,6 +80,8 @@ class Subject:
     operator: Operator | None = None
     patience: float = 1.0
     """How many times as long as a script says an answer may take: for slow nodes on busy machines."""
+    played: dict[str, str] = field(default_factory=dict)
+    """The scripts played so far, by name, and why each was not passed; empty when it was."""
     answers_queries: bool = True
     """Until a query was not answered: from then on strangers with filters look at what the node knows."""
 

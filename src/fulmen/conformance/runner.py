@@ -1,7 +1,8 @@
 """Playing scripts: how each ended, and everything that was said.
 
 A script passes when its last step is done. It fails when the node says something else than is expected, says nothing
-in time, or sends what cannot be right. The trace shows what happened before.
+in time, or sends what cannot be right. The trace shows what happened before. A refusal counts only of a node that takes
+what is right: that is seen to first.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Outcome(Record):
     seconds: float = 0.0
     unfinished: bool = False
     """It was begun, and could not be played to its end; counts as not run."""
+    refuses_good: bool = False
+    """It was not run because the node does not take what is right, either."""
 
 
 def run_all(
@@ -76,6 +79,28 @@ def run(script: Script, subject: Subject, seed: bytes, limit_s: float = LIMIT_S)
     reason = _why_not_run(script, subject)
     if reason:
         return Outcome(script, Verdict.NOT_RUN, reason)
+    if script.good is not None and (untold := _refusing_good(script, script.good, subject, seed, limit_s)) is not None:
+        return untold
+    outcome = _played(script, subject, seed, limit_s)
+    if outcome.verdict is not Verdict.NOT_RUN:
+        subject.played[script.name] = "" if outcome.verdict is Verdict.PASSED else outcome.reason
+    return outcome
+
+
+def _refusing_good(script: Script, good: Script, subject: Subject, seed: bytes, limit_s: float) -> Outcome | None:
+    """How a script ends whose good twin the node does not pass; None when it passes. The twin is played once."""
+    if good.name not in subject.played:
+        twin = run(good, subject, seed, limit_s)
+        if good.name not in subject.played:
+            reason = f"{good.name}: {twin.reason}"
+            return Outcome(script, Verdict.NOT_RUN, reason, twin.trace, twin.seconds, unfinished=twin.unfinished)
+    why = subject.played[good.name]
+    if not why:
+        return None
+    return Outcome(script, Verdict.NOT_RUN, f"it refuses what is right, too: {good.name}: {why}", refuses_good=True)
+
+
+def _played(script: Script, subject: Subject, seed: bytes, limit_s: float) -> Outcome:
     started = time.monotonic()
     play = Play(script, subject, sha256(seed + script.name.encode()), started + limit_s)
     verdict, reason, unfinished = Verdict.PASSED, "", False

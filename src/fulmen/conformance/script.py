@@ -59,6 +59,7 @@ class Said(Value):
 
     message: str
     field: str
+    """Or a field of a field, after a dot."""
     plus: int = 0
     peer: str = ""
     """To whom; empty for the peer of the step."""
@@ -106,6 +107,13 @@ class Onion(Value):
 
 class OnionHash(Value):
     """The SHA-256 of the onion in our last `update_add_htlc`."""
+
+
+class Fees(Value):
+    """A `fee_range`."""
+
+    least: Any
+    most: Any
 
 
 class Script22(Value):
@@ -383,6 +391,9 @@ class Script(Record, kw_only=True):
     level: Level = Level.MUST
     offers: tuple[int, ...] = ()
     """Features (even bits) that the node has to offer for this to make sense."""
+    good: Script | None = None
+    """The same with nothing wrong in it. A node that does not pass it refuses what is right, too, and keeps no rule by
+    that: then this one is not run."""
 
     @property
     def needs_chain(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from fulmen.conformance import script
@@ -13,6 +14,7 @@ from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import ORDER
 from fulmen.core.gossip.encodings import encode_scids
 from fulmen.core.gossip.graph import DISABLE
+from fulmen.core.wire.messages.closing import FeeRange
 
 
 class CannotCompose(InvariantBroken):
@@ -33,7 +35,7 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return _high_s(default)
         case script.Said():
             speaker = cast.peers[value.peer] if value.peer else peer
-            return _plus(getattr(speaker.told[value.message], value.field), value.plus)
+            return _plus(attrgetter(value.field)(speaker.told[value.message]), value.plus)
         case script.Ours():
             return _plus(getattr(peer.said[value.message], value.field), value.plus)
         case script.PreimageOf():
@@ -46,6 +48,8 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return int(cast.subject.now()) + value.plus
         case script.OnionHash():
             return sha256(peer.said["update_add_htlc"].onion_routing_packet)
+        case script.Fees():
+            return FeeRange(resolve(peer, value.least), resolve(peer, value.most))
         case script.Script22():
             return peer.script(value.number)
         case script.Disabled():

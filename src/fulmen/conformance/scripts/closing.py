@@ -25,11 +25,12 @@ from fulmen.conformance.script import (
     Script22,
     Send,
     ShutdownScript,
-    Step,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     FORWARDED,
     OPENED_BY_NODE,
+    SHUT,
     USED,
     commit,
     reconnected,
@@ -44,14 +45,12 @@ P2PKH = bytes.fromhex("76a914") + bytes(20) + bytes.fromhex("88ac")
 P2TR = bytes.fromhex("5120") + bytes.fromhex("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
 EITHER_FAILS = "MUST send a `warning` and close the connection, or send an `error` and fail the channel."
 
-SHUT: tuple[Step, ...] = (Send("shutdown"), Expect("shutdown", {"scriptpubkey": ShutdownScript()}))
-"""Both sides have said `shutdown`."""
-
 
 def bad_script(name: str, script: bytes) -> Script:
     """A `shutdown` with a script that may not stand there."""
     return Script(
         name=f"shutdown to {name} is complained of",
+        good=good.SHUTDOWN,
         ids=("B2-31",),
         level=Level.SHOULD,
         quotes=("if the `scriptpubkey` is not in one of the above forms: - SHOULD send a `warning`.",),
@@ -63,6 +62,7 @@ def bad_closing(name: str, quote: str, fields: dict[str, Any], *, level: Level =
     """A `closing_signed` of the funder that has to be refused."""
     return Script(
         name=f"closing_signed is refused: {name}",
+        good=good.CLOSING_SIGNED,
         ids=("B2-34",),
         level=level,
         quotes=(quote, EITHER_FAILS),
@@ -99,6 +99,7 @@ SCRIPTS: tuple[Script, ...] = (
     bad_script("a version 0 program of 21 bytes", bytes.fromhex("0015") + bytes(21)),
     Script(
         name="shutdown to another script than agreed on fails the connection",
+        good=good.SHUTDOWN,
         ids=("B2-31",),
         quotes=(
             "that `shutdown_scriptpubkey` is not equal to `scriptpubkey`: - MAY send a `warning`. - MUST fail the "
@@ -203,6 +204,7 @@ SCRIPTS: tuple[Script, ...] = (
     bad_closing("a fee above the funder's balance", NOT_VALID, {"fee_satoshis": FUNDING_SAT}),
     Script(
         name="closing_signed before shutdown is refused",
+        good=good.CLOSING_SIGNED,
         ids=("B2-34",),
         level=Level.SHOULD,
         quotes=(

@@ -9,12 +9,14 @@ from fulmen.conformance.script import (
     BOB,
     Ask,
     Connect,
+    Disconnect,
     Expect,
     ExpectBroadcast,
     FundChannel,
     Mine,
     Onion,
     Send,
+    ShutdownScript,
     Step,
 )
 
@@ -109,3 +111,7 @@ BETWEEN = (*opened(ALICE), *opened(BOB))
 FORWARDED = (*BETWEEN, *offered(onion_routing_packet=Onion(BOB)), *take("update_add_htlc", BOB))
 """The node has passed an HTLC on from alice to bob."""
 USED = used()
+AGAIN: tuple[Step, ...] = (Disconnect(), *HELLO)
+"""And that peer comes again."""
+SHUT: tuple[Step, ...] = (Send("shutdown"), Expect("shutdown", {"scriptpubkey": ShutdownScript()}))
+"""Both sides have said `shutdown`."""

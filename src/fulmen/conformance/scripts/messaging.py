@@ -18,6 +18,7 @@ from fulmen.conformance.script import (
     SendBroken,
     SendRaw,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import ACCEPTED, HELLO
 from fulmen.core.wire.features import OPTION_SCID_ALIAS, OPTION_ZEROCONF, Features
 
@@ -58,6 +59,7 @@ INIT = (
     ),
     Script(
         name="nothing but init is said before the peer's init",
+        good=good.INIT,
         ids=("B1-6",),
         quotes=("MUST wait to receive `init` before sending any other messages.",),
         steps=(Connect(), Expect("init"), Send("ping", {"num_pong_bytes": 3}), ExpectSilence()),
@@ -70,12 +72,14 @@ INIT = (
     ),
     Script(
         name="an unknown even feature bit closes the connection",
+        good=good.INIT,
         ids=("B1-7",),
         quotes=(f"upon receiving unknown _even_ feature bits that are non-zero: - {CLOSE}",),
         steps=(Connect(), Expect("init"), Send("init", {"features": offering(EVEN_BIT)}), ExpectClosed()),
     ),
     Script(
         name="an unknown even bit counts in globalfeatures, too",
+        good=good.INIT,
         ids=("B1-6", "B1-7"),
         quotes=("MUST combine (bitwise OR) the two feature bitmaps into one logical `features` map.",),
         steps=(
@@ -87,6 +91,7 @@ INIT = (
     ),
     Script(
         name="a feature without what it needs closes the connection",
+        good=good.INIT,
         ids=("B1-7",),
         quotes=(f"if the feature vector does not set all known, transitive dependencies: - {CLOSE}",),
         steps=(
@@ -105,6 +110,7 @@ INIT = (
     ),
     Script(
         name="init on other chains only closes the connection",
+        good=good.INIT,
         ids=("B1-7",),
         level=Level.SHOULD,
         quotes=("upon receiving `networks` containing no common chains - MAY close the connection.",),
@@ -118,6 +124,12 @@ INIT = (
     ),
 )
 
+EXTENDED = Script(
+    name="an unknown odd TLV in open_channel is ignored",
+    ids=("B1-4",),
+    quotes=("upon receiving a message with an `extension`: - MAY ignore the `extension`.",),
+    steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9014f")), Expect("accept_channel")),
+)
 # "upon receiving a message with an `extension`: - MAY ignore the `extension`." So what is wrong in one is tried
 # where no node may do so: the `channel_type` of `open_channel` has to be read, and the `alias` of `channel_ready`.
 EXTENSIONS = (
@@ -129,36 +141,42 @@ EXTENSIONS = (
     ),
     Script(
         name="TLVs in the wrong order close the connection",
+        good=EXTENDED,
         ids=("B1-4",),
         quotes=("if decoded `type`s are not strictly-increasing", NO_STREAM),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9014fc7014f")), ExpectClosed()),
     ),
     Script(
         name="a TLV twice closes the connection",
+        good=EXTENDED,
         ids=("B1-4",),
         quotes=("including situations when two or more occurrences of the same `type` are met",),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9014fc9014f")), ExpectClosed()),
     ),
     Script(
         name="a TLV longer than its message closes the connection",
+        good=EXTENDED,
         ids=("B1-4",),
         quotes=(f"if `length` exceeds the number of bytes remaining in the message: - {NO_STREAM}",),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9ff4f")), ExpectClosed()),
     ),
     Script(
         name="a TLV type that is not minimal closes the connection",
+        good=EXTENDED,
         ids=("B1-4",),
         quotes=(f"if a `type` or `length` is not minimally encoded: - {NO_STREAM}",),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("fd00c9014f")), ExpectClosed()),
     ),
     Script(
         name="a TLV length that is not minimal closes the connection",
+        good=EXTENDED,
         ids=("B1-4",),
         quotes=(f"if a `type` or `length` is not minimally encoded: - {NO_STREAM}",),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9fd00014f")), ExpectClosed()),
     ),
     Script(
         name="an alias of 7 bytes in channel_ready closes the connection",
+        good=good.CHANNEL_READY,
         ids=("B1-4",),
         offers=(OPTION_SCID_ALIAS,),
         quotes=(f"if `length` is not exactly equal to that required for the known encoding for `type`: - {NO_STREAM}",),
@@ -172,27 +190,24 @@ EXTENSIONS = (
             ExpectClosed(),
         ),
     ),
-    Script(
-        name="an unknown odd TLV in open_channel is ignored",
-        ids=("B1-4",),
-        quotes=("upon receiving a message with an `extension`: - MAY ignore the `extension`.",),
-        steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c9014f")), Expect("accept_channel")),
-    ),
+    EXTENDED,
     Script(
         name="an unknown even TLV in open_channel closes the connection",
+        good=EXTENDED,
         ids=("B1-4", "B1-2"),
         quotes=(f"if `type` is even: - {NO_STREAM}", INVALID),
         steps=(*HELLO, SendBroken("open_channel", added=bytes.fromhex("c8014f")), ExpectClosed()),
     ),
 )
 
+IGNORED = Script(
+    name="an unknown odd message is ignored",
+    ids=("B1-2", "B1-3"),
+    quotes=(ODD_IGNORED,),
+    steps=(*HELLO, SendRaw(frame(UNKNOWN_ODD, b"whatever")), ExpectQuiet()),
+)
 UNKNOWN = (
-    Script(
-        name="an unknown odd message is ignored",
-        ids=("B1-2", "B1-3"),
-        quotes=(ODD_IGNORED,),
-        steps=(*HELLO, SendRaw(frame(UNKNOWN_ODD, b"whatever")), ExpectQuiet()),
-    ),
+    IGNORED,
     Script(
         name="an unknown odd message of the longest length is ignored",
         ids=("B1-1", "B1-2"),
@@ -201,24 +216,28 @@ UNKNOWN = (
     ),
     Script(
         name="an unknown even message closes the connection",
+        good=IGNORED,
         ids=("B1-2", "B1-3"),
         quotes=(EVEN_CLOSES,),
         steps=(*HELLO, SendRaw(frame(UNKNOWN_EVEN, b"whatever")), ExpectClosed()),
     ),
     Script(
         name="a message of one byte closes the connection",
+        good=good.INIT,
         ids=("B1-1", "B1-2"),
         quotes=(TOO_SHORT,),
         steps=(*HELLO, SendRaw(b"\x00"), ExpectClosed()),
     ),
     Script(
         name="a ping that is too short closes the connection",
+        good=good.PING,
         ids=("B1-2", "B1-5"),
         quotes=(TOO_SHORT,),
         steps=(*HELLO, SendRaw(frame(18, b"\x00")), ExpectClosed()),
     ),
     Script(
         name="an open_channel that is too short closes the connection",
+        good=good.OPEN_CHANNEL,
         ids=("B1-2", "B1-5"),
         quotes=(TOO_SHORT,),
         steps=(
@@ -229,6 +248,7 @@ UNKNOWN = (
     ),
     Script(
         name="a message about an unknown channel is answered by an error",
+        good=good.INIT,
         ids=("B1-8",),
         level=Level.SHOULD,
         quotes=(
@@ -264,6 +284,7 @@ ERRORS = (
     ),
     Script(
         name="an error ends the channel that is being opened",
+        good=good.FUNDING_CREATED,
         ids=("B1-8",),
         quotes=(
             "otherwise: - MUST fail the channel referred to by `channel_id`, if that channel is with the sending node.",

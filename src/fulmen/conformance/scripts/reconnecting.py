@@ -20,10 +20,11 @@ from fulmen.conformance.script import (
     Send,
     Step,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     ACCEPTED,
+    AGAIN,
     BETWEEN,
-    HELLO,
     OPENED,
     USED,
     hello,
@@ -32,7 +33,6 @@ from fulmen.conformance.scripts.common import (
     take,
 )
 
-AGAIN: tuple[Step, ...] = (Disconnect(), *HELLO)
 UNKNOWN_CHANNEL = bytes([0xCD]) * 32
 
 
@@ -42,6 +42,7 @@ def bad_numbers(
     """A `channel_reestablish` that fits to nothing."""
     return Script(
         name=f"channel_reestablish is refused: {name}",
+        good=good.CHANNEL_REESTABLISH,
         ids=ids,
         level=Level.SHOULD,
         quotes=(quote,),
@@ -230,6 +231,7 @@ SCRIPTS: tuple[Script, ...] = (
     ),
     Script(
         name="a next_commitment_number of zero has the node publish",
+        good=good.CHANNEL_REESTABLISH,
         ids=("B2-63",),
         quotes=(
             "if `next_commitment_number` is zero: - MUST immediately fail the channel and broadcast any relevant latest"
@@ -284,6 +286,7 @@ SCRIPTS: tuple[Script, ...] = (
     ),
     Script(
         name="channel_reestablish of an unknown channel is answered by an error",
+        good=good.CHANNEL_REESTABLISH,
         ids=("B1-8", "B2-60"),
         level=Level.SHOULD,
         quotes=(

@@ -20,17 +20,20 @@ from fulmen.conformance.script import (
     Send,
     SpendAnnounced,
 )
+from fulmen.conformance.scripts.good import twin
 from fulmen.conformance.scripts.gossip.common import BOTH, FUNDED, KNOWN, OTHER_CHAIN, TOLD
 from fulmen.core.wire.features import GOSSIP_QUERIES
 
 NOT_CORRECT = "`node_signature_2` are invalid OR NOT correct:"
 IGNORES = "MUST ignore the message."
+GOOD = twin("channel_announcement", *TOLD)
 
 
 def ignored_announcement(name: str, quote: str, fields: dict[str, Any], *, ids: tuple[str, ...] = ("B7-2",)) -> Script:
     """A `channel_announcement` that must not enter the graph."""
     return Script(
         name=f"channel_announcement is ignored: {name}",
+        good=GOOD,
         ids=ids,
         quotes=(quote, IGNORES),
         steps=(
@@ -70,6 +73,7 @@ CHANNELS = (
     ),
     Script(
         name="channel_announcement is ignored: the output is spent",
+        good=GOOD,
         ids=("B7-2",),
         quotes=("OR the output is spent: - MUST ignore the message.",),
         steps=(
@@ -81,6 +85,7 @@ CHANNELS = (
     ),
     Script(
         name="channel_announcement is ignored: one confirmation",
+        good=GOOD,
         ids=("B7-2",),
         level=Level.SHOULD,
         quotes=(
@@ -96,6 +101,7 @@ CHANNELS = (
     ),
     Script(
         name="a wrong signature is complained of",
+        good=GOOD,
         ids=("B7-2",),
         level=Level.SHOULD,
         quotes=(NOT_CORRECT, "SHOULD send a `warning`."),
@@ -117,17 +123,18 @@ CHANNELS = (
     ),
 )
 
-NODES = (
-    Script(
-        name="node_announcement is taken when its node has a channel",
-        ids=("B7-3",),
-        quotes=("SHOULD queue the message for rebroadcasting.",),
-        steps=(
-            *KNOWN,
-            Send("node_announcement"),
-            ExpectGossip("node_announcement", fields={"node_id": Ours("node_announcement", "node_id")}),
-        ),
+NODE_TAKEN = Script(
+    name="node_announcement is taken when its node has a channel",
+    ids=("B7-3",),
+    quotes=("SHOULD queue the message for rebroadcasting.",),
+    steps=(
+        *KNOWN,
+        Send("node_announcement"),
+        ExpectGossip("node_announcement", fields={"node_id": Ours("node_announcement", "node_id")}),
     ),
+)
+NODES = (
+    NODE_TAKEN,
     Script(
         name="node_announcement is ignored: it is older",
         ids=("B7-3",),
@@ -146,6 +153,7 @@ NODES = (
     ),
     Script(
         name="node_announcement is ignored: its signature is wrong",
+        good=NODE_TAKEN,
         ids=("B7-3",),
         quotes=("if `signature` is NOT a valid signature", "MUST NOT process the message further."),
         steps=(
@@ -156,6 +164,7 @@ NODES = (
     ),
     Script(
         name="node_announcement is complained of: its addresses are cut",
+        good=NODE_TAKEN,
         ids=("B7-3",),
         level=Level.SHOULD,
         quotes=(

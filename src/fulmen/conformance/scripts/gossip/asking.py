@@ -17,6 +17,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO
 from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, OTHER_CHAIN, TOLD
 from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX
@@ -111,6 +112,7 @@ QUERIES = (
     ),
     Script(
         name="query_short_channel_ids in an encoding that is gone is complained of",
+        good=good.QUERY,
         ids=("B7-5",),
         level=Level.SHOULD,
         offers=(GOSSIP_QUERIES,),
@@ -122,6 +124,7 @@ QUERIES = (
     ),
     Script(
         name="query_short_channel_ids of half an id is complained of",
+        good=good.QUERY,
         ids=("B7-5",),
         level=Level.SHOULD,
         offers=(GOSSIP_QUERIES,),
@@ -130,35 +133,36 @@ QUERIES = (
     ),
 )
 
-RELAY = (
-    Script(
-        name="gossip of others is not passed on before a filter, and is after it, the channel first",
-        ids=("B7-6",),
-        offers=(GOSSIP_QUERIES,),
-        quotes=(
-            "MUST not send gossip it did not generate itself, until it receives `gossip_timestamp_filter`.",
-            "MUST NOT relay any gossip messages it did not generate itself, unless explicitly requested.",
-            "MUST send the `channel_announcement` prior to any corresponding `channel_update`s and "
-            "`node_announcement`s.",
-        ),
-        steps=(
-            *FUNDED,
-            Send("channel_announcement"),
-            Send("channel_update"),
-            ExpectNoGossip(RELAYED, FLUSH_S, peer=BOB),
-            Send("gossip_timestamp_filter", peer=BOB),
-            Expect(
-                "channel_announcement",
-                {"short_channel_id": Scid()},
-                peer=BOB,
-                ahead_of=("channel_update",),
-                within_s=FLUSH_S,
-            ),
-            Expect("channel_update", {"short_channel_id": Scid()}, peer=BOB, within_s=FLUSH_S),
-        ),
+PASSED_ON = Script(
+    name="gossip of others is not passed on before a filter, and is after it, the channel first",
+    ids=("B7-6",),
+    offers=(GOSSIP_QUERIES,),
+    quotes=(
+        "MUST not send gossip it did not generate itself, until it receives `gossip_timestamp_filter`.",
+        "MUST NOT relay any gossip messages it did not generate itself, unless explicitly requested.",
+        "MUST send the `channel_announcement` prior to any corresponding `channel_update`s and `node_announcement`s.",
     ),
+    steps=(
+        *FUNDED,
+        Send("channel_announcement"),
+        Send("channel_update"),
+        ExpectNoGossip(RELAYED, FLUSH_S, peer=BOB),
+        Send("gossip_timestamp_filter", peer=BOB),
+        Expect(
+            "channel_announcement",
+            {"short_channel_id": Scid()},
+            peer=BOB,
+            ahead_of=("channel_update",),
+            within_s=FLUSH_S,
+        ),
+        Expect("channel_update", {"short_channel_id": Scid()}, peer=BOB, within_s=FLUSH_S),
+    ),
+)
+RELAY = (
+    PASSED_ON,
     Script(
         name="a channel without any update is not passed on",
+        good=PASSED_ON,
         ids=("B7-6",),
         offers=(GOSSIP_QUERIES,),
         quotes=(
@@ -174,6 +178,7 @@ RELAY = (
     ),
     Script(
         name="what is outside of the filter is not passed on",
+        good=PASSED_ON,
         ids=("B7-6",),
         level=Level.SHOULD,
         offers=(GOSSIP_QUERIES,),

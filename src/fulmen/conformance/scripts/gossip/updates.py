@@ -18,11 +18,23 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts.gossip.common import FUNDED, OTHER_CHAIN, TOLD
 
+TAKEN = Script(
+    name="a newer channel_update takes the place of the older",
+    ids=("B7-4",),
+    quotes=("MUST set `timestamp` to greater than 0, AND to greater than any previously-sent `channel_update`",),
+    steps=(
+        *TOLD,
+        Send("channel_update", {"fee_base_msat": 7, "timestamp": Now(100)}),
+        ExpectGossip("channel_update", fields={"fee_base_msat": 7}, peer=BOB),
+    ),
+)
+
 
 def ignored_update(name: str, quote: str, fields: dict[str, Any]) -> Script:
     """A `channel_update` that must not change what the node knows."""
     return Script(
         name=f"channel_update is ignored: {name}",
+        good=TAKEN,
         ids=("B7-4",),
         quotes=(quote,),
         steps=(
@@ -34,16 +46,7 @@ def ignored_update(name: str, quote: str, fields: dict[str, Any]) -> Script:
 
 
 UPDATES = (
-    Script(
-        name="a newer channel_update takes the place of the older",
-        ids=("B7-4",),
-        quotes=("MUST set `timestamp` to greater than 0, AND to greater than any previously-sent `channel_update`",),
-        steps=(
-            *TOLD,
-            Send("channel_update", {"fee_base_msat": 7, "timestamp": Now(100)}),
-            ExpectGossip("channel_update", fields={"fee_base_msat": 7}, peer=BOB),
-        ),
-    ),
+    TAKEN,
     ignored_update(
         "it is older",
         "if `timestamp` is lower than that of the last-received `channel_update` for this `short_channel_id` AND for "
@@ -59,6 +62,7 @@ UPDATES = (
     ),
     Script(
         name="channel_update is ignored: the output is spent, and it does not disable",
+        good=TAKEN,
         ids=("B7-4",),
         quotes=(
             "if the channel output has been spent: - MUST ignore `channel_update`s, unless they have the `disable` bit "
@@ -74,6 +78,7 @@ UPDATES = (
     ),
     Script(
         name="channel_update is ignored: nobody announced its channel",
+        good=TAKEN,
         ids=("B7-4",),
         quotes=(
             "if the `short_channel_id` does NOT match a previous `channel_announcement`: - MUST ignore "
@@ -83,6 +88,7 @@ UPDATES = (
     ),
     Script(
         name="a wrong signature in channel_update is complained of",
+        good=TAKEN,
         ids=("B7-4",),
         level=Level.SHOULD,
         quotes=("SHOULD send a `warning` and close the connection.",),

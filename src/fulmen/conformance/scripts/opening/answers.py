@@ -13,6 +13,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import ACCEPTED, HELLO
 from fulmen.conformance.scripts.opening.offers import LARGE_SAT, TYPE
 from fulmen.core.wire.features import (
@@ -116,6 +117,7 @@ ANSWERS = (
     ),
     Script(
         name="an opening is refused under its temporary id",
+        good=good.OPEN_CHANNEL,
         ids=("B1-8",),
         quotes=(
             "for all error messages sent before (and not including) the `funding_signed` message: - MUST use "

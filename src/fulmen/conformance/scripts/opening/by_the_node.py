@@ -19,6 +19,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO, OPENED_BY_NODE, asked
 from fulmen.conformance.scripts.opening.offers import TYPE
 from fulmen.core.wire.features import (
@@ -32,6 +33,7 @@ def answered_badly(name: str, quote: str, fields: dict[str, Any]) -> Script:
     """An `accept_channel` that has to be refused."""
     return Script(
         name=f"accept_channel is refused: {name}",
+        good=good.ACCEPT_CHANNEL,
         ids=("B2-14",),
         quotes=(quote,),
         steps=(*asked(), Send("accept_channel", fields), ExpectFailure()),
@@ -92,6 +94,7 @@ AS_FUNDEE = (
     ),
     Script(
         name="a wrong signature in funding_signed fails the channel",
+        good=good.FUNDING_SIGNED,
         ids=("B2-15",),
         quotes=(
             "MUST NOT broadcast the funding transaction before receipt of a valid `funding_signed`.",
@@ -107,6 +110,7 @@ AS_FUNDEE = (
     ),
     Script(
         name="a signature with high S in funding_signed fails the channel",
+        good=good.FUNDING_SIGNED,
         ids=("B2-15",),
         quotes=("if `signature` is incorrect OR non-compliant with LOW-S-standard rule",),
         steps=(

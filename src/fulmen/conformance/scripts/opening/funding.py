@@ -20,6 +20,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import ACCEPTED, HELLO, OPENED, hello
 from fulmen.core.wire.features import (
     OPTION_SCID_ALIAS,
@@ -42,6 +43,7 @@ FUNDING = (
     ),
     Script(
         name="a wrong signature in funding_created fails the channel",
+        good=good.FUNDING_CREATED,
         ids=("B2-15",),
         quotes=(
             "if `signature` is incorrect OR non-compliant with LOW-S-standard rule",
@@ -51,12 +53,14 @@ FUNDING = (
     ),
     Script(
         name="a signature with high S in funding_created fails the channel",
+        good=good.FUNDING_CREATED,
         ids=("B2-15",),
         quotes=("if `signature` is incorrect OR non-compliant with LOW-S-standard rule",),
         steps=(*ACCEPTED, Send("funding_created", {"signature": HighS()}), ExpectFailure()),
     ),
     Script(
         name="funding_created without open_channel is refused",
+        good=good.FUNDING_CREATED,
         ids=("B1-8", "B2-15"),
         level=Level.SHOULD,
         quotes=(
@@ -104,6 +108,7 @@ FUNDING = (
     ),
     Script(
         name="no channel_ready for an output with another amount",
+        good=good.CHANNEL_READY,
         ids=("B2-16",),
         quotes=(
             "MUST NOT send `channel_ready` unless outpoint of given by `funding_txid` and `funding_output_index` in "

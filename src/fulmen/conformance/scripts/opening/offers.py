@@ -13,6 +13,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
@@ -43,6 +44,7 @@ def refused(name: str, quote: str, fields: dict[str, Any], *, ids: tuple[str, ..
     """An `open_channel` that has to be refused."""
     return Script(
         name=f"open_channel is refused: {name}",
+        good=good.OPEN_CHANNEL,
         ids=ids,
         quotes=(quote,),
         steps=(*HELLO, Send("open_channel", fields), ExpectFailure()),
@@ -147,6 +149,7 @@ REFUSALS = (
     ),
     Script(
         name="open_channel is refused: 2^24 satoshi without option_support_large_channel",
+        good=good.OPEN_CHANNEL,
         ids=("B2-13",),
         # Of the receiver the BOLT asks it only where it does not offer the feature itself.
         level=Level.SHOULD,
@@ -164,6 +167,7 @@ REFUSALS = (
     ),
     Script(
         name="open_channel is refused: open_channel2 was negotiated",
+        good=good.OPEN_CHANNEL,
         ids=("B2-13", "B2-22"),
         offers=(OPTION_DUAL_FUND,),
         quotes=("if `option_dual_fund` has been negotiated: - fail the channel.",),

@@ -17,6 +17,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     FUNDED,
     HELLO,
@@ -40,6 +41,7 @@ def bad_add(name: str, quote: str, fields: dict[str, Any], *, level: Level = Lev
     """An `update_add_htlc` that has to be refused, with its update or with its signature."""
     return Script(
         name=f"update_add_htlc is refused: {name}",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-39",),
         level=level,
         quotes=(quote, SHOULD_FAIL),
@@ -51,6 +53,7 @@ def bad_onion(name: str, code: int, onion: Any) -> Script:
     """An HTLC whose onion nobody can read."""
     return Script(
         name=f"an onion with {name} is failed as malformed",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-39", "B2-40"),
         quotes=(
             "If decryption fails, the result is not a valid `payload` TLV, or it contains unknown even types: - MUST "
@@ -89,6 +92,7 @@ ADDS = (
     ),
     Script(
         name="update_add_htlc is refused: more in flight than the node takes",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-39",),
         level=Level.SHOULD,
         quotes=(
@@ -112,6 +116,7 @@ ADDS = (
     ),
     Script(
         name=f"update_add_htlc is refused: the {TOO_MANY}th",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-39",),
         level=Level.SHOULD,
         quotes=(

@@ -13,6 +13,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     OPENED,
     commit,
@@ -24,6 +25,7 @@ def bad_signature(name: str, quote: str, fields: dict[str, Any]) -> Script:
     """A `commitment_signed` that has to be refused."""
     return Script(
         name=f"commitment_signed is refused: {name}",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-42",),
         quotes=(quote, EITHER_FAILS),
         steps=(*OPENED, Send("update_add_htlc"), Send("commitment_signed", fields), ExpectFailure()),
@@ -50,6 +52,7 @@ DANCE = (
     *(
         Script(
             name=f"revoke_and_ack is refused: {name}",
+            good=good.UPDATE_ADD_HTLC,
             ids=("B2-42",),
             quotes=(REVOKED_WRONG,),
             steps=(
@@ -66,6 +69,7 @@ DANCE = (
     ),
     Script(
         name="revoke_and_ack is refused: nothing was signed",
+        good=good.UPDATE_ADD_HTLC,
         ids=("B2-42",),
         quotes=(
             "SHOULD send `error` for protocol violations or internal errors that make channels unusable or that make "

@@ -12,6 +12,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     OPENED,
     OPENED_BY_NODE,
@@ -49,6 +50,7 @@ FEES = (
     *(
         Script(
             name=f"update_fee is refused: {name}",
+            good=good.UPDATE_FEE,
             ids=("B2-43",),
             quotes=(
                 "if the `update_fee` is too low for timely processing, OR is unreasonably large:",
@@ -65,6 +67,7 @@ FEES = (
     ),
     Script(
         name="update_fee is refused: the opener cannot afford it",
+        good=good.UPDATE_FEE,
         ids=("B2-43",),
         level=Level.SHOULD,
         quotes=(
@@ -80,6 +83,7 @@ FEES = (
     ),
     Script(
         name="update_fee is refused: the sender does not pay the fee",
+        good=good.UPDATE_FEE,
         ids=("B2-43",),
         quotes=("if the sender is not responsible for paying the Bitcoin fee:", EITHER_FAILS),
         steps=(

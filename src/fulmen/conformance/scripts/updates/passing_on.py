@@ -14,6 +14,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     BETWEEN,
     FORWARDED,
@@ -107,6 +108,7 @@ PIPELINE = (
     ),
     Script(
         name="an HTLC whose expiry is too near is not passed on",
+        good=good.FORWARD,
         ids=("B2-37",),
         quotes=(
             "if `cltv_expiry` minus `current_height` is less than `cltv_expiry_delta` for the corresponding outgoing "

@@ -13,6 +13,7 @@ from fulmen.conformance.script import (
     Script,
     Send,
 )
+from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
     BETWEEN,
     FORWARDED,
@@ -27,6 +28,7 @@ def bad_removal(name: str, quote: str, message: str, fields: dict[str, Any]) -> 
     """A removal of an HTLC that the node has passed on to bob, which it has to refuse."""
     return Script(
         name=f"{message} is refused: {name}",
+        good=good.REMOVALS[message],
         ids=("B2-40",),
         quotes=(quote, EITHER_FAILS),
         steps=(*FORWARDED, Send(message, fields, peer=BOB), ExpectFailure(peer=BOB)),
@@ -50,6 +52,7 @@ REMOVALS = (
     *(
         Script(
             name=f"{message} is refused: there is no such HTLC",
+            good=good.REMOVALS[message],
             ids=("B2-40",),
             quotes=("if the `id` does not correspond to an HTLC in its current commitment transaction:", EITHER_FAILS),
             steps=(*OPENED, Send(message, {"id": 5}), ExpectFailure()),
@@ -58,6 +61,7 @@ REMOVALS = (
     ),
     Script(
         name="update_fulfill_htlc is refused: the HTLC is not committed yet",
+        good=good.REMOVALS["update_fulfill_htlc"],
         ids=("B2-40",),
         quotes=("if the `id` does not correspond to an HTLC in its current commitment transaction:", EITHER_FAILS),
         steps=(
@@ -71,6 +75,7 @@ REMOVALS = (
     ),
     Script(
         name="update_fail_htlc is refused: the HTLC is removed already",
+        good=good.REMOVALS["update_fail_htlc"],
         ids=("B2-40",),
         quotes=("if the `id` does not correspond to an HTLC in its current commitment transaction:", EITHER_FAILS),
         steps=(
