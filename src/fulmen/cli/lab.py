@@ -23,6 +23,7 @@ from fulmen.lab.chains import ChainRefused
 from fulmen.lab.claims import Claim, StillRuns, is_held
 from fulmen.lab.file import BadValue, LabPlan, read
 from fulmen.lab.http_json import Unanswered
+from fulmen.lab.ldk import ask_driver
 from fulmen.lab.members import PeerRefused
 from fulmen.lab.network import UP, Network, flat, take_down
 from fulmen.lab.signals import deaf_to_ctrl_c, end_like_ctrl_c
@@ -100,7 +101,25 @@ def show(settings: Settings, file: Path, directory: Path | None) -> None:
     _say(settings, msgspec.json.decode(path.read_bytes()))
 
 
-for _verb in (up, down, show):
+@lab.command()
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("do")
+@click.argument("about", default="{}", metavar="[JSON]")
+@click.pass_obj
+def ask(settings: Settings, address: str, do: str, about: str) -> None:
+    """Ask the driver of an LDK node, at its printed `control`, and print the answer as JSON."""
+    host, _, port = address.rpartition(":")
+    try:
+        said = msgspec.json.decode(about, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        raise click.UsageError(f"JSON: {error}") from error
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise click.UsageError(f"HOST:PORT: {address!r} is none")
+    with _refusals(settings):
+        click.echo(as_json(ask_driver(host, int(port), do, said)))
+
+
+for _verb in (up, down, show, ask):
     _verb.params.append(json_option())
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import secrets
+import shlex
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fulmen.lab.chains import PASSWORD, USER, ChainDaemon, Ports
 from fulmen.lab.members import Order, PeerRefused
-from fulmen.lab.programs import Process
+from fulmen.lab.programs import Process, ourselves
 from fulmen.lab.waiting import until
 
 CALL_S = 60.0
+SEED_LETTERS = 64
 
 
 class LdkNode:
@@ -34,7 +36,8 @@ class LdkNode:
         self._chain = chain
         self._program = tuple(program)
         self._listen, self._control = ports.take(), ports.take()
-        self._ids = itertools.count(1)
+        self._settings_file = home / "settings.json"
+        self._seed = self._seed_of_before() or secrets.token_hex(SEED_LETTERS // 2)
         self.events: list[dict[str, Any]] = []
         self._reading = threading.Lock()
         self.process = self._process()
@@ -43,13 +46,19 @@ class LdkNode:
         return self.name
 
     def _process(self) -> Process:
-        return Process(self.name, (*self._program, str(self.home / "settings.json")), self.home / "ldk.log")
+        return Process(self.name, (*self._program, str(self._settings_file)), self.home / "ldk.log")
+
+    def _seed_of_before(self) -> str:
+        """What it was started with in an earlier life of its network."""
+        with suppress(OSError, ValueError, KeyError):
+            return str(json.loads(self._settings_file.read_text(encoding="utf-8"))["seed"])
+        return ""
 
     def settings(self) -> dict[str, Any]:
         """What it is started with."""
         return {
             "directory": str(self.home / "data"),
-            "seed": f"the seed of {self.name}".ljust(64),
+            "seed": self._seed,
             "alias": self.name,
             "listen": f"127.0.0.1:{self._listen}",
             "control_port": self._control,
@@ -64,7 +73,7 @@ class LdkNode:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
-        (self.home / "settings.json").write_text(json.dumps(self.settings()), encoding="utf-8")
+        self._settings_file.write_text(json.dumps(self.settings()), encoding="utf-8")
         claim = self.process.claim
         self.process = self._process()
         self.process.claim = claim
@@ -96,15 +105,7 @@ class LdkNode:
         Raises:
             PeerRefused: in LDK's words.
         """
-        try:
-            with socket.create_connection(("127.0.0.1", self._control), timeout=CALL_S) as line:
-                line.sendall(json.dumps({"id": next(self._ids), "do": do, **about}).encode() + b"\n")
-                answer = json.loads(line.makefile("r", encoding="utf-8").readline() or "{}")
-        except (OSError, ValueError) as why:
-            raise PeerRefused(f"{do}: {why!r}") from why
-        if "ok" not in answer:
-            raise PeerRefused(f"{do}: {answer.get('error', 'it hung up')}")
-        return answer["ok"]
+        return ask_driver("127.0.0.1", self._control, do, about)
 
     def happened(self, kind: str, which: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any] | None:
         """The first event of a kind that is looked for, if it came since the last start."""
@@ -192,5 +193,24 @@ class LdkNode:
         return {"dir": str(self.home), "control": f"127.0.0.1:{self._control}"}
 
     def usage(self) -> Sequence[str]:
-        """How a line of JSON is given to it."""
-        return (f"""echo '{{"id": 1, "do": "balances"}}' | nc 127.0.0.1 {self._control}""",)
+        """How its driver is asked."""
+        return (shlex.join((*ourselves(), "lab", "ask", f"127.0.0.1:{self._control}", "balances")),)
+
+
+def ask_driver(host: str, port: int, do: str, about: Mapping[str, Any]) -> Any:
+    """One command to the driver of an LDK node.
+
+    Raises:
+        PeerRefused: in LDK's words.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=CALL_S) as line:
+            line.sendall(json.dumps({"id": 1, "do": do, **about}).encode() + b"\n")
+            answer = json.loads(line.makefile("r", encoding="utf-8").readline() or "{}")
+    except (OSError, ValueError) as why:
+        raise PeerRefused(f"{do}: {why!r}") from why
+    if not isinstance(answer, dict):
+        raise PeerRefused(f"{do}: this is no driver of ours: {answer!r}")
+    if "ok" not in answer:
+        raise PeerRefused(f"{do}: {answer.get('error', 'it hung up')}")
+    return answer["ok"]

@@ -25,6 +25,7 @@ class LndNode:
 
     Args:
         program: its command line, up to where its own arguments begin.
+        client: that of its lncli.
         open_to_all: no TLS, and no macaroons.
     """
 
@@ -39,6 +40,7 @@ class LndNode:
         chain: ChainDaemon,
         *,
         program: Sequence[str] = ("lnd",),
+        client: Sequence[str] = ("lncli",),
         more: Sequence[str] = (),
         open_to_all: bool = False,
     ) -> None:
@@ -47,6 +49,7 @@ class LndNode:
         self.home = home
         self._chain = chain
         self._program = tuple(program)
+        self._client = tuple(client)
         self._more = tuple(more)
         self._open_to_all = open_to_all
         self._rest, self._rpc, self.port = ports.take(), ports.take(), ports.take()
@@ -238,8 +241,5 @@ class LndNode:
 
     def usage(self) -> Sequence[str]:
         """How lncli finds it."""
-        return (
-            shlex.join(
-                ("lncli", f"--lnddir={self.home}", "--network=regtest", f"--rpcserver=127.0.0.1:{self._rpc}", "getinfo")
-            ),
-        )
+        where = (f"--lnddir={self.home}", "--network=regtest", f"--rpcserver=127.0.0.1:{self._rpc}")
+        return (shlex.join((*self._client, *where, "getinfo")),)

@@ -9,10 +9,9 @@ import contextlib
 import os
 import shlex
 import shutil
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from fulmen.lab.ldk import LdkNode
 from fulmen.lab.lnd import LndNode
 from fulmen.lab.members import Member, Order, Ours
 from fulmen.lab.nodes import Node
-from fulmen.lab.programs import Process
+from fulmen.lab.programs import Process, ourselves
 from fulmen.lab.waiting import Deviation, until
 
 UP = "up.pid"
@@ -132,13 +131,19 @@ class Network:
         home = self._directory / name
         home.mkdir(mode=0o700, exist_ok=True)
         if plan.kind == "lnd":
-            return LndNode(name, home, ports, self.chain, program=self._command(plan, name), more=plan.arguments)
+            client = client_of(plan.program, plan.image, "lncli", home)
+            return LndNode(
+                *(name, home, ports, self.chain),
+                program=self._command(plan, name),
+                client=client,
+                more=plan.arguments,
+            )
         if plan.kind == "ldk":
             return LdkNode(name, home, ports, self.chain, program=self._command(plan, name))
         own = {key: _setting(value) for key, value in flat(plan.settings)}
         command = self._command(plan, name) if plan.program else ()
         node = Node(name, home, {**self.chain.settings(), **QUICK, **own}, port=ports.take(), command=command)
-        return Ours(node, shlex.join((*(command or _ourselves()), "--dir", str(home))))
+        return Ours(node, shlex.join((*(command or ourselves()), "--dir", str(home))))
 
     def _ports(self, name: str, wanted: dict[int, int]) -> state.PortsOf:
         return state.PortsOf(self._state.ports.get(name, ()), wanted, self._taken)
@@ -341,6 +346,14 @@ def command_of(program: str | tuple[str, ...], image: str, usual: str, home: Pat
     return program or (usual,)
 
 
+def client_of(program: str | tuple[str, ...], image: str, usual: str, home: Path) -> tuple[str, ...]:
+    """How the program that asks a daemon is called: it lies in the daemon's image, beside it, or on the path."""
+    if isinstance(program, str) and program:
+        beside = Path(program).expanduser().with_name(usual)
+        return (str(beside),) if beside.exists() else (usual,)
+    return command_of((), image, usual, home)
+
+
 def flat(settings: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """Settings of nested tables by their full names."""
     for key, value in settings.items():
@@ -353,12 +366,6 @@ def flat(settings: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]
 def _setting(value: Any) -> str:
     """As `--set` takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _ourselves() -> Sequence[str]:
-    """How a person calls this fulmen."""
-    beside = Path(sys.executable).with_name("fulmen")
-    return (str(beside),) if beside.exists() else (sys.executable, "-m", "fulmen.cli")
 
 
 def _has_coins(member: Member, sat: int) -> bool:

@@ -163,3 +163,9 @@ class Program(Process):
 def plain_environ() -> dict[str, str]:
     """The environment for a fulmen of its own: nothing of the caller's settings leaks in."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FULMEN_")}
+
+
+def ourselves() -> Sequence[str]:
+    """How a person calls this fulmen."""
+    beside = Path(sys.executable).with_name("fulmen")
+    return (str(beside),) if beside.exists() else (sys.executable, "-m", "fulmen.cli")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fulmen.lab.network import command_of, flat
+from fulmen.lab.network import client_of, command_of, flat
 from fulmen.lab.state import BadLabState, Opened, PortsOf, State, load, save
 
 
@@ -61,3 +61,12 @@ def test_settings_of_nested_tables_have_their_full_names() -> None:
         "policy.forward.fee_base_msat": 5,
         "alias": "x",
     }
+
+
+def test_the_program_that_asks_lies_where_the_daemon_does(tmp_path: Path) -> None:
+    assert client_of((), "", "lncli", tmp_path) == ("lncli",)
+    assert client_of(("env", "lnd"), "", "lncli", tmp_path) == ("lncli",)
+    assert client_of(str(tmp_path / "lnd"), "", "lncli", tmp_path) == ("lncli",)
+    (tmp_path / "lncli").touch()
+    assert client_of(str(tmp_path / "lnd"), "", "lncli", tmp_path) == (str(tmp_path / "lncli"),)
+    assert client_of((), "an/image:1", "lncli", tmp_path)[-2:] == ("--entrypoint=lncli", "an/image:1")
