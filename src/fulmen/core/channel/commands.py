@@ -43,7 +43,7 @@ class CloseChannel(Event):
     """Where a mutual close pays to; empty takes a fresh address of our wallet."""
     feerate_per_kw: FeeratePerKw | None = None
     force: bool = False
-    """Publish our commitment now, without asking the peer."""
+    """Publish our commitment now, without asking the peer, and in place of a mutual close that was agreed on."""
     alone_after_s: int | None = None
     """How long an agreement may take before our commitment is published; None: for ever. The last word counts."""
 

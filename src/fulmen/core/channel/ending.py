@@ -46,6 +46,11 @@ def closed(channel: Channel, env: Env) -> ChannelClosing | Refused:
     if channel.agreed is not None:
         tx = parse_tx(channel.agreed.tx)
         return ChannelClosing("mutual", tx.txid, channel.agreed.tx)
+    return alone(channel, env)
+
+
+def alone(channel: Channel, env: Env) -> ChannelClosing | Refused:
+    """Our commitment as the end of a channel."""
     # Law 9: a channel that learnt that it is behind never publishes.
     if channel.outdated:
         return ChannelNotUsable("we have lost state of this channel and must not publish it: the peer has to close")

@@ -13,7 +13,7 @@ from fulmen.core.base.outer import Answer, HangUp, Notify, Send
 from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.deadlines import has_to_ask, since
-from fulmen.core.channel.ending import closed, our_commitment, tell_closers
+from fulmen.core.channel.ending import alone, our_commitment, tell_closers
 from fulmen.core.channel.facts import ChannelFailed, CloseDeferred, DeadlineSet, LinkChanged
 from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.state import Channel, Deferred, Link, Phase
@@ -33,7 +33,7 @@ def fail(channel: Channel, env: Env, reason: str, error: str) -> Step[Channel]:
     Source: BOLT 5, "Failing a Channel".
     """
     point = env.per_commitment_point(channel.terms.key_index, channel.local.number)
-    step = tell_closers(channel, closed(channel, env)).then(disconnect).fact(ChannelFailed(reason, error, point))
+    step = tell_closers(channel, alone(channel, env)).then(disconnect).fact(ChannelFailed(reason, error, point))
     if channel.link is not Link.OFFLINE and error:
         step.act(send_error(channel, error))
     step.act(*tell_published(step.state, env))

@@ -16,7 +16,7 @@ from fulmen.core.channel.closing import perhaps_negotiate
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.dance import on_lull
 from fulmen.core.channel.deadlines import reading_first
-from fulmen.core.channel.ending import closed, tell_closers, wait_for_close
+from fulmen.core.channel.ending import alone, on_close_channel_when_over, tell_closers, wait_for_close
 from fulmen.core.channel.facts import (
     PatienceSet,
     ShutdownDropped,
@@ -40,6 +40,7 @@ from fulmen.core.wire.messages.closing import Shutdown
 
 shutdowns = Topic()
 lulls = Topic()
+agreed = Topic()
 
 
 @shutdowns.on(CloseChannel)
@@ -96,11 +97,20 @@ def force_close(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel
     Raises:
         ChannelNotUsable: we have lost state.
     """
-    outcome = closed(channel, env)
+    outcome = alone(channel, env)
     if isinstance(outcome, Refused):
         raise outcome
     step = wait_for_close(channel, event.command_id)
     return step.then(lambda state: fail(state, env, "closed by its owner", "closed by its owner"))
+
+
+@agreed.on(CloseChannel)
+def on_close_channel_when_agreed(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
+    """The mutual close is there already, unless its owner has seen enough of it.
+
+    It may never confirm: its fee is too low by now, or the key holder, whose cap has fallen, signs it no more.
+    """
+    return force_close(channel, event, env) if event.force else on_close_channel_when_over(channel, event, env)
 
 
 def perhaps_shutdown(channel: Channel, env: Env) -> Step[Channel]:

@@ -153,7 +153,7 @@ TABLE: dict[Phase, Topic] = {
     Phase.NORMAL: _LIVE,
     Phase.SHUTDOWN: _LIVE.but(closing.negotiation).but(bad_signatures),
     Phase.CLOSING: (
-        _OVER
+        _ALWAYS.but(shutdown.agreed)
         | _CHAIN
         | failing.leaving
         | reestablish.reconnecting

@@ -10,8 +10,8 @@ from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.ids import BlockHash, CommandId
-from fulmen.core.base.machine import Disconnected, Fact, Step, fold
-from fulmen.core.base.outer import Answer, Block, HeightReached, OutputSpent
+from fulmen.core.base.machine import Disconnected, Fact, Step, Tell, fold
+from fulmen.core.base.outer import Answer, Block, ChainRewound, HeightReached, OutputSpent, WantPublished
 from fulmen.core.base.peers import ChannelErrored
 from fulmen.core.base.units import BlockHeight, FeeratePerKw
 from fulmen.core.bitcoin.transaction import parse_tx
@@ -22,8 +22,9 @@ from fulmen.core.channel.dance import local_view
 from fulmen.core.channel.ending import MAX_CLOSERS
 from fulmen.core.channel.facts import Outdated, ShutdownSent, forget
 from fulmen.core.channel.state import Channel, Phase
-from fulmen.core.channel.table import decide
+from fulmen.core.channel.table import decide, takes_frozen, wants
 from fulmen.core.commitments.building import build
+from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
 
 FIRST, SECOND = CommandId(b"close it, please"), CommandId(b"close it, I said")
@@ -107,13 +108,45 @@ def test_who_waits_hears_that_the_funding_never_came() -> None:
     assert isinstance(answers(step)[FIRST], faults.ChannelNotUsable)
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_who_asks_after_the_agreement_hears_of_it(force: bool) -> None:
+def test_who_asks_after_the_agreement_hears_of_it() -> None:
     """As after a restart, or when the agreement came while the caller waited for the peer: no second close begins."""
     agreed = agreement(drained_channel("bob")).state
     for channel in (agreed, forget(agreed)):
-        step = decide(channel, CloseChannel(FIRST, force=force), BOB)
+        step = decide(channel, CloseChannel(FIRST), BOB)
         assert answers(step) == {FIRST: mutual(channel)} and not step.facts
+
+
+def test_who_forces_a_close_that_was_agreed_on_gets_our_commitment_published_instead() -> None:
+    """The key holder may sign it no more, or its fee be too low by now: then nothing else would ever close."""
+    agreed = agreement(drained_channel("bob")).state
+    for channel in (agreed, forget(agreed), agreed.but(frozen=True)):
+        force = CloseChannel(FIRST, force=True)
+        assert takes_frozen(channel, force)
+        step = decide(channel, force, BOB)
+        assert answers(step) == {FIRST: alone(channel)}
+        assert published(step.state) == {parse_tx(alone(channel).tx).txid}
+        told = [one.event for one in step.actions if isinstance(one, Tell)]
+        assert [one.commitment for one in told if isinstance(one, CommitmentPublished)] == [
+            local_view(channel, channel.local, BOB)
+        ]
+        # Whoever asks later is told the same; so is who asks when the peer publishes what was agreed on, after all.
+        assert answers(decide(step.state, CloseChannel(SECOND), BOB)) == {SECOND: alone(channel)}
+        spent = decide(step.state, OutputSpent(channel.funding.outpoint, mutual(channel).tx, BLOCK), BOB).state
+        assert answers(decide(spent, CloseChannel(SECOND), BOB)) == {SECOND: mutual(channel)}
+        # A reorg gives the word back to our commitment, and not to what we had given up.
+        again = decide(spent, ChainRewound(BlockHeight(BLOCK.height - 1)), BOB).state
+        assert published(again) == {parse_tx(alone(channel).tx).txid}
+
+
+def test_an_agreed_close_of_a_channel_whose_state_we_lost_cannot_be_forced() -> None:
+    agreed = fold(agreement(drained_channel("bob")).state, [Outdated()])
+    with pytest.raises(faults.ChannelNotUsable):
+        decide(agreed, CloseChannel(FIRST, force=True), BOB)
+
+
+def published(channel: Channel) -> set[bytes]:
+    """The txids of what the channel wants to be in the chain."""
+    return {parse_tx(want.tx).txid for want in wants(channel) if isinstance(want, WantPublished)}
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -40,7 +40,10 @@ class CloseDeferred(Fact):
 
 
 class ChannelFailed(Fact):
-    """The channel is over but for the chain: we publish our commitment, unless we are outdated."""
+    """The channel is over but for the chain: we publish our commitment, unless we are outdated.
+
+    A mutual close that was agreed on is ours no more; the peer may still publish it.
+    """
 
     reason: str
     error: str
@@ -155,6 +158,7 @@ def _channel_failed(channel: Channel, fact: ChannelFailed) -> Channel:
         error_to_send=fact.error,
         local_point=fact.local_point,
         deferred=None,
+        agreed=None,
     )
 
 
