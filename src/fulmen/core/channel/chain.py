@@ -8,7 +8,7 @@ from __future__ import annotations
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey
 from fulmen.core.base.machine import Step, Tell, Topic, to_peer
-from fulmen.core.base.outer import ChainRewound, HeightReached, Notify, OutputSpent
+from fulmen.core.base.outer import ChainRewound, HangUp, HeightReached, Notify, OutputSpent
 from fulmen.core.base.peers import ChannelDetached
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.dance import local_view, remote_view
@@ -19,7 +19,7 @@ from fulmen.core.channel.failing import LIVE, disconnect, fail_once_asked, oncha
 from fulmen.core.channel.faults import ChannelNotUsable
 from fulmen.core.channel.funding import on_depth
 from fulmen.core.channel.shutdown import out_of_patience
-from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.updates import received_key
 from fulmen.core.commitments.close import (
     EARNINGS,
@@ -46,6 +46,20 @@ blocks_after_spend = Topic()
 @blocks.on(HeightReached)
 def on_height_reached(channel: Channel, _event: HeightReached, env: Env) -> Step[Channel]:
     """A block: depth of the funding, deadlines of HTLCs, patience with a funding that never comes."""
+    if keeps_from_owners(channel):
+        # The end of the connection makes them forgotten, and their owners hear of it.
+        return _on_height(channel, env).act(HangUp(channel.terms.node_id, "a channel of ours with you holds still"))
+    return _on_height(channel, env)
+
+
+def keeps_from_owners(channel: Channel) -> bool:
+    """Whether a frozen channel has offers that it will never sign, and that are not forgotten while the peer is there."""
+    if not channel.frozen or channel.link is Link.OFFLINE or channel.phase not in LIVE:
+        return False
+    return bool(channel.local_log.between(channel.last_signed.local_upto, channel.local_log.next_index).adds)
+
+
+def _on_height(channel: Channel, env: Env) -> Step[Channel]:
     # While the blocks are read that were found before the start, the peer cannot be heard.
     if channel.phase in LIVE and (channel.met or not reading_first(env)):
         due = _why_alone(channel, env)

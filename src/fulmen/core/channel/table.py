@@ -51,7 +51,7 @@ from fulmen.core.commitments.announcing import HalfHeard
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.commitment import LOCAL
-from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, FulfillHtlc, LinkView, OfferHtlc
+from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, FulfillHtlc, LinkView, OfferHtlc, SeekOffer
 from fulmen.core.commitments.view import view_of
 from fulmen.core.signer.checks import CheckCommitment, CheckRevocation
 from fulmen.core.signer.requests import SignFundingSpend, SignMutualClose
@@ -118,7 +118,7 @@ def ignoring(*types: type) -> Topic:
 
 # -- the states -------------------------------------------------------------------------------------------------------
 
-_ALWAYS = failing.errors | nothing | settings | announcing
+_ALWAYS = failing.errors | nothing | settings | announcing | updates.seeking
 _OVER = _ALWAYS.but(ending.over)
 _WIRE = updates.adds | updates.settlements | updates.fees | dance.dance.but(shutdown.lulls)
 _CHAIN = funding.funding | chain.blocks | chain.watching
@@ -131,6 +131,7 @@ UNBORN = (
     | funding.unborn
     | nothing
     | offers_refused
+    | updates.seeking
     | ignoring(
         Disconnected,
         Lull,
@@ -148,6 +149,7 @@ TABLE: dict[Phase, Topic] = {
     Phase.CREATED: funding.created
     | nothing
     | offers_refused
+    | updates.seeking
     | ignoring(Lull, HeightReached, ChainRewound, PeerReady, HalfHeard, updates.FeeratesChanged),
     Phase.AWAITING_READY: _LIVE,
     Phase.NORMAL: _LIVE,
@@ -175,6 +177,7 @@ TABLE: dict[Phase, Topic] = {
         failing.errors
         | nothing
         | offers_refused
+        | updates.seeking
         | _QUIET
         | ignoring(
             PeerReady,
@@ -283,6 +286,8 @@ def _next_height(channel: Channel) -> BlockHeight | None:
         assert channel.spent_in is not None
         return BlockHeight(channel.spent_in.height + 1)
     heights: list[int] = []
+    if chain.keeps_from_owners(channel):
+        heights.append(channel.funding_broadcast_at)
     deadline = deadlines.next_deadline(channel, 0, channel.fulfilled_deadline)
     if deadline is not None:
         heights.append(deadline)
@@ -359,9 +364,12 @@ def initial(key: bytes) -> Channel:
 
 
 def takes_frozen(_channel: Channel, event: Event) -> bool:
-    """What a frozen channel still does: watching, preimages, the close at a deadline (laws 8 and 11)."""
+    """What a frozen channel still does: watching, preimages, the close at a deadline (laws 8 and 11).
+
+    It also says which offers it holds: those that it does not are nobody else's to give back.
+    """
     watching = (TxConfirmed, OutputSpent, ChainRewound, HeightReached, TimeReached, ChannelResolved)
-    return isinstance(event, (*watching, FulfillHtlc, Disconnected)) or (
+    return isinstance(event, (*watching, FulfillHtlc, Disconnected, OfferHtlc, SeekOffer)) or (
         isinstance(event, CloseChannel) and event.force
     )
 

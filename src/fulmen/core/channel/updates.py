@@ -46,8 +46,10 @@ from fulmen.core.commitments.htlcs import (
     Fulfilled,
     FulfillHtlc,
     HtlcOffered,
+    OfferForgotten,
     OfferHtlc,
     OfferRefused,
+    SeekOffer,
 )
 from fulmen.core.commitments.updates import Add, FeeChange, Remove
 from fulmen.core.crypto.hashes import sha256
@@ -65,6 +67,7 @@ BADONION = 0x8000
 MAX_FEE_CHANGES = 32
 """How many feerates of the peer's may wait to become irrevocable: alone of all updates, they have no other bound."""
 
+seeking = Topic()
 adds = Topic()
 settlements = Topic()
 fees = Topic()
@@ -83,7 +86,7 @@ def on_offer_htlc(channel: Channel, event: OfferHtlc, env: Env) -> Step[Channel]
     step = Step(channel)
     known = _offer_of(channel, event)
     if known is not None:
-        return step.act(Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel.terms.channel_id, OFFERED, known.id))))
+        return step.act(_told_offered(channel, event, known))
     why = _why_closed_to_offers(channel) or why_not_offer(channel, env, event.amount_msat, event.cltv_expiry)
     if why is not None:
         return step.act(Tell(event.owner, OfferRefused(event.ref, channel.terms.channel_id, why)))
@@ -100,23 +103,31 @@ def on_offer_htlc(channel: Channel, event: OfferHtlc, env: Env) -> Step[Channel]
         event.owner,
         event.ref,
     )
-    return (
-        step.fact(LocalProposed(add))
-        .act(send_update(channel, add))
-        .act(Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel.terms.channel_id, OFFERED, add.id))))
-    )
+    return step.fact(LocalProposed(add)).act(send_update(channel, add)).act(_told_offered(channel, event, add))
 
 
 def refuse_offer(channel: Channel, event: OfferHtlc, _env: Env) -> Step[Channel]:
     """In every state that takes no new HTLC: say so to whoever offered."""
     known = _offer_of(channel, event)
-    channel_id = channel.channel_id
     if known is not None:
-        return Step(channel).act(Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel_id, OFFERED, known.id))))
-    return Step(channel).act(Tell(event.owner, OfferRefused(event.ref, channel_id, "ChannelClosed")))
+        return Step(channel).act(_told_offered(channel, event, known))
+    return Step(channel).act(Tell(event.owner, OfferRefused(event.ref, channel.channel_id, "ChannelClosed")))
 
 
-def _offer_of(channel: Channel, event: OfferHtlc) -> Add | None:
+@seeking.on(SeekOffer)
+def on_seek_offer(channel: Channel, event: SeekOffer, _env: Env) -> Step[Channel]:
+    """In every state, also before the first and after the last: whether this offer was made and not forgotten."""
+    known = _offer_of(channel, event)
+    if known is not None:
+        return Step(channel).act(_told_offered(channel, event, known))
+    return Step(channel).act(Tell(event.owner, OfferForgotten(event.ref, channel.channel_id)))
+
+
+def _told_offered(channel: Channel, event: OfferHtlc | SeekOffer, add: Add) -> Tell:
+    return Tell(event.owner, HtlcOffered(event.ref, HtlcKey(channel.channel_id, OFFERED, add.id)))
+
+
+def _offer_of(channel: Channel, event: OfferHtlc | SeekOffer) -> Add | None:
     for add in reversed(channel.local_log.adds):
         if add.ref == event.ref and add.owner == event.owner:
             return add
@@ -124,6 +135,9 @@ def _offer_of(channel: Channel, event: OfferHtlc) -> Add | None:
 
 
 def _why_closed_to_offers(channel: Channel) -> str | None:
+    # Law 8: no new update. But it says so, and what it holds, for nobody else could.
+    if channel.frozen:
+        return "ChannelFrozen"
     if channel.shutdown_wanted is not None:
         return "ChannelClosing"
     if channel.link is not Link.READY:

@@ -38,6 +38,13 @@ class OfferHtlc(Event):
     path_key: Point | None = None
 
 
+class SeekOffer(Event):
+    """To a channel: does it hold this offer? The answer is `HtlcOffered` or `OfferForgotten`; nothing is offered."""
+
+    owner: Address
+    ref: int
+
+
 class FulfillHtlc(Event):
     """To a channel: claim a received HTLC."""
 

@@ -89,6 +89,14 @@ class Circuit(Record):
     refused_by: tuple[ChannelId, ...] = ()
     """Passing: the channels that refused since the last wait."""
 
+    @property
+    def loose(self) -> bool:
+        """Whether its HTLC is gone upstream, and nobody who would say what became of it downstream is known.
+
+        The node died before it had made the offer, or before it had heard of it, and the peer never came back.
+        """
+        return self.phase is Phase.FORWARDING and self.removed and not self.offered
+
     def offers(self, ref: int) -> bool:
         """Whether the offer of this number is the one that the circuit hangs on."""
         return self.phase is Phase.FORWARDING and self.forward is not None and self.forward.ref == ref

@@ -61,9 +61,9 @@ def decide(circuit: Circuit, event: Event, env: Env) -> Step[Circuit]:
 
 
 def wants(circuit: Circuit) -> tuple[Want, ...]:
-    """The time of the next offer."""
-    if circuit.phase is Phase.FORWARDING and circuit.retry_at:
-        return (WantTime(circuit.retry_at),)
+    """The time of the next offer; to be woken at once where nobody is left who would."""
+    if circuit.phase is Phase.FORWARDING and (circuit.retry_at or circuit.loose):
+        return (WantTime(circuit.retry_at or circuit.opened_at),)
     return ()
 
 

@@ -15,6 +15,7 @@ from fulmen.core.commitments.htlcs import (
     OfferForgotten,
     OfferHtlc,
     OfferRefused,
+    SeekOffer,
     circuit_address,
 )
 from fulmen.core.onion.failures import (
@@ -59,9 +60,10 @@ def offer(step: Step[Circuit]) -> Step[Circuit]:
 
 
 @offers.on(HtlcOffered)
-def on_htlc_offered(circuit: Circuit, _event: HtlcOffered, _env: Env) -> Step[Circuit]:
+def on_htlc_offered(circuit: Circuit, event: HtlcOffered, _env: Env) -> Step[Circuit]:
     """The offer is an HTLC now; nothing changes until it is settled, failed or forgotten."""
-    return Step(circuit)
+    step = Step(circuit)
+    return step.fact(OfferGiven()) if circuit.offers(event.ref) and not circuit.offered else step
 
 
 @offers.on(OfferRefused)
@@ -83,15 +85,19 @@ def on_offer_forgotten(circuit: Circuit, event: OfferForgotten, env: Env) -> Ste
 def on_lingered(circuit: Circuit, _event: Lingered, _env: Env) -> Step[Circuit]:
     """The moment between an HTLC that came and the one that goes is over, unless the offer was made meanwhile."""
     step = Step(circuit)
-    if circuit.phase is not Phase.FORWARDING or circuit.offered or circuit.retry_at:
+    if circuit.phase is not Phase.FORWARDING or circuit.offered or circuit.retry_at or circuit.removed:
         return step
     return offer(step)
 
 
 @offers.on(TimeReached)
 def on_time_reached(circuit: Circuit, _event: TimeReached, env: Env) -> Step[Circuit]:
-    """Time to make the offer again."""
+    """Time to make the offer again, or to ask whether it was ever made."""
     step = Step(circuit)
+    if circuit.loose:
+        assert circuit.forward is not None
+        sought = SeekOffer(circuit_address(circuit.key), circuit.forward.ref)
+        return step.act(to_channel(circuit.forward.channel_id, sought))
     if circuit.phase is not Phase.FORWARDING or not circuit.retry_at or env.wall < circuit.retry_at:
         return step
     return offer(step)
@@ -101,6 +107,8 @@ def on_time_reached(circuit: Circuit, _event: TimeReached, env: Env) -> Step[Cir
 def on_undelivered(circuit: Circuit, event: Undelivered, env: Env) -> Step[Circuit]:
     """Whoever was told is frozen or gone."""
     told = event.action.event
+    if isinstance(told, SeekOffer) and circuit.loose:
+        return Step(circuit).fact(OfferWaits(Timestamp(env.wall + PATIENCE_S), Timestamp(0)))
     if isinstance(told, OfferHtlc):
         if circuit.offers(told.ref) and circuit.give_up_at:
             # It may have been committed before a crash, and the channel cannot say so now: wait, never fail (law 10).
@@ -120,6 +128,8 @@ def _refused(circuit: Circuit, ref: int, channel_id: ChannelId, env: Env) -> Ste
     if not circuit.offers(ref) or not circuit.offered or forward is None or forward.channel_id != channel_id:
         return step
     step.fact(OfferDenied(channel_id))
+    if circuit.removed:
+        return _give_up(step, env)
     links = links_of(env.views)
     asked = link_called(links, forward.scid)
     able = carriers(links, asked, forward.amount_msat) if asked is not None else []
@@ -132,11 +142,14 @@ def _refused(circuit: Circuit, ref: int, channel_id: ChannelId, env: Env) -> Ste
 
 
 def _wait(step: Step[Circuit], env: Env) -> Step[Circuit]:
-    """Offer again in a while, unless patience or the time that the outgoing HTLC has left is over."""
+    """Offer again in a while, unless patience or the time that the outgoing HTLC has left is over.
+
+    Nor is it made again once the HTLC that would pay for it is gone: its channel was closed on the chain meanwhile.
+    """
     circuit = step.state
     assert circuit.forward is not None
     give_up_at = circuit.give_up_at or Timestamp(env.wall + PATIENCE_S)
-    if env.wall >= give_up_at or circuit.forward.cltv_expiry <= env.height + EXPIRY_MARGIN:
+    if circuit.removed or env.wall >= give_up_at or circuit.forward.cltv_expiry <= env.height + EXPIRY_MARGIN:
         return _give_up(step, env)
     return step.fact(OfferWaits(Timestamp(env.wall + RETRY_AFTER_S), give_up_at))
 

@@ -7,16 +7,23 @@ from tests.builders.channels import CHANNEL_ID, env_of, preimage_of
 from tests.builders.normal_channels import ALICE, a_normal_channel, birth
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import RECEIVED, BlockHash, HtlcKey, PaymentHash, scid
-from fulmen.core.base.machine import Address, Disconnected, Lull, evolve
-from fulmen.core.base.outer import Block, ChainRewound, HeightReached, WantHeight
+from fulmen.core.base.ids import OFFERED, RECEIVED, BlockHash, HtlcKey, PaymentHash, scid
+from fulmen.core.base.machine import Address, Disconnected, Event, Lull, Tell, evolve
+from fulmen.core.base.outer import Block, ChainRewound, HangUp, HeightReached, WantHeight
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.policy import DeadlinePolicy, Policy
 from fulmen.core.base.units import BlockHeight, CltvDelta, Msat
 from fulmen.core.channel.facts import FundingSpent, forget
 from fulmen.core.channel.state import Channel, Link, Phase
-from fulmen.core.channel.table import decide, initial, wants
-from fulmen.core.commitments.htlcs import FulfillHtlc, OfferHtlc
+from fulmen.core.channel.table import decide, initial, takes_frozen, wants
+from fulmen.core.commitments.htlcs import (
+    FulfillHtlc,
+    HtlcOffered,
+    OfferForgotten,
+    OfferHtlc,
+    OfferRefused,
+    SeekOffer,
+)
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.messages.updates import UpdateAddHtlc
 
@@ -114,6 +121,50 @@ def test_an_htlc_that_nobody_waits_for_fails_no_channel() -> None:
 def test_only_a_reorg_that_takes_the_spend_away_undoes_it(to: int, phase: Phase) -> None:
     spent = evolve(a_normal_channel("alice"), FundingSpent(b"", Block(BlockHeight(600), BlockHash(bytes(32)))))
     assert decide(spent, ChainRewound(BlockHeight(to)), ALICE).state.phase is phase
+
+
+def an_offer(ref: int) -> OfferHtlc:
+    return OfferHtlc(Address("payer", b"p"), ref, Msat(1_000_000), HASH, BlockHeight(500), bytes(1366))
+
+
+def heard(channel: Channel, event: Event) -> list[Event]:
+    """What a frozen channel tells others."""
+    assert takes_frozen(channel, event)
+    step = decide(channel, event, ALICE)
+    assert not step.facts
+    return [action.event for action in step.actions if isinstance(action, Tell)]
+
+
+def test_a_frozen_channel_says_which_offers_it_has_and_takes_no_other() -> None:
+    """Law 10: nobody else can say that an HTLC was never signed, and upstream it has a deadline."""
+    frozen = with_an_offered_htlc().but(frozen=True)
+    key = HtlcKey(CHANNEL_ID, OFFERED, 0)
+    owner = Address("payer", b"p")
+    assert heard(frozen, an_offer(0)) == heard(frozen, SeekOffer(owner, 0)) == [HtlcOffered(0, key)]
+    assert heard(frozen, an_offer(1)) == [OfferRefused(1, CHANNEL_ID, "ChannelFrozen")]
+    assert heard(frozen, SeekOffer(owner, 1)) == [OfferForgotten(1, CHANNEL_ID)]
+
+
+def test_a_frozen_channel_hangs_up_on_the_peer_that_might_wait_for_offers_it_never_signs() -> None:
+    unsigned = decide(a_normal_channel("alice"), an_offer(0), ALICE).state.but(frozen=True)
+    assert heights(unsigned)
+    hung_up = [action for action in decide(unsigned, *at(300)).actions if isinstance(action, HangUp)]
+    assert [action.to for action in hung_up] == [unsigned.terms.node_id]
+    assert heard_of_leaving(unsigned) == [OfferForgotten(0, CHANNEL_ID)]
+    for quiet in (unsigned.but(frozen=False), with_an_offered_htlc().but(frozen=True), left(unsigned)):
+        assert not any(isinstance(action, HangUp) for action in decide(quiet, *at(300)).actions)
+
+
+def left(channel: Channel) -> Channel:
+    return decide(channel, Disconnected(), ALICE).state
+
+
+def heard_of_leaving(channel: Channel) -> list[Event]:
+    return [action.event for action in decide(channel, Disconnected(), ALICE).actions if isinstance(action, Tell)]
+
+
+def heights(channel: Channel) -> list[BlockHeight]:
+    return [want.height for want in wants(channel) if isinstance(want, WantHeight)]
 
 
 def test_a_frozen_channel_holds_a_preimage_and_proposes_nothing() -> None:

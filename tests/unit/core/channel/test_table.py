@@ -37,7 +37,7 @@ from fulmen.core.channel.table import checks, decide, initial, view, wants
 from fulmen.core.channel.updates import FeeratesChanged
 from fulmen.core.commitments.announcing import AnnouncementHalf, HalfHeard
 from fulmen.core.commitments.close import ChannelResolved
-from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc
+from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc, SeekOffer
 from fulmen.core.commitments.updates import Add
 from fulmen.core.wire.messages.closing import ClosingSigned
 from fulmen.core.wire.messages.opening import FundingSigned
@@ -94,6 +94,7 @@ EVENTS: tuple[Event, ...] = (
     FailHtlc(KEY, b""),
     HalfHeard(AnnouncementHalf(scid(100, 1, 0), Signature(bytes(64)), Signature(bytes(64)))),
     OfferHtlc(Address("payer", b""), 0, Msat(1000), PaymentHash(bytes(32)), BlockHeight(500), bytes(1366)),
+    SeekOffer(Address("payer", b""), 0),
 )
 
 
@@ -106,7 +107,7 @@ def answered(channel: Channel, event: Event) -> Step[Channel]:
 
 
 # An opener that waits for funding_signed (CREATED) is tested with its whole opening; these are told to it anyway.
-ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc, HalfHeard, FeeratesChanged)
+ALWAYS = (Lull, CallerGone, HeightReached, ChainRewound, OfferHtlc, SeekOffer, HalfHeard, FeeratesChanged)
 PAIRS = [
     (phase, event) for phase in Phase for event in EVENTS if phase is not Phase.CREATED or isinstance(event, ALWAYS)
 ]

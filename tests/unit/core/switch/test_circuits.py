@@ -47,6 +47,7 @@ from fulmen.core.commitments.htlcs import (
     OfferForgotten,
     OfferHtlc,
     OfferRefused,
+    SeekOffer,
     circuit_address,
 )
 from fulmen.core.crypto.hashes import sha256
@@ -206,6 +207,51 @@ def test_a_circuit_whose_incoming_htlc_is_gone_waits_for_the_outgoing_one():
     assert ended(run(waiting, Failed(0, OUTGOING, b"r" * 292)).state)
 
 
+def test_a_node_that_dies_before_it_has_offered_asks_once_upstream_is_gone_and_ends_the_circuit():
+    """The peer upstream never came back, but closed on the chain: nobody else would wake this circuit any more."""
+    dead = forget(opened())
+    assert wants(dead) == ()
+    loose = forget(run(dead, HtlcRemoved(INCOMING)).state)
+    assert wants(loose) == (WantTime(loose.opened_at),)
+    asks = run(loose, TimeReached(loose.opened_at))
+    assert told(asks) == [SeekOffer(circuit_address(INCOMING), 0)]
+    assert [action.to.key for action in asks.actions if isinstance(action, Tell)] == [TO_CAROL]
+    over = run(loose, OfferForgotten(0, TO_CAROL))
+    assert ended(over.state) and over.state.phase is Phase.FAILED
+    row = live_row(over.state)
+    assert row is not None and row.status == "failed"
+    assert wants(over.state) == ()
+
+
+def test_a_circuit_whose_offer_is_on_its_way_though_upstream_is_gone_waits_for_the_channel_to_tell():
+    loose = forget(run(opened(), HtlcRemoved(INCOMING)).state)
+    waiting = run(loose, HtlcOffered(0, OUTGOING)).state
+    assert wants(waiting) == () and not ended(waiting)
+    assert run(waiting, Fulfilled(0, OUTGOING, PREIMAGE)).state.lost
+    assert wants(forget(waiting)) == wants(loose)
+
+
+def test_a_channel_that_cannot_say_whether_it_has_an_offer_is_asked_again_in_a_while():
+    env = bob(a_link())
+    loose = forget(run(opened(), HtlcRemoved(INCOMING)).state)
+    (tell,) = [one for one in run(loose, TimeReached(env.wall)).actions if isinstance(one, Tell)]
+    waits = run(loose, Undelivered(tell, None), env=env)
+    assert not waits.actions
+    assert wants(waits.state) == (WantTime(env.wall + PATIENCE_S),)
+    assert told(run(waits.state, TimeReached(env.wall + PATIENCE_S))) == [tell.event]
+
+
+@pytest.mark.parametrize("comes", [OfferForgotten(0, TO_CAROL), OfferRefused(0, TO_CAROL, "ChannelOffline")])
+def test_nothing_is_offered_any_more_once_upstream_is_gone(comes):
+    env = bob(a_link(), a_link(ALSO_TO_CAROL, scid=5))
+    over = run(opened(env), HtlcRemoved(INCOMING), comes, env=env)
+    assert ended(over.state)
+    assert not [event for event in told(over) if isinstance(event, OfferHtlc)]
+    delayed = bob(a_link(), policy=Policy(relay=RelayPolicy(max_delay_ms=500)))
+    gone = run(opened(delayed), HtlcRemoved(INCOMING), env=delayed).state
+    assert not run(gone, Lingered(), env=delayed).actions
+
+
 def test_a_forward_that_is_over_leaves_one_short_row():
     fulfilled = run(opened(), Fulfilled(0, OUTGOING, PREIMAGE)).state
     over = run(fulfilled, HtlcRemoved(INCOMING))
@@ -337,6 +383,17 @@ def test_after_a_crash_a_frozen_channel_may_hold_the_offer_so_nothing_is_failed(
 def failed_with(onion: Any = None, env: Any = None, htlc: Any = None, **changes: Any) -> Failure:
     onion = onion or onion_through_bob()
     return failure_of(run(a_circuit(), locked_in(onion, htlc, **changes), env=env), onion)
+
+
+def test_a_frozen_channel_that_surely_has_no_offer_is_not_waited_for_longer_than_one_that_is_away():
+    """It says so itself; until the HTLC's expiry the peer upstream would wait in vain, and close then."""
+    after = run(forget(opened()), locked_in(onion_through_bob())).state
+    waits = run(after, OfferRefused(0, TO_CAROL, "ChannelFrozen")).state
+    assert waits.retry_at
+    later = bob(a_link(usable=False), wall=1_700_000_000 + PATIENCE_S)
+    offers = run(waits, TimeReached(later.wall), env=later).state
+    over = run(offers, OfferRefused(0, TO_CAROL, "ChannelFrozen"), env=later)
+    assert failure_of(over, onion_through_bob()) == f.TemporaryChannelFailure()
 
 
 def test_a_channel_that_we_do_not_have_is_an_unknown_next_peer():
