@@ -53,7 +53,7 @@ def on_height_reached(channel: Channel, _event: HeightReached, env: Env) -> Step
 
 
 def keeps_from_owners(channel: Channel) -> bool:
-    """Whether a frozen channel has offers that it will never sign, and that are not forgotten while the peer is there."""
+    """Whether a frozen channel has offers that it will never sign, and that only the peer's leaving makes forgotten."""
     if not channel.frozen or channel.link is Link.OFFLINE or channel.phase not in LIVE:
         return False
     return bool(channel.local_log.between(channel.last_signed.local_upto, channel.local_log.next_index).adds)

@@ -97,6 +97,13 @@ class Payment(Record):
     retry_at: Timestamp = NEVER
     """Passing: when to ask or offer again."""
 
+    @property
+    def tries_until(self) -> Timestamp:
+        """When no other attempt begins: the time that the caller gave is over, or the invoice has expired."""
+        assert self.limits is not None and self.terms is not None
+        expires_at = self.terms.expires_at
+        return self.limits.give_up_at if expires_at is None else min(self.limits.give_up_at, expires_at)
+
 
 class PaymentStarted(Fact):
     """A caller wants this paid."""

@@ -119,11 +119,9 @@ def on_time_reached(payment: Payment, _event: TimeReached, env: Env) -> Step[Pay
         return step
     if payment.retry_at and env.wall >= payment.retry_at:
         return offer_again(step) if payment.attempt is not None else next_try(step, env)
-    if env.wall < limits.give_up_at:
-        return step
-    if payment.attempt is None:
+    if payment.attempt is None and env.wall >= payment.tries_until:
         return give_up(step, "path finding gave no answer in time", env)
-    if not payment.callers:
+    if payment.attempt is None or not payment.callers or env.wall < limits.give_up_at:
         return step
     pending = PaymentStillPending("an HTLC is still on its way; it ends by itself", attempt=payment.attempt.number)
     step.act(*(Answer(command_id, refused=pending) for command_id in payment.callers))
@@ -178,7 +176,10 @@ def wants(payment: Payment) -> tuple[Want, ...]:
     wanted: list[Want] = []
     if payment.retry_at != NEVER:
         wanted.append(WantTime(payment.retry_at))
-    if payment.attempt is None or payment.callers:
+    if payment.attempt is None:
+        wanted.append(WantTime(payment.tries_until))
+    elif payment.callers:
+        # Whoever waits is told that it is still on its way when his own time is over, and not before.
         wanted.append(WantTime(limits.give_up_at))
     if _waits_for_channel(payment):
         wanted.append(WantChannels())

@@ -77,20 +77,24 @@ def wait_for(step: Step[Payment], what: Wait, env: Env) -> Step[Payment]:
 
 def give_up(step: Step[Payment], why: str, env: Env) -> Step[Payment]:
     """The time, or the number of attempts, is used up, and nothing is on its way."""
-    payment, limits = step.state, step.state.limits
-    assert limits is not None
+    payment = step.state
     said = []
     if payment.waits_for is not None:
-        said.append(f"{_IN_VAIN[payment.waits_for]} within {limits.give_up_at - payment.created_at} s")
+        said.append(f"{_IN_VAIN[payment.waits_for]} within {payment.tries_until - payment.created_at} s")
     if payment.last_failure:
         said.append(f"the last attempt failed with {payment.last_failure}" if said else payment.last_failure)
+    expires_at = None if payment.terms is None else payment.terms.expires_at
+    if expires_at is not None and env.wall >= expires_at:
+        said.append("the invoice has expired")
     return fail(step, RetriesUsedUp, "; ".join(said) or why, env)
 
 
 def in_time(payment: Payment, env: Env) -> bool:
-    """Whether another attempt may be made."""
-    assert payment.limits is not None
-    return env.wall < payment.limits.give_up_at and payment.attempts - payment.attempts_before < MAX_ATTEMPTS
+    """Whether another attempt may be made.
+
+    BOLT 11: "after the `timestamp` plus `expiry` has passed: SHOULD NOT attempt a payment."
+    """
+    return env.wall < payment.tries_until and payment.attempts - payment.attempts_before < MAX_ATTEMPTS
 
 
 def next_try(step: Step[Payment], env: Env) -> Step[Payment]:

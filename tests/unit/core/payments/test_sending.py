@@ -613,6 +613,24 @@ def test_it_waits_as_long_as_it_was_told_to_and_says_that_nobody_came():
     assert late.state.status is Status.FAILED and wants(late.state) == ()
 
 
+def test_nothing_is_tried_once_the_invoice_has_expired_however_much_time_was_given():
+    """BOLT 11: "after the `timestamp` plus `expiry` has passed: SHOULD NOT attempt a payment"."""
+    old = TERMS.but(expires_at=NOW + 5)
+    begun = run(nobody(), Pay(ONE, old, retry_for_s=600), at=away()).state
+    assert WantTime(NOW + 5) in wants(begun)
+    waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
+    late = run(waiting, TimeReached(NOW + 5), at=away(wall=NOW + 5))
+    assert str(answers(late)[0].refused).startswith("no channel of ours came back within 5 s; the invoice has expired")
+    assert isinstance(answers(late)[0].refused, words.RetriesUsedUp)
+    assert wants(late.state) == ()
+    # What is on its way may still arrive, and whoever waits for it does so for as long as he said.
+    sent = answered(run(nobody(), Pay(ONE, old, retry_for_s=600)).state, a_route()).state
+    assert wants(sent) == (WantTime(NOW + 600),)
+    assert not run(sent, TimeReached(NOW + 5), at=env(wall=NOW + 5)).actions
+    failed = run(sent, failed_by(sent, 1, f.TemporaryNodeFailure()), at=env(wall=NOW + 5))
+    assert "the invoice has expired" in str(answers(failed)[0].refused)
+
+
 def test_after_a_crash_it_waits_on_until_the_time_that_was_given():
     begun = run(nobody(), Pay(ONE, TERMS), at=away()).state
     waiting = answered(begun, NoRoute(NoRouteReason.NO_CHANNEL), at=away()).state
