@@ -4,7 +4,8 @@ BOLT 5: all outputs "MUST be spent"; what costs more than it brings now is given
 transaction only when they share their fate: what nobody but us can ever spend; HTLCs of one sort with one deadline, as
 long as that is far; what a cheater cannot reach yet. An output whose deadline is near, or that somebody else was seen
 to spend, is taken alone, and so is every HTLC of a revoked commitment. The transaction is durable, so that the same one
-is published with every block and after every restart.
+is published with every block and after every restart. One that lost an input to a reorg may still be in a mempool with
+all its parents: the first that takes any of its other inputs pays for it as well.
 """
 
 from __future__ import annotations
@@ -44,10 +45,18 @@ def claim_all(state: Onchain, env: Env) -> Step[Onchain]:
         # The answer comes in the same batch, and with it we come here again.
         return step.act(Tell(WALLET, AskScript(b"onchain" + state.channel_id, Address("onchain", state.channel_id))))
     lots = list(lots_of(state, spend, worth_taking(step, spend, wanted, env), env))
+    older = [claim for claim in state.claims if not state.can_be(claim)]
     asking = sum(lot[0].htlc_tx is not None for lot in lots)
     for lot in lots:
         asking -= lot[0].htlc_tx is not None
-        _claim(step, spend, lot, env, asking)
+        if lot[0].htlc_tx is not None:
+            _claim_htlcs(step, spend, lot, env, asking)
+            continue
+        conflicts = [claim for claim in older if any(matter.outpoint in claim.outpoints for matter in lot)]
+        claim = sweeps.sweep(step.state, spend, lot, env, conflicts)
+        step.fact(ClaimDecided(claim, env.height))
+        if sweeps.makes_room(step.state, claim, lot, conflicts):
+            older = [other for other in older if other not in conflicts]
     return step
 
 
@@ -100,11 +109,9 @@ def _is_due(state: Onchain, matter: Matter, env: Env) -> bool:
     return not matter.purpose.needs_preimage or state.preimage_for(matter) is not None
 
 
-def _claim(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env, alongside: int) -> None:
-    """Decide one transaction, or ask the wallet to pay for it, as for so many more that come after it."""
-    if lot[0].htlc_tx is None:
-        step.fact(ClaimDecided(sweeps.sweep(step.state, spend, lot, env), env.height))
-    elif htlc_txs.pays_its_fee(spend):
+def _claim_htlcs(step: Step[Onchain], spend: Ending, lot: tuple[Matter, ...], env: Env, alongside: int) -> None:
+    """Decide on HTLC transactions, or ask the wallet to pay for them, as for so many more that come after them."""
+    if htlc_txs.pays_its_fee(spend):
         step.fact(ClaimDecided(htlc_txs.as_it_is(step.state, spend, lot[0]), env.height))
     else:
         request = htlc_txs.ask_for_fee(step.state, lot, env, alongside)

@@ -177,9 +177,9 @@ class Onchain(Record, dict=True):
         A second stage goes with the block that held it, and whatever a transaction of ours took besides would wait for
         it in vain. The transaction stays: it is right again if the second stage comes back before another is decided.
         """
-        return {outpoint: claim for claim in self.claims if self._can_be(claim) for outpoint in claim.outpoints}
+        return {outpoint: claim for claim in self.claims if self.can_be(claim) for outpoint in claim.outpoints}
 
-    def _can_be(self, claim: Claim) -> bool:
+    def can_be(self, claim: Claim) -> bool:
         """Whether all that a transaction takes is there, if the commitment on which it hangs is."""
         return all(outpoint.txid == claim.root or outpoint in self.matters for outpoint in claim.outpoints)
 

@@ -19,11 +19,31 @@ SEGWIT_WEIGHT = 2
 """Marker and flag."""
 
 
-def sweep(state: Onchain, ending: Ending, lot: Sequence[Matter], env: Env) -> Claim:
-    """The transaction that takes a lot for what is due now; each output of it `is_worth_taking`."""
+def sweep(state: Onchain, ending: Ending, lot: Sequence[Matter], env: Env, older: Sequence[Claim] = ()) -> Claim:
+    """The transaction that takes a lot for what is due now; each output of it `is_worth_taking`.
+
+    Args:
+        older: transactions of ours that a mempool may have, and that cannot be together with this one: it pays for them
+            as well, if the lot is worth that.
+    """
     weight = weight_of(_spends(state, lot), state.destination)
+    stake = stake_of(state, lot, env)
+    fee = fee_due(stake, weight, env)
+    replacing = replacement_fee(older, weight)
+    if fee < replacing <= stake.budget_sat:
+        fee = replacing
     most = sum(matter.amount_sat for matter in lot) - dust_limit(state.destination)
-    return _built(state, ending, lot, weight, Sat(min(fee_due(stake_of(state, lot, env), weight, env), most)))
+    return _built(state, ending, lot, weight, Sat(min(fee, most)))
+
+
+def makes_room(state: Onchain, claim: Claim, lot: Sequence[Matter], older: Sequence[Claim]) -> bool:
+    """Whether a transaction pays enough to take the place of others in a mempool."""
+    return claim.fee_sat >= replacement_fee(older, weight_of(_spends(state, lot), state.destination))
+
+
+def replacement_fee(older: Sequence[Claim], weight: int) -> Sat:
+    """What a transaction of this weight has to pay at least that replaces others: BIP 125, rules 3 and 4."""
+    return Sat(sum(claim.fee_sat for claim in older) + fee_at(INCREMENTAL_PER_KW, weight)) if older else Sat(0)
 
 
 def raised(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], env: Env) -> Claim | None:
@@ -31,8 +51,7 @@ def raised(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], 
     weight = weight_of(_spends(state, lot), state.destination)
     most = sum(matter.amount_sat for matter in lot) - dust_limit(state.destination)
     fee = min(fee_due(stake_of(state, lot, env), weight, env), most)
-    # BIP 125, rules 3 and 4.
-    if fee < claim.fee_sat + fee_at(INCREMENTAL_PER_KW, weight):
+    if fee < replacement_fee((claim,), weight):
         return None
     return _built(state, ending, lot, weight, Sat(fee))
 
@@ -44,7 +63,7 @@ def parted(state: Onchain, ending: Ending, claim: Claim, lot: Sequence[Matter], 
     """
     for matter in sorted(lot, key=lambda matter: -matter.amount_sat):
         weight = weight_of(_spends(state, (matter,)), state.destination)
-        fee = Sat(claim.fee_sat + fee_at(INCREMENTAL_PER_KW, weight))
+        fee = replacement_fee((claim,), weight)
         stake = stake_of(state, (matter,), env)
         if fee <= stake.budget_sat:
             # The floor of the mempool may have risen above all that it is worth.

@@ -195,6 +195,31 @@ def test_both_second_stages_in_another_block_keep_their_one_penalty() -> None:
     assert court.gain_of("alice") == worth(court, revoked, one, other) and court.gain_of("bob") == 0
 
 
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_penalty_that_is_made_anew_replaces_the_older_one_in_a_mempool(crashes: bool) -> None:
+    """BIP 125, rules 3 and 4: for the fee of the one that it conflicts with and that of its own relay."""
+    court, revoked, one, other = two_stages(DEAD_OFFER, DEAD_RECEIVED)
+    older = court.alice.onchain.claim_on[stage_of(one)]
+    court.publish()
+    assert older.txid in pool_of(court)
+    court.rewind(1)
+    if crashes:
+        court.alice.crash()
+        court.settle()
+    mine_exactly(court, other)
+    assert older.txid in pool_of(court), "its other parent waits in the mempool as well"
+    newer = court.alice.onchain.claim_on[stage_of(other)]
+    assert newer.outpoints == (stage_of(other),)
+    court.publish()
+    assert newer.txid in pool_of(court) and older.txid not in pool_of(court)
+    court.mine_until_resolved(LONG_DELAY + 20)
+    assert court.gain_of("alice") == worth(court, revoked, one, other) and court.gain_of("bob") == 0
+
+
+def pool_of(court: Court) -> set[bytes]:
+    return {pooled.txid for pooled in court.regtest.pool}
+
+
 def test_a_penalty_in_a_block_is_made_anew_when_what_it_took_goes_with_it() -> None:
     court, revoked, one, other = two_stages(DEAD_OFFER, DEAD_RECEIVED)
     court.mine()
