@@ -133,7 +133,8 @@ class Stage:
         """
         wrong = self._stop_all()
         if wrong:
-            raise Deviation("\n".join(wrong))
+            # Tests that share a stage end it after the last test of their process, whichever that is.
+            raise Deviation("\n".join([f"The stage in {self.directory} did not end well:", *wrong]))
         self._remove()
 
     def _stop_all(self) -> list[str]:

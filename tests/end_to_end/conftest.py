@@ -1,4 +1,8 @@
-"""Real processes over real sockets: stages that stay up for all tests of a worker, and are searched for tracebacks."""
+"""Real processes over real sockets: stages that stay up for all tests of a worker, and are searched for tracebacks.
+
+Such a stage ends after the last test of its worker, which may be one of another folder: pytest says then that the
+teardown of that test failed. Whose log it is stands in the message.
+"""
 
 from __future__ import annotations
 

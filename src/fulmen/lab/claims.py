@@ -17,7 +17,7 @@ from typing import Self
 from fulmen.core.base.faults import Refused
 from fulmen.lab.waiting import Deviation, until
 
-STOP_S = 40.0
+STOP_S = 60.0
 KILL_S = 10.0
 BIRTH_S = 5.0
 
