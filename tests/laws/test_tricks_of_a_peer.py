@@ -1,4 +1,4 @@
-"""What a peer tried on us in review: HTLCs of channels that are not there, dust in one batch, fees that are too low."""
+"""Tricks that were tried on us in review: HTLCs of no channel, dust in one batch, payments that end their channel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tests.builders.channels import CHANNEL
 from tests.laws.test_a_lying_peer import SCRIPTS, ALyingPeer
 
 from fulmen.core.base.ids import CommandId
-from fulmen.core.base.units import FeeratePerKw, Sat
+from fulmen.core.base.units import CltvDelta, FeeratePerKw, Sat
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.state import Phase
+from fulmen.core.payments.register import least_final_delta
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 
 FORMATS = (ANCHORS_ZERO_FEE_HTLC.name, STATIC_REMOTEKEY.name)
@@ -129,3 +130,24 @@ def test_without_anchors_a_feerate_below_what_the_mempool_takes_is_refused() -> 
     peer.change_fee(253, 1)
     peer.sign(0)
     assert peer.channel().local.feerate_per_kw != 253
+
+
+@pytest.mark.parametrize("early", [0, 40])
+def test_a_payment_that_an_invoice_takes_closes_no_channel_before_its_peer_can_settle_it(early: int) -> None:
+    """Any payer chooses the last expiry: it must not be the height at which we give the channel up for the claim."""
+    peer = a_peer(depth=0)
+    peer.come(True)
+    peer.lull()
+    deadlines = peer.host.env.policy.deadlines
+    if early:
+        deadlines = deadlines.but(fulfilled_deadline=CltvDelta(early))
+        peer.host.env = replace(peer.host.env, policy=peer.host.env.policy.but(deadlines=deadlines))
+    height = peer.host.env.height
+    peer.add(0, 60_000_000, 2, height + least_final_delta(deadlines), 1)
+    peer.sign(0)
+    assert an_htlc_is_locked_in(peer)
+    for later in range(3):
+        peer.blocks_come(height + later)
+        assert peer.channel().phase is Phase.NORMAL
+    peer.blocks_come(height + 3)
+    assert peer.channel().phase is Phase.FAILED

@@ -123,6 +123,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
     settings: Settings = _with(Settings(), {name: value for name, value in given.items() if name not in ADDRESSES})
     scripts = {name: _script(name, given[name], settings.network) for name in ADDRESSES if given.get(name)}
     settings = _with(settings, scripts)
+    _fit_together(settings.policy)
     return settings
 
 
@@ -216,6 +217,25 @@ def _sane(name: str, value: Any) -> None:
             alias_bytes(value)
         except BadAlias:
             raise ValueError("an alias has up to 32 bytes of UTF-8, all of which can be seen") from None
+
+
+def _fit_together(policy: Policy) -> None:
+    """Refuse deadlines that are no good beside each other: of the money that is forwarded, some would be lost.
+
+    Raises:
+        BadSetting
+    """
+    deadlines, forward = policy.deadlines, policy.forward
+    # What we offered is taken back after its expiry, so deep that it stays so, before what we received has to be gone.
+    least = deadlines.offered_grace + deadlines.reorg_safe_depth + deadlines.fulfilled_deadline
+    if deadlines.cltv_expiry_delta < least:
+        name, value, why = "policy.deadlines.cltv_expiry_delta", deadlines.cltv_expiry_delta, "the deadlines beside it"
+    elif forward.cltv_expiry_delta < deadlines.cltv_expiry_delta:
+        least = deadlines.cltv_expiry_delta
+        name, value, why = "policy.forward.cltv_expiry_delta", forward.cltv_expiry_delta, "policy.deadlines has it so"
+    else:
+        return
+    raise BadSetting(f"{name} cannot be {value}", why=f"it must be at least {least}, for {why}")
 
 
 def _script(name: str, address: str, network: str) -> bytes:

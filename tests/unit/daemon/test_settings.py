@@ -95,6 +95,24 @@ def test_what_does_not_fit_the_wire_or_makes_no_sense_is_refused_by_name(name, v
         load({name: value}, {})
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"policy.forward.cltv_expiry_delta": "79"}, "policy.forward.cltv_expiry_delta"),
+        ({"policy.deadlines.cltv_expiry_delta": "81"}, "policy.forward.cltv_expiry_delta"),
+        ({"policy.deadlines.fulfilled_deadline": "73"}, "policy.deadlines.cltv_expiry_delta"),
+    ],
+)
+def test_deadlines_that_would_lose_money_together_are_refused_by_name(given, name):
+    with pytest.raises(BadSetting, match=name):
+        load(given, {})
+
+
+def test_forwards_may_take_fewer_blocks_where_the_deadlines_know():
+    both = dict.fromkeys(("policy.forward.cltv_expiry_delta", "policy.deadlines.cltv_expiry_delta"), "40")
+    assert load(both, {}).policy.forward.cltv_expiry_delta == 40
+
+
 CLOSE_TO = "policy.opening.close_to"
 TAPROOT = b"\x51\x20" + b"\x02" * 32
 

@@ -264,5 +264,9 @@ class ClosesElsewhere(ChannelNotUsable):
     """The channel pays to another script when it is closed: it was agreed on at its opening, or said already."""
 
 
+class ForwardTooHasty(Refused):
+    """Forwarding would leave fewer blocks than `policy.deadlines.cltv_expiry_delta`, by which we act on the chain."""
+
+
 class OpeningNotPossible(Refused):
     """The channel cannot be opened like this."""

@@ -41,7 +41,13 @@ from fulmen.core.channel import (
 from fulmen.core.channel.announcing import announced_at, announcing
 from fulmen.core.channel.commands import CloseChannel, SetChannel
 from fulmen.core.channel.facts import PolicySet, forget
-from fulmen.core.channel.faults import BadCommitmentSignature, BadRevocationSecret, ChannelNotUsable, UnexpectedMessage
+from fulmen.core.channel.faults import (
+    BadCommitmentSignature,
+    BadRevocationSecret,
+    ChannelNotUsable,
+    ForwardTooHasty,
+    UnexpectedMessage,
+)
 from fulmen.core.channel.limits import receivable_msat, spendable_later_msat, within_room
 from fulmen.core.channel.opening import first_view
 from fulmen.core.channel.patience import patience
@@ -81,7 +87,14 @@ bad_signatures = Topic()
 
 @settings.on(SetChannel)
 def on_set_channel(channel: Channel, event: SetChannel, env: Env) -> Step[Channel]:
-    """The owner changes what forwarding costs."""
+    """The owner changes what forwarding costs.
+
+    Raises:
+        ForwardTooHasty: what goes out could be fetched back too late for what came in.
+    """
+    least = env.policy.deadlines.cltv_expiry_delta
+    if event.forward.cltv_expiry_delta < least:
+        raise ForwardTooHasty(cltv_expiry_delta=event.forward.cltv_expiry_delta, least=least)
     # BOLT 7: "SHOULD keep accepting the previous channel parameters for 10 minutes"
     previous, until = channel.forward or env.policy.forward, Timestamp(env.wall + OLD_POLICY_S)
     return Step(channel).fact(PolicySet(event.forward, previous, until)).act(Answer(event.command_id, event.forward))

@@ -37,7 +37,7 @@ from fulmen.core.payments.receiving import (
     WaitedTooLong,
     label_address,
 )
-from fulmen.core.payments.register import ASKED_MARGIN
+from fulmen.core.payments.register import ASKED_MARGIN, least_final_delta
 from fulmen.core.switch.words import AcceptHtlc, HtlcArrived, RejectHtlc
 
 MAX_WAITERS = 100
@@ -200,8 +200,7 @@ def _pays(invoice: Invoice, event: HtlcArrived, env: Env) -> bool:
 
 def _needed_delta(fields: InvoiceFields, env: Env) -> int:
     """Less than the invoice asks for, as blocks may be found while the payment is on its way."""
-    least = env.policy.deadlines.min_final_cltv_expiry_delta
-    return max(least, fields.min_final_cltv_expiry_delta - ASKED_MARGIN)
+    return max(least_final_delta(env.policy.deadlines), fields.min_final_cltv_expiry_delta - ASKED_MARGIN)
 
 
 @invoices.on(TimeReached)

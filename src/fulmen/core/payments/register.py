@@ -11,6 +11,7 @@ from fulmen.core.base.ids import PaymentHash, PaymentSecret, Preimage
 from fulmen.core.base.machine import Address, Event, Faulted, Step, Tell, Topic, Undelivered
 from fulmen.core.base.mount import Informed, Mount
 from fulmen.core.base.outer import Answer
+from fulmen.core.base.policy import DeadlinePolicy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta
 from fulmen.core.bitcoin.networks import network_of_chain
@@ -35,6 +36,8 @@ from fulmen.core.switch.words import invoice_address
 from fulmen.core.wire import features as bits
 from fulmen.core.wire.features import Features
 
+SETTLING = CltvDelta(3)
+"""Blocks that a peer has to take a payment off both commitments, before we close its channel to claim it."""
 ASKED_MARGIN = CltvDelta(3)
 """Blocks that may be found while a payment is on its way: invoices ask for so many more than is needed."""
 MAX_DESCRIPTION_BYTES = 639
@@ -86,10 +89,9 @@ def on_create_invoice(state: Register, event: CreateInvoice, env: Env) -> Step[R
     if len(event.description.encode()) > MAX_DESCRIPTION_BYTES and event.description_hash is None:
         raise InvoiceUnfit("a description has at most 639 bytes; a longer one goes in as its hash")
     preimage = event.preimage or Preimage(env.entropy("preimage", 32))
-    policy = env.policy.deadlines
-    delta = event.min_final_cltv_expiry_delta or CltvDelta(policy.min_final_cltv_expiry_delta + ASKED_MARGIN)
-    if delta < policy.min_final_cltv_expiry_delta:
-        least = policy.min_final_cltv_expiry_delta
+    least = least_final_delta(env.policy.deadlines)
+    delta = event.min_final_cltv_expiry_delta or CltvDelta(least + ASKED_MARGIN)
+    if delta < least:
         raise InvoiceUnfit("the final expiry delta is too short to claim in time", least=least)
     links = links_of(env.views)
     fields = InvoiceFields(
@@ -137,6 +139,15 @@ def on_faulted(state: Register, event: Faulted, _env: Env) -> Step[Register]:
     command = event.event.event if isinstance(event.event, Informed) else event.event
     command_id = getattr(command, "command_id", None)
     return Step(state) if command_id is None else Step(state).act(Answer(command_id, refused=event.why))
+
+
+def least_final_delta(deadlines: DeadlinePolicy) -> CltvDelta:
+    """How far off the expiry of a payment to us has to be at least, in blocks.
+
+    Whoever pays chooses it. From `fulfilled_deadline` before it on, a channel is closed for the sake of the claim: a
+    payment that was taken nearer to that would close the channel that it came over, for the price of any invoice.
+    """
+    return CltvDelta(max(deadlines.min_final_cltv_expiry_delta, deadlines.fulfilled_deadline + SETTLING))
 
 
 def _is_text(text: str) -> bool:

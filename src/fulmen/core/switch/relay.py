@@ -50,7 +50,8 @@ def forward_failure(
 
     Source: BOLT 4, "Failure Messages", requirements of a forwarding node.
     """
-    failures = [_policy_failure(htlc, amount_msat, cltv_expiry, link, policy) for policy in policies_of(link, env)]
+    least = env.policy.deadlines.cltv_expiry_delta
+    failures = [_policy_failure(htlc, amount_msat, cltv_expiry, link, p, least) for p in policies_of(link, env)]
     if None not in failures:
         return failures[0]
     # BOLT 4: "if the `cltv_expiry` is unreasonably near the present […] return an `expiry_too_soon` error."
@@ -82,7 +83,7 @@ def final_failure(htlc: Htlc, amount_msat: Msat, cltv_expiry: BlockHeight) -> Fa
 
 
 def _policy_failure(
-    htlc: Htlc, amount_msat: Msat, cltv_expiry: BlockHeight, link: LinkView, policy: ForwardPolicy
+    htlc: Htlc, amount_msat: Msat, cltv_expiry: BlockHeight, link: LinkView, policy: ForwardPolicy, least: CltvDelta
 ) -> Failure | None:
     # BOLT 4: "if the HTLC amount is less than the currently specified minimum amount: report the amount of the
     # outgoing HTLC […] return an `amount_below_minimum` error."
@@ -94,7 +95,8 @@ def _policy_failure(
         return FeeInsufficient(htlc.amount_msat)
     # BOLT 4: "if the incoming `cltv_expiry` minus the `outgoing_cltv_value` is below the `cltv_expiry_delta` for the
     # outgoing channel: report the `cltv_expiry` of the outgoing HTLC […] return an `incorrect_cltv_expiry` error."
-    if htlc.cltv_expiry - cltv_expiry < policy.cltv_expiry_delta:
+    # And never below what the deadlines on the chain reckon with, whatever a policy of old may say.
+    if htlc.cltv_expiry - cltv_expiry < max(least, policy.cltv_expiry_delta):
         return IncorrectCltvExpiry(cltv_expiry)
     if policy.htlc_maximum_msat is not None and amount_msat > policy.htlc_maximum_msat:
         return TemporaryChannelFailure()

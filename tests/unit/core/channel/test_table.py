@@ -31,7 +31,7 @@ from fulmen.core.channel.facts import (
     ShutdownReceived,
     ShutdownSent,
 )
-from fulmen.core.channel.faults import UnexpectedMessage
+from fulmen.core.channel.faults import ForwardTooHasty, UnexpectedMessage
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide, initial, view, wants
 from fulmen.core.channel.updates import FeeratesChanged
@@ -181,6 +181,12 @@ def test_a_changed_policy_shows_the_old_one_for_ten_minutes() -> None:
     assert shown.previous_forward_until == ALICE.wall + 600
     second = view(decide(first, SetChannel(command, dearer), ALICE).state)
     assert second is not None and (second.forward, second.previous_forward) == (dearer, dear)
+
+
+def test_no_policy_is_set_that_the_deadlines_on_the_chain_would_miss() -> None:
+    hasty = SetChannel(CommandId(b"c" * 16), ForwardPolicy(cltv_expiry_delta=79))
+    with pytest.raises(ForwardTooHasty):
+        decide(a_normal_channel("alice"), hasty, ALICE)
 
 
 def test_a_channel_whose_peer_is_away_shows_what_it_could_send_and_carries_nothing() -> None:

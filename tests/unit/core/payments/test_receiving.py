@@ -70,7 +70,7 @@ def arrived(invoice: Invoice, key: HtlcKey = INCOMING, **changes: Any) -> HtlcAr
         "key": key,
         "payment_hash": invoice.payment_hash,
         "amount_msat": amount,
-        "cltv_expiry": HEIGHT + 21,
+        "cltv_expiry": HEIGHT + 24,
         "total_msat": amount,
         "onion_amount_msat": amount,
         "payment_secret": invoice.fields.payment_secret,
@@ -99,7 +99,7 @@ def test_an_invoice_says_what_was_asked_for_and_is_signed_by_the_key_holder():
     assert invoice.payee == point_of(BOB_KEY)
     assert (invoice.amount_msat, invoice.description, invoice.expiry_s) == (100_000, "one coffee", 600)
     assert invoice.payment_hash == sha256(opening.preimage)
-    assert invoice.min_final_cltv_expiry_delta == 21
+    assert invoice.min_final_cltv_expiry_delta == 24
     assert invoice.features.bits() == (8, 14)
     assert answer.result == InvoiceCreated(
         invoice.payment_hash, invoice.payment_secret, invoice.expires_at, capacity_msat=Msat(0)
@@ -128,7 +128,7 @@ def test_a_description_may_stand_as_its_hash():
         {"description": "x" * 640},
         {"description": "\ud800"},
         {"label": "\ud800"},
-        {"min_final_cltv_expiry_delta": 17},
+        {"min_final_cltv_expiry_delta": 20},
     ],
 )
 def test_what_cannot_stand_in_an_invoice_is_refused_by_name(wrong):
@@ -243,7 +243,7 @@ def test_nothing_is_known_of_an_unknown_hash_and_nothing_is_kept():
         {"amount_msat": 99_999},
         {"amount_msat": 200_001},
         {"total_msat": 150_000},
-        {"cltv_expiry": HEIGHT + 17},
+        {"cltv_expiry": HEIGHT + 20},
     ],
 )
 def test_an_htlc_that_differs_is_refused_with_the_same_words(change):
@@ -260,10 +260,20 @@ def test_an_amount_between_once_and_twice_what_was_asked_is_taken(amount):
 
 def test_blocks_found_on_the_way_are_forgiven_within_the_margin():
     invoice = an_invoice()
-    assert isinstance(told(run(invoice, arrived(invoice, cltv_expiry=HEIGHT + 18)))[0], AcceptHtlc)
+    assert isinstance(told(run(invoice, arrived(invoice, cltv_expiry=HEIGHT + 21)))[0], AcceptHtlc)
     longer = an_invoice(min_final_cltv_expiry_delta=100)
     assert isinstance(told(run(longer, arrived(longer, cltv_expiry=HEIGHT + 97)))[0], AcceptHtlc)
     assert is_refused(run(longer, arrived(longer, cltv_expiry=HEIGHT + 96)))
+
+
+def test_an_operator_who_wants_claims_to_be_gone_earlier_is_paid_earlier():
+    policy = env().policy
+    early = env(policy=policy.but(deadlines=policy.deadlines.but(fulfilled_deadline=40)))
+    opening = made(CreateInvoice(ONE, Msat(100_000)), early)
+    invoice = run(Invoice(opening.fields.payment_hash), opening, at=early).state
+    assert opening.fields.min_final_cltv_expiry_delta == 46
+    assert isinstance(told(run(invoice, arrived(invoice, cltv_expiry=HEIGHT + 43), at=early))[0], AcceptHtlc)
+    assert is_refused(run(invoice, arrived(invoice, cltv_expiry=HEIGHT + 42), at=early))
 
 
 def test_an_invoice_without_amount_takes_any():

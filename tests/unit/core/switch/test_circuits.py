@@ -483,6 +483,16 @@ def test_a_disabled_channel_an_offline_one_and_one_without_balance():
     assert failed_with(env=bob(a_link(forward=policy))) == f.TemporaryChannelFailure()
 
 
+def test_no_policy_takes_fewer_blocks_than_our_own_deadlines_on_the_chain_reckon_with():
+    """Else what went out is fetched back, at a fee that rises, up to a height at which upstream has timed out."""
+    hasty = a_link(forward=ForwardPolicy(cltv_expiry_delta=40))
+    assert failed_with(onion_through_bob(cltv_expiry=HEIGHT + 31), env=bob(hasty)) == f.IncorrectCltvExpiry(HEIGHT + 31)
+    policy = bob().policy
+    short = policy.but(deadlines=policy.deadlines.but(cltv_expiry_delta=40))
+    step = run(a_circuit(), locked_in(onion_through_bob(cltv_expiry=HEIGHT + 31)), env=bob(hasty, policy=short))
+    assert [type(event) for event in told(step)] == [OfferHtlc]
+
+
 def test_the_old_policy_is_good_for_ten_minutes():
     dear = ForwardPolicy(fee_base_msat=5000)
     env = bob(a_link(forward=dear, previous_forward=ForwardPolicy(), previous_forward_until=1_700_000_600))
