@@ -19,6 +19,7 @@ from fulmen.core.commitments.commitment import (
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, HTLC_WEIGHT, Anchors, Format, format_named
 from fulmen.core.transactions.weights import commitment_fee, commitment_weight, opener_cost
 
+FEERATE_OF_NONE = FeeratePerKw(0)
 FEERATE_BUFFER_PER_KW = 2530
 """Ten satoshis per vbyte: dust is bounded at a feerate that is higher by this, or by a quarter, too."""
 
@@ -52,7 +53,9 @@ def why_not_offer(channel: Channel, env: Env, amount_msat: Msat, cltv_expiry: Bl
         return "InsufficientBalance"
     if _dust_after(channel, amount_msat, offered=True) > env.policy.commitment.max_dust_htlc_exposure_msat:
         return "DustExposure"
-    if over_fee_bound(channel, env, own=True, more_outputs=1):
+    # The opener may raise the feerate while this is under way: as far as good ones do, that has to fit as well.
+    least = FEERATE_OF_NONE if terms.is_opener else env.policy.commitment.anchor_feerate_cap_per_kw
+    if over_fee_bound(channel, env, own=True, more_outputs=1, least_per_kw=least):
         return "FeeExposure"
     return None
 
@@ -209,17 +212,30 @@ def most_htlcs(capacity_sat: Sat, limits: CommitmentPolicy) -> int:
     return max(1, (weight - ANCHORS_ZERO_FEE_HTLC.commitment_weight) // HTLC_WEIGHT)
 
 
-def over_fee_bound(channel: Channel, env: Env, *, own: bool = False, more_outputs: int = 0) -> bool:
-    """Whether a commitment that comes of all that is proposed now would pay too much of the channel in fees."""
+def over_fee_bound(
+    channel: Channel,
+    env: Env,
+    *,
+    own: bool = False,
+    more_outputs: int = 0,
+    least_per_kw: FeeratePerKw = FEERATE_OF_NONE,
+) -> bool:
+    """Whether a commitment that comes of all that is proposed now would pay too much of the channel in fees.
+
+    Args:
+        own: for what we propose ourselves, which takes half of the bound at most.
+        more_outputs: HTLCs that are not in it yet.
+        least_per_kw: it is reckoned at this feerate, if its own is lower.
+    """
     form = format_named(channel.terms.format)
     bound_sat = fee_bound_sat(channel.funding.amount_sat, env.policy.commitment, own=own)
     pending = _next_two(channel)
     # No commitment holds more HTLCs than both together: for nearly every one that settles it.
     most = sum(one.totals.offered_count + one.totals.received_count for one in pending) + more_outputs
-    if commitment_fee(form, max(one.feerate_per_kw for one in pending), most) <= bound_sat:
+    if commitment_fee(form, max(least_per_kw, *(one.feerate_per_kw for one in pending)), most) <= bound_sat:
         return False
     return any(
-        commitment_fee(form, one.feerate_per_kw, one.totals.output_count + more_outputs) > bound_sat
+        commitment_fee(form, max(least_per_kw, one.feerate_per_kw), one.totals.output_count + more_outputs) > bound_sat
         for one in _with_all_proposed(channel)
     )
 

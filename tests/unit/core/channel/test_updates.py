@@ -197,8 +197,8 @@ def test_an_opener_cannot_fill_a_commitment_with_fees_by_adding_htlcs_either() -
 
 def test_what_we_offer_leaves_half_of_the_fees_to_what_the_peer_offers() -> None:
     """Else HTLCs that cross would be over the bound, and a peer that did no wrong would lose its channel."""
-    tight = bounded(BOB, 2 * 1640)
-    channel = a_normal_channel("bob")
+    tight = bounded(BOB, 2 * 4100)
+    channel = at_feerate(a_normal_channel("bob"), FeeratePerKw(2500))
     for ref in range(3):
         channel = decide(channel, an_offer(1_000_000, ref), tight).state
     assert refused(channel, an_offer(1_000_000, 3), tight) == "FeeExposure"
@@ -235,6 +235,20 @@ def test_a_peer_that_keeps_to_what_we_announced_is_not_failed_for_fees(
     busy = filled(channel, limit, env, first=limit * before_ours // 1000)
     assert len(busy.remote_log.adds) == limit
     assert not over_fee_bound(busy, env)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(25_000, 60_000), st.integers(253, 2500), st.integers(253, 2500), st.integers(0, 1000))
+def test_an_opener_may_raise_the_feerate_to_what_good_ones_ask_for_however_much_we_have_offered(
+    bound_sat: int, feerate: int, raised: int, before_ours: int
+) -> None:
+    """The HTLCs that are offered while fees are low are still there when they are high."""
+    env = bounded(BOB, bound_sat)
+    limit = most_htlcs(CAPACITY_SAT, env.policy.commitment)
+    channel = at_feerate(a_normal_channel("bob"), FeeratePerKw(feerate))
+    channel = channel.but(params=channel.terms.but(local=channel.terms.local.but(max_accepted_htlcs=limit)))
+    busy = filled(channel, limit, env, first=limit * before_ours // 1000)
+    assert heard(busy, UpdateFee(CHANNEL_ID, FeeratePerKw(raised)), env).facts
 
 
 def at_feerate(channel: Channel, feerate_per_kw: FeeratePerKw) -> Channel:
