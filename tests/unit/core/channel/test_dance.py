@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
+from tests.builders.dancing import mirror
 from tests.builders.normal_channels import ALICE, a_normal_channel
 
-from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, PaymentHash, Secret
+from fulmen.core.base.ids import OFFERED, HtlcKey, PaymentHash, Secret
 from fulmen.core.base.machine import Address, Event, Fact, Lull, Step, Tell, fold
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.peers import MessageReceived
@@ -18,9 +19,7 @@ from fulmen.core.channel.dance import local_view, tell_locked_in
 from fulmen.core.channel.facts import PreimageLearned
 from fulmen.core.channel.state import Channel
 from fulmen.core.channel.table import checks, decide
-from fulmen.core.commitments.commitment import REMOTE
 from fulmen.core.commitments.htlcs import Failed, HtlcLockedIn, OfferHtlc
-from fulmen.core.commitments.view import CommitmentView
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.signer.signing import sign_commitment
@@ -63,16 +62,6 @@ def signed_by_bob(channel: Channel, *, htlcs: int | None = None) -> CommitmentSi
     mirrored = mirror(view)
     signature, of_htlcs = sign_commitment(mirrored, ours)
     return CommitmentSigned(CHANNEL_ID, signature, of_htlcs[:htlcs])
-
-
-def mirror(view: CommitmentView) -> CommitmentView:
-    """The same commitment as its other side sees it."""
-    theirs = view.params.but(local=view.params.remote, remote=view.params.local, is_opener=not view.params.is_opener)
-    flipped = tuple(htlc.but(key=htlc.key.but(direction=OTHER[htlc.key.direction])) for htlc in view.htlcs)
-    return view.but(params=theirs, side=REMOTE, local_msat=view.remote_msat, remote_msat=view.local_msat, htlcs=flipped)
-
-
-OTHER = {OFFERED: RECEIVED, RECEIVED: OFFERED}
 
 
 def test_a_signature_over_nothing_new_is_refused() -> None:

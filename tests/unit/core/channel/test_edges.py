@@ -10,17 +10,28 @@ from tests.builders.channels import CHANNEL_ID, FEATURES, keys_of, preimage_of
 from tests.builders.closing_channels import drained_channel, signed_by
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel, an_unconfirmed_channel
 
-from fulmen.core.base.funds import ReleaseFunding
-from fulmen.core.base.ids import RECEIVED, ChannelId, CommandId, HtlcKey, NodeId, PaymentHash, Signature, scid_parts
+from fulmen.core.base.funds import Funded, FundTransaction, ReleaseFunding
+from fulmen.core.base.ids import (
+    RECEIVED,
+    ChannelId,
+    CommandId,
+    HtlcKey,
+    NodeId,
+    PaymentHash,
+    Signature,
+    Txid,
+    scid_parts,
+)
 from fulmen.core.base.machine import Address, Disconnected, Step, Tell, evolve
+from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import HangUp, Send
-from fulmen.core.base.peers import MessageReceived, PeerReady, PeerView
-from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
+from fulmen.core.base.peers import MessageReceived, OpeningEnded, PeerReady, PeerView
+from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel import opening
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.facts import CommitmentReceived, PreimageHeld, ReadyReceived, RemoteProposed, ShutdownSent
 from fulmen.core.channel.failing import do_remedy
-from fulmen.core.channel.faults import ExpiryNotAHeight, OpeningNotPossible
+from fulmen.core.channel.faults import BadFundingSignature, ExpiryNotAHeight, OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.funding import depth_needed, new_alias
 from fulmen.core.channel.limits import opener_cost_msat
 from fulmen.core.channel.opening.state import Opening, Stage
@@ -32,7 +43,7 @@ from fulmen.core.commitments.updates import Add, Updates
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.features import OPTION_ANCHORS, OPTION_STATIC_REMOTEKEY, OPTION_SUPPORT_LARGE_CHANNEL, optional
 from fulmen.core.wire.messages.closing import ClosingSigned
-from fulmen.core.wire.messages.opening import ChannelReady, OpenChannel
+from fulmen.core.wire.messages.opening import AcceptChannel, ChannelReady, FundingCreated, FundingSigned, OpenChannel
 from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned, UpdateFee
 
 HASH = PaymentHash(sha256(preimage_of(0)))
@@ -168,13 +179,20 @@ BOBS_ID = NodeId(b"\x02" * 33)
 
 def begun(theirs: Any = PLAIN, **changes: Any) -> OpenChannel:
     """What we send to a peer with these features."""
+    message = offered(theirs, **changes).opened_with
+    assert message is not None
+    return message
+
+
+def offered(theirs: Any = PLAIN, **changes: Any) -> Opening:
+    """An opening whose `open_channel` is on its way to a peer with these features."""
     peer = PeerView(BOBS_ID, True, LARGE.to_bytes(), theirs.to_bytes())
     env = replace(ALICE, views={f"peer:{BOBS_ID.hex()}": peer})
     wish = OpenTo(CommandId(b"c" * 16), BOBS_ID, **({"funding_sat": Sat(1_000_000)} | changes))
     step = opening.MOUNT.decide(opening.MOUNT.initial(BOBS_ID + b"t" * 32), wish, env)
-    [message] = [action.message for action in step.actions if isinstance(action, Send)]
-    assert isinstance(message, OpenChannel)
-    return message
+    assert sent(step) == ["OpenChannel"]
+    state: Opening = step.state
+    return state
 
 
 def test_a_channel_of_2_to_the_24_needs_a_peer_that_takes_it() -> None:
@@ -201,6 +219,69 @@ def test_an_opening_that_ends_gives_coins_back_while_the_wallet_looks_for_them_a
     step = opening.MOUNT.decide(state, Disconnected(), ALICE)
     released = [action.event for action in step.actions if isinstance(action, Tell) and action.to == Address("wallet")]
     assert released == ([ReleaseFunding(ChannelId(b"t" * 32))] if stage is Stage.ACCEPTED else [])
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.OVER])
+def test_an_opening_that_ends_says_so_to_its_peer(stage: Stage) -> None:
+    step = opening.MOUNT.decide(Opening(BOBS_ID, ChannelId(b"t" * 32), stage), Disconnected(), ALICE)
+    assert Tell(Address("peer", BOBS_ID), OpeningEnded(ChannelId(b"t" * 32))) in step.actions
+
+
+def test_nothing_of_an_opening_outlives_its_connection() -> None:
+    state = Opening(BOBS_ID, ChannelId(b"t" * 32), Stage.OFFERED, 5, local_features=b"a", remote_features=b"b")
+    assert opening.MOUNT.forget is not None
+    assert opening.MOUNT.forget(state) == Opening(BOBS_ID, ChannelId(b"t" * 32))
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.ACCEPTED])
+def test_coins_that_come_for_an_opening_that_waits_for_none_go_back(stage: Stage) -> None:
+    state = Opening(BOBS_ID, ChannelId(b"t" * 32), stage)
+    step = opening.MOUNT.decide(state, Funded(b"t" * 32, b"", Sat(0)), ALICE)
+    assert not step.facts and step.actions == [Tell(Address("wallet"), ReleaseFunding(ChannelId(b"t" * 32)))]
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.AWAITING_FUNDING])
+def test_a_funding_that_nobody_waits_for_is_refused(stage: Stage) -> None:
+    state = Opening(BOBS_ID, ChannelId(b"t" * 32), stage)
+    message = FundingCreated(ChannelId(b"t" * 32), Txid(bytes(32)), 0, Signature(bytes(64)))
+    with pytest.raises(OpeningRefused, match="without open_channel"):
+        opening.MOUNT.decide(state, MessageReceived(message), ALICE)
+
+
+def test_a_bad_signature_on_the_first_commitment_ends_what_is_not_yet_a_channel() -> None:
+    created = an_unconfirmed_channel().but(phase=Phase.CREATED)
+    signed = MessageReceived(CommitmentSigned(CHANNEL_ID, Signature(bytes(64)), ()))
+    (check,) = checks(a_normal_channel("alice"), signed, ALICE)
+    message = MessageReceived(FundingSigned(CHANNEL_ID, Signature(bytes(64))))
+    with pytest.raises(BadFundingSignature):
+        decide(created, CheckFailed(message, check), ALICE)
+
+
+@pytest.mark.parametrize("wanted", [None, FeeratePerKw(7777)])
+def test_a_funding_pays_the_feerate_that_was_named_or_the_one_of_openings(wanted: FeeratePerKw | None) -> None:
+    state = offered(funding_feerate_per_kw=wanted)
+    keys = keys_of("bob").basepoints(1)
+    accept = AcceptChannel(
+        ChannelId(b"t" * 32),
+        Sat(354),
+        Msat(1_000_000_000),
+        Sat(10_000),
+        Msat(1),
+        3,
+        CltvDelta(144),
+        483,
+        keys.funding_pubkey,
+        keys.revocation_basepoint,
+        keys.payment_basepoint,
+        keys.delayed_payment_basepoint,
+        keys.htlc_basepoint,
+        keys_of("bob").per_commitment_point(1, 0),
+        None,
+        state.opened_with.channel_type if state.opened_with is not None else None,
+    )
+    (told,) = opening.MOUNT.decide(state, MessageReceived(accept), ALICE).actions
+    assert isinstance(told, Tell) and isinstance(told.event, FundTransaction)
+    assert told.event.feerate_per_kw == (wanted or ALICE.feerates.opening_per_kw)
 
 
 def test_an_alias_is_a_place_that_can_be_written_whatever_chance_says() -> None:

@@ -18,6 +18,7 @@ from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.terms import (
     channel_type,
     check_accept,
+    check_close_to,
     check_open,
     format_of,
     minimum_depth,
@@ -174,6 +175,8 @@ def test_good_terms_are_taken() -> None:
         ({"funding_satoshis": Sat(19_999)}, "funding_satoshis out of range"),
         ({"funding_satoshis": Sat(1_000_000_001), "max_htlc_value_in_flight_msat": Msat(10**12)}, "out of range"),
         ({"push_msat": Msat(999_000_000)}, "cannot pay the first commitment's fee"),
+        ({"push_msat": Msat(1_000_000_000)}, "cannot pay the first commitment's fee"),
+        ({"push_msat": Msat(998_216_001)}, "cannot pay the first commitment's fee"),
         (POOR, "more than the reserve"),
         ({**POOR, "funding_satoshis": Sat(20_768)}, "more than the reserve"),
         ({"channel_type": Features.of(OPTION_ANCHORS).to_bytes()}, "unknown channel_type"),
@@ -199,6 +202,10 @@ def test_terms_at_the_very_bounds_are_taken() -> None:
         {"channel_reserve_satoshis": Sat(50_000)},
         {"to_self_delay": CltvDelta(2016)},
         {**POOR, "funding_satoshis": Sat(20_769)},
+        {"funding_satoshis": Sat(20_000), "channel_reserve_satoshis": Sat(1000)},
+        {"funding_satoshis": Sat(1_000_000_000), "max_htlc_value_in_flight_msat": Msat(10**12)},
+        # 1124 weight units at 1000 sat/kw and two anchors are all that the opener keeps.
+        {"push_msat": Msat(998_216_000)},
     ):
         check_open(an_open(**changes), ENV, a_peer())
 
@@ -256,6 +263,16 @@ def test_only_trusted_peers_open_without_confirmation() -> None:
     check_open(an_open(channel_type=kind), ENV, a_peer("alice"))
     with pytest.raises(OpeningRefused, match="not trusted"):
         check_open(an_open(channel_type=kind), ENV, a_peer("mallory"))
+    check_open(an_open(), ENV, a_peer("mallory"))
+
+
+def test_a_wish_for_the_close_needs_a_peer_that_keeps_it() -> None:
+    check_close_to(b"", False, anysegwit=False)
+    check_close_to(SEGWIT, True, anysegwit=False)
+    with pytest.raises(OpeningNotPossible, match="would not bind"):
+        check_close_to(SEGWIT, False, anysegwit=False)
+    with pytest.raises(OpeningNotPossible, match="not an address"):
+        check_close_to(TAPROOT_SCRIPT, True, anysegwit=False)
 
 
 @pytest.mark.parametrize(

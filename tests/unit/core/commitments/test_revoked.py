@@ -6,10 +6,12 @@ import pytest
 from tests.builders.channels import CHANNEL_ID, FUNDING, KEY_INDEX, keys_of, terms_of
 
 from fulmen.core.base.ids import OFFERED, RECEIVED, Direction, HtlcKey, NodeId, PaymentHash, channel_id_of
+from fulmen.core.base.machine import Tell
+from fulmen.core.base.retention import RETENTION, RowsUnwanted
 from fulmen.core.base.stretch import found
 from fulmen.core.base.units import BlockHeight, Msat, Sat
 from fulmen.core.commitments.params import ChannelParams
-from fulmen.core.commitments.revoked import keep_revoked, kept_of, revoked_htlcs
+from fulmen.core.commitments.revoked import KIND, forget_revoked, keep_revoked, kept_of, revoked_htlcs
 from fulmen.core.commitments.updates import Add
 from fulmen.core.transactions.formats import FORMATS
 
@@ -47,3 +49,7 @@ def test_a_kept_htlc_is_found_by_its_own_name_in_each_commitment_that_held_it(
         assert htlc.key == HtlcKey(channel_id, direction, htlc_id)
         assert (htlc.amount_msat, htlc.payment_hash, htlc.cltv_expiry) == (1_000_000, b"h" * 32, 500)
     assert channel_id == CHANNEL_ID
+
+
+def test_what_was_kept_for_penalties_goes_when_no_commitment_can_be_published_any_more() -> None:
+    assert forget_revoked(CHANNEL_ID) == Tell(RETENTION, RowsUnwanted(KIND, CHANNEL_ID))

@@ -148,6 +148,11 @@ def test_an_htlc_is_trimmed_below_its_owners_dust_limit_and_its_own_fee(
     both.include()
     assert both.commitment.totals.output_count == 1
     assert both.commitment.totals.trimmed_msat == threshold * 1000 - 1
+    assert recount(both.commitment, both.params, both.ours, both.theirs) == both.commitment.totals
+    for _ in range(2):
+        both.apply("theirs removes" if offered else "ours removes", 0, False)
+    both.include()
+    assert both.commitment.totals == Totals(OURS_MSAT, THEIRS_MSAT)
 
 
 def test_a_log_finds_by_id_what_is_left_of_it() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fulmen.core.base.ids import PaymentHash, Preimage
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
-from fulmen.core.commitments.updates import Add, FeeChange, Log, Remove, pruned
+from fulmen.core.commitments.updates import Add, FeeChange, Log, Remove, Updates, pruned
 
 PAID = Preimage(b"p" * 32)
+RATE = FeeratePerKw(1000)
 
 
 def an_add(index: int, id: int) -> Add:
@@ -30,6 +31,17 @@ def test_what_was_never_signed_is_forgotten_with_its_ids() -> None:
     log = Log().with_update(an_add(0, 0)).with_update(Remove(1, 7, PAID)).with_update(an_add(2, 1))
     short = log.truncated(2)
     assert (len(short.adds), len(short.removes), short.next_index, short.next_id) == (1, 1, 2, 1)
+
+
+def test_a_feerate_that_was_signed_for_outlives_what_was_not() -> None:
+    log = Log().with_update(FeeChange(0, FeeratePerKw(2000))).with_update(FeeChange(1, FeeratePerKw(3000)))
+    assert [fee.feerate_per_kw for fee in log.truncated(1).fees] == [2000]
+
+
+def test_updates_of_any_kind_are_some() -> None:
+    assert not Updates()
+    for some in (Updates((an_add(0, 0),)), Updates((), (Remove(0, 7, PAID),)), Updates((), (), (FeeChange(0, RATE),))):
+        assert some
 
 
 def test_an_htlc_leaves_both_logs_when_its_removal_is_irrevocable_and_it_was_committed_itself() -> None:
