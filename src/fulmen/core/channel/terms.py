@@ -219,22 +219,24 @@ def check_open(msg: OpenChannel, env: Env, peer: PeerView) -> None:
         raise OpeningRefused(why="push_msat above funding_satoshis", push_msat=msg.push_msat)
     # Terms in proportion to a channel that is too small anyway would hide that from its opener.
     _check_size(msg, ours, theirs, policy)
-    _check_common(terms_of(msg), msg.funding_satoshis, policy)
+    anysegwit = negotiated(ours, theirs, OPTION_SHUTDOWN_ANYSEGWIT)
+    _check_common(terms_of(msg), msg.funding_satoshis, policy, anysegwit=anysegwit)
     _check_feerate(msg, env)
-    # "`dust_limit_satoshis` is greater than `channel_reserve_satoshis`."
-    if msg.dust_limit_satoshis > msg.channel_reserve_satoshis:
-        raise OpeningRefused(why="dust_limit_satoshis above channel_reserve_satoshis")
     _check_first_commitment(msg, format_of(msg.channel_type), our_terms(env, msg.funding_satoshis, 0))
     _check_type(msg, ours, theirs, policy, peer)
 
 
-def _check_common(terms: PartyParams, funding_sat: Sat, policy: OpeningPolicy) -> None:
+def _check_common(terms: PartyParams, funding_sat: Sat, policy: OpeningPolicy, *, anysegwit: bool) -> None:
+    """What holds of the terms of either side: "Other fields have the same requirements as their counterparts"."""
     if terms.to_self_delay > policy.max_to_self_delay:
         raise OpeningRefused(why="to_self_delay is unreasonably large", to_self_delay=terms.to_self_delay)
     if not 1 <= terms.max_accepted_htlcs <= MAX_ACCEPTED_HTLCS:
         raise OpeningRefused(why="max_accepted_htlcs out of range", max_accepted_htlcs=terms.max_accepted_htlcs)
     if not MIN_DUST_LIMIT_SAT <= terms.dust_limit_sat <= policy.max_dust_limit_sat:
         raise OpeningRefused(why="dust_limit_satoshis out of range", dust_limit_satoshis=terms.dust_limit_sat)
+    # "`dust_limit_satoshis` is greater than `channel_reserve_satoshis`."
+    if terms.dust_limit_sat > terms.channel_reserve_sat:
+        raise OpeningRefused(why="dust_limit_satoshis above channel_reserve_satoshis")
     most = max(terms.dust_limit_sat, policy.dust_limit_sat, funding_sat * policy.max_reserve_ppm // 1_000_000)
     if terms.channel_reserve_sat > most:
         raise OpeningRefused(why="channel_reserve_satoshis is too large", reserve_sat=terms.channel_reserve_sat)
@@ -242,8 +244,9 @@ def _check_common(terms: PartyParams, funding_sat: Sat, policy: OpeningPolicy) -
         raise OpeningRefused(why="htlc_minimum_msat is too large", htlc_minimum_msat=terms.htlc_minimum_msat)
     if terms.max_htlc_value_in_flight_msat < to_msat(funding_sat) // 100:
         raise OpeningRefused(why="max_htlc_value_in_flight_msat is too small")
+    # "either a valid `shutdown_scriptpubkey` as required by `shutdown` `scriptpubkey`, or a zero-length" one
     script = terms.upfront_shutdown_script
-    if script and not is_shutdown_script(script, anysegwit=True):
+    if script and not is_shutdown_script(script, anysegwit=anysegwit):
         raise OpeningRefused(why="the upfront shutdown script has none of the allowed forms", script=script)
 
 
@@ -293,14 +296,13 @@ def _check_type(msg: OpenChannel, ours: Features, theirs: Features, policy: Open
     # "the `channel_type` includes `option_zeroconf` and it does not trust the sender to open an unconfirmed channel."
     if kind.has(OPTION_ZEROCONF) and peer.node_id not in policy.zeroconf_peers:
         raise OpeningRefused(why="the opener is not trusted with an unconfirmed funding")
-    # "if `upfront_shutdown_script` … `option_shutdown_anysegwit`": the script's form was checked with the widest rule.
-    script = msg.upfront_shutdown_script or b""
-    if script and not is_shutdown_script(script, anysegwit=negotiated(ours, theirs, OPTION_SHUTDOWN_ANYSEGWIT)):
-        raise OpeningRefused(why="the upfront shutdown script has none of the negotiated forms")
 
 
-def check_accept(ours: OpenChannel, msg: AcceptChannel, policy: OpeningPolicy) -> None:
+def check_accept(ours: OpenChannel, msg: AcceptChannel, policy: OpeningPolicy, *, anysegwit: bool) -> None:
     """Refuse an `accept_channel` that breaks BOLT 2 or our policy.
+
+    Args:
+        anysegwit: option_shutdown_anysegwit was negotiated.
 
     Raises:
         OpeningRefused: with the reason.
@@ -318,5 +320,5 @@ def check_accept(ours: OpenChannel, msg: AcceptChannel, policy: OpeningPolicy) -
     # "if `channel_reserve_satoshis` from the `open_channel` message is less than `dust_limit_satoshis`: MUST fail"
     if ours.channel_reserve_satoshis < msg.dust_limit_satoshis:
         raise OpeningRefused(why="dust_limit_satoshis above our channel_reserve_satoshis")
-    _check_common(terms_of(msg), ours.funding_satoshis, policy)
+    _check_common(terms_of(msg), ours.funding_satoshis, policy, anysegwit=anysegwit)
     check_basepoints(terms_of(ours).basepoints, terms_of(msg).basepoints)

@@ -141,15 +141,15 @@ def an_accept(**changes: Any) -> AcceptChannel:
 def test_a_peer_that_announces_a_key_of_ours_is_refused(name: str) -> None:
     stolen = an_accept(**{name: getattr(an_open(), name)})
     with pytest.raises(OpeningRefused, match="one of ours"):
-        check_accept(an_open(), stolen, ENV.policy.opening)
+        check_accept(an_open(), stolen, ENV.policy.opening, anysegwit=True)
     swapped = an_accept(**{name: an_open().payment_basepoint})
     with pytest.raises(OpeningRefused, match="one of ours"):
-        check_accept(an_open(), swapped, ENV.policy.opening)
+        check_accept(an_open(), swapped, ENV.policy.opening, anysegwit=True)
 
 
 def test_good_terms_are_taken() -> None:
     check_open(an_open(), ENV, a_peer())
-    check_accept(an_open(), an_accept(), ENV.policy.opening)
+    check_accept(an_open(), an_accept(), ENV.policy.opening, anysegwit=True)
 
 
 @pytest.mark.parametrize(
@@ -283,21 +283,36 @@ def test_a_wish_for_the_close_needs_a_peer_that_keeps_it() -> None:
         ({"minimum_depth": 145}, "minimum_depth"),
         ({"channel_reserve_satoshis": Sat(353)}, "below our dust_limit"),
         ({"dust_limit_satoshis": Sat(10_001)}, "dust_limit_satoshis above our"),
+        ({"dust_limit_satoshis": Sat(600), "channel_reserve_satoshis": Sat(599)}, "above channel_reserve"),
         ({"max_accepted_htlcs": 484}, "max_accepted_htlcs"),
         ({"to_self_delay": CltvDelta(2017)}, "to_self_delay"),
     ],
 )
 def test_an_answer_that_breaks_a_rule_is_refused_by_its_reason(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(OpeningRefused) as caught:
-        check_accept(an_open(), an_accept(**changes), ENV.policy.opening)
+        check_accept(an_open(), an_accept(**changes), ENV.policy.opening, anysegwit=True)
     assert why in caught.value.details["why"]
+
+
+def test_an_upfront_script_of_taproot_is_taken_from_either_side_where_it_was_negotiated() -> None:
+    script = b"\x51\x20" + bytes(32)
+    both = optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SHUTDOWN_ANYSEGWIT).to_bytes()
+    check_open(an_open(upfront_shutdown_script=script), ENV, PeerView(node_id_of("alice"), True, both, both))
+    check_accept(an_open(), an_accept(upfront_shutdown_script=script), ENV.policy.opening, anysegwit=True)
+    peer = a_peer(features=optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS))
+    with pytest.raises(OpeningRefused, match="upfront"):
+        check_open(an_open(upfront_shutdown_script=script), ENV, peer)
+    with pytest.raises(OpeningRefused, match="upfront"):
+        check_accept(an_open(), an_accept(upfront_shutdown_script=script), ENV.policy.opening, anysegwit=False)
 
 
 def test_a_zeroconf_answer_waits_for_no_block() -> None:
     kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_ZEROCONF).to_bytes()
-    check_accept(an_open(channel_type=kind), an_accept(channel_type=kind, minimum_depth=0), ENV.policy.opening)
+    check_accept(
+        an_open(channel_type=kind), an_accept(channel_type=kind, minimum_depth=0), ENV.policy.opening, anysegwit=True
+    )
     with pytest.raises(OpeningRefused, match="zeroconf"):
-        check_accept(an_open(channel_type=kind), an_accept(channel_type=kind), ENV.policy.opening)
+        check_accept(an_open(channel_type=kind), an_accept(channel_type=kind), ENV.policy.opening, anysegwit=True)
 
 
 def test_more_money_waits_for_more_blocks() -> None:

@@ -56,7 +56,7 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
     answer = AcceptChannel(
         msg.temporary_channel_id,
         # "MUST set `dust_limit_satoshis` less than or equal to `channel_reserve_satoshis` from the `open_channel`"
-        terms.dust_limit_sat,
+        Sat(min(terms.dust_limit_sat, msg.channel_reserve_satoshis)),
         terms.max_htlc_value_in_flight_msat,
         reserve,
         terms.htlc_minimum_msat,

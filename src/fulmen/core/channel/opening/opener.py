@@ -126,7 +126,8 @@ def on_accept_channel(opening: Opening, msg: AcceptChannel, env: Env) -> Step[Op
     ours = opening.opened_with
     if opening.stage is not Stage.OFFERED or ours is None or opening.command is None:
         raise OpeningRefused(why="accept_channel without open_channel")
-    check_accept(ours, msg, env.policy.opening)
+    ends = Features.from_bytes(opening.local_features), Features.from_bytes(opening.remote_features)
+    check_accept(ours, msg, env.policy.opening, anysegwit=negotiated(*ends, OPTION_SHUTDOWN_ANYSEGWIT))
     funding = funding_output(ours.funding_pubkey, msg.funding_pubkey, ours.funding_satoshis)
     request = FundTransaction(
         opening.temporary_channel_id,
