@@ -77,8 +77,9 @@ START = 1_700_000_000
 FEERATES = Feerates(*(FeeratePerKw(rate) for rate in (253, 1000, 1000, 1000, 2000, 500)))
 MIN_DEPTH = 6
 """BOLT 7: a channel is announced with six confirmations."""
-POLICY = Policy(opening=OpeningPolicy(max_htlc_value_in_flight_ppm=900_000))
-"""The limit lies where a peer can reach it: with our default, the capacity, nobody could break the rule."""
+POLICY = Policy(opening=OpeningPolicy(dust_limit_sat=Sat(546), max_htlc_value_in_flight_ppm=900_000))
+"""The limits lie where a peer can reach them: in flight our default is the capacity, and as a dust limit the least that
+there may be, and nobody could break the rules about these alone."""
 FUNDS_SAT = Sat(200_000_000)
 
 

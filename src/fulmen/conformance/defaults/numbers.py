@@ -55,3 +55,7 @@ NO_BLOCK = 16_000_000
 PAYMENTS = 100
 """The numbers of payments that a script may use."""
 NO_ONION = bytes(1366)
+OTHER_CHAIN = bytes([0xAB]) * 32
+UNKNOWN_CHANNEL = bytes([0xCD]) * 32
+P2PKH = bytes.fromhex("76a914") + bytes(20) + bytes.fromhex("88ac")
+P2TR = bytes.fromhex("5120") + bytes.fromhex("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")

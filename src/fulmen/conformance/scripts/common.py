@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fulmen.conformance.defaults.numbers import FEATURES
 from fulmen.conformance.script import (
     ALICE,
     BOB,
@@ -19,6 +20,7 @@ from fulmen.conformance.script import (
     ShutdownScript,
     Step,
 )
+from fulmen.core.wire.features import Features
 
 
 def hello(peer: str = ALICE) -> tuple[Step, ...]:
@@ -26,9 +28,15 @@ def hello(peer: str = ALICE) -> tuple[Step, ...]:
     return Connect(peer=peer), Expect("init", peer=peer), Send("init", peer=peer)
 
 
-def asked() -> tuple[Step, ...]:
-    """The node opens a channel to the fake peer."""
-    return *hello(), Ask("open"), Expect("open_channel", within_s=30.0)
+def hello_without(*bits: int) -> tuple[Step, ...]:
+    """Connected to a peer that does not offer some features."""
+    lacking = sum(3 << bit for bit in bits)
+    return Connect(), Expect("init"), Send("init", {"features": Features(FEATURES.mask & ~lacking).to_bytes()})
+
+
+def asked(*lacking: int, **fields: Any) -> tuple[Step, ...]:
+    """The node opens a channel to the fake peer, which does not offer some features."""
+    return *hello_without(*lacking), Ask("open", fields), Expect("open_channel", within_s=30.0)
 
 
 def accepted(peer: str = ALICE, **fields: Any) -> tuple[Step, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fulmen.conformance.defaults.numbers import FEATURES
+from fulmen.conformance.defaults.numbers import FEATURES, OTHER_CHAIN, UNKNOWN_CHANNEL
 from fulmen.conformance.script import (
     Connect,
     Expect,
@@ -29,8 +29,6 @@ ODD_IGNORED = "upon receiving a message of _odd_, unknown type: - MUST ignore th
 EVEN_CLOSES = f"upon receiving a message of _even_, unknown type: - {CLOSE}"
 NO_SUCH_CHANNEL = "if no existing channel is referred to by `channel_id`: - MUST ignore the message."
 TOO_SHORT = f"upon receiving a known message with insufficient length for the contents: - {CLOSE}"
-OTHER_CHAIN = bytes([0xAB]) * 32
-UNKNOWN_CHANNEL = bytes([0xCD]) * 32
 UNKNOWN_ODD, UNKNOWN_EVEN = 43_691, 43_690
 """Messages of the custom range that nobody has defined."""
 ODD_BIT, EVEN_BIT = 1_001, 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fulmen.conformance.defaults.numbers import UNKNOWN_CHANNEL
 from fulmen.conformance.script import (
     BOB,
     Disconnect,
@@ -32,8 +33,6 @@ from fulmen.conformance.scripts.common import (
     reconnected,
     take,
 )
-
-UNKNOWN_CHANNEL = bytes([0xCD]) * 32
 
 
 def bad_numbers(
@@ -276,6 +275,19 @@ SCRIPTS: tuple[Script, ...] = (
         " channel.",
         {"next_revocation_number": Plus(3), "your_last_per_commitment_secret": b"\x01" * 32},
         ids=("B2-63",),
+    ),
+    bad_numbers(
+        "zeros for the last secret",
+        "otherwise: - MUST set `your_last_per_commitment_secret` to the last `per_commitment_secret` it received",
+        {"your_last_per_commitment_secret": bytes(32)},
+        ids=("B2-60", "B2-63"),
+    ),
+    bad_numbers(
+        "a last secret where there was none",
+        "if `next_revocation_number` equals 0: - MUST set `your_last_per_commitment_secret` to all zeroes",
+        {"your_last_per_commitment_secret": b"\x01" * 32},
+        after=OPENED,
+        ids=("B2-60", "B2-63"),
     ),
     bad_numbers(
         "a wrong last secret",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fulmen.conformance.defaults.numbers import OTHER_CHAIN
 from fulmen.conformance.script import (
     BOB,
     Disabled,
@@ -21,7 +22,7 @@ from fulmen.conformance.script import (
     SpendAnnounced,
 )
 from fulmen.conformance.scripts.good import twin
-from fulmen.conformance.scripts.gossip.common import BOTH, FUNDED, KNOWN, OTHER_CHAIN, TOLD
+from fulmen.conformance.scripts.gossip.common import BOTH, FUNDED, KNOWN, TOLD
 from fulmen.core.wire.features import GOSSIP_QUERIES
 
 NOT_CORRECT = "`node_signature_2` are invalid OR NOT correct:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fulmen.conformance.defaults.numbers import OTHER_CHAIN
 from fulmen.conformance.script import (
     BOB,
     AtLeast,
@@ -19,7 +20,7 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO
-from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, OTHER_CHAIN, TOLD
+from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, TOLD
 from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX
 
 NOBODYS = b"\0" + bytes(7) + b"\x09"

@@ -12,7 +12,6 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts.common import hello
 
-OTHER_CHAIN = bytes([0xAB]) * 32
 FLUSH_S = 70.0
 """A flush of gossip comes every 60 seconds."""
 BOTH: tuple[Step, ...] = (*hello(ALICE), *hello(BOB))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fulmen.conformance.defaults.numbers import OTHER_CHAIN
 from fulmen.conformance.script import (
     BOB,
     ExpectComplaint,
@@ -16,7 +17,7 @@ from fulmen.conformance.script import (
     Send,
     SpendAnnounced,
 )
-from fulmen.conformance.scripts.gossip.common import FUNDED, OTHER_CHAIN, TOLD
+from fulmen.conformance.scripts.gossip.common import FUNDED, TOLD
 
 TAKEN = Script(
     name="a newer channel_update takes the place of the older",

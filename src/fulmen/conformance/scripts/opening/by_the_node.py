@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.conformance.defaults.numbers import FUNDING_SAT
+from fulmen.conformance.defaults.numbers import FUNDING_SAT, P2PKH, P2TR
 from fulmen.conformance.script import (
     Ask,
     AtLeast,
@@ -13,6 +13,7 @@ from fulmen.conformance.script import (
     ExpectFailure,
     Flipped,
     HighS,
+    Level,
     OneOf,
     Present,
     Said,
@@ -21,24 +22,99 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO, OPENED_BY_NODE, asked
-from fulmen.conformance.scripts.opening.offers import TYPE
+from fulmen.conformance.scripts.opening.offers import OFF_CURVE, TYPE, VALID_UPFRONT
 from fulmen.core.wire.features import (
     OPTION_SCID_ALIAS,
+    OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_STATIC_REMOTEKEY,
     Features,
 )
 
+AS_IN_OPEN_CHANNEL = "Other fields have the same requirements as their counterparts in `open_channel`."
+SMALL_SAT = 400_000
 
-def answered_badly(name: str, quote: str, fields: dict[str, Any]) -> Script:
+
+def answered_badly(
+    name: str,
+    quote: str,
+    fields: dict[str, Any],
+    *,
+    level: Level = Level.MUST,
+    amount_sat: int = FUNDING_SAT,
+    lacking: tuple[int, ...] = (),
+) -> Script:
     """An `accept_channel` that has to be refused."""
     return Script(
         name=f"accept_channel is refused: {name}",
         good=good.ACCEPT_CHANNEL,
         ids=("B2-14",),
+        level=level,
         quotes=(quote,),
-        steps=(*asked(), Send("accept_channel", fields), ExpectFailure()),
+        steps=(*asked(*lacking, amount_sat=amount_sat), Send("accept_channel", fields), ExpectFailure()),
     )
 
+
+ANSWERS_AS_OFFERS = (
+    *(
+        answered_badly(name, f"{quote} {AS_IN_OPEN_CHANNEL}", fields)
+        for name, quote, fields in (
+            (
+                "a dust limit above its own reserve",
+                "`dust_limit_satoshis` is greater than `channel_reserve_satoshis`.",
+                {
+                    "dust_limit_satoshis": Said("open_channel", "dust_limit_satoshis", plus=400),
+                    "channel_reserve_satoshis": Said("open_channel", "dust_limit_satoshis", plus=300),
+                },
+            ),
+            (
+                "a dust limit of 353",
+                "`dust_limit_satoshis` is smaller than `354 satoshis`",
+                {"dust_limit_satoshis": 353},
+            ),
+            ("to_self_delay of a year", "`to_self_delay` is unreasonably large.", {"to_self_delay": 52_560}),
+            ("max_accepted_htlcs of 484", "`max_accepted_htlcs` is greater than 483.", {"max_accepted_htlcs": 484}),
+            (
+                "a basepoint that is no point",
+                "`funding_pubkey`, `revocation_basepoint`, `htlc_basepoint`, `payment_basepoint`, or "
+                "`delayed_payment_basepoint` are not valid secp256k1 pubkeys in compressed format.",
+                {"payment_basepoint": OFF_CURVE},
+            ),
+        )
+    ),
+    *(
+        answered_badly(
+            f"{name} out of reason",
+            f"it considers `{field}` too {way}. {AS_IN_OPEN_CHANNEL}",
+            {field: value},
+            level=Level.SHOULD,
+        )
+        for name, field, way, value in (
+            ("a reserve", "channel_reserve_satoshis", "large", FUNDING_SAT // 2),
+            ("a least HTLC", "htlc_minimum_msat", "large", 500 * FUNDING_SAT),
+            ("a limit in flight", "max_htlc_value_in_flight_msat", "small", 1),
+            ("no HTLC at all", "max_accepted_htlcs", "small", 0),
+        )
+    ),
+    answered_badly(
+        "a minimum_depth out of reason",
+        "if `minimum_depth` is unreasonably large: - MAY fail the channel.",
+        {"minimum_depth": 1_000_000},
+        level=Level.SHOULD,
+    ),
+    answered_badly(
+        "an upfront script of no allowed form",
+        f"{VALID_UPFRONT} {AS_IN_OPEN_CHANNEL}",
+        {"upfront_shutdown_script": P2PKH},
+        level=Level.SHOULD,
+    ),
+    answered_badly(
+        "an upfront script of taproot, without option_shutdown_anysegwit",
+        f"{VALID_UPFRONT} {AS_IN_OPEN_CHANNEL}",
+        {"upfront_shutdown_script": P2TR},
+        level=Level.SHOULD,
+        lacking=(OPTION_SHUTDOWN_ANYSEGWIT,),
+    ),
+)
 
 AS_FUNDEE = (
     Script(
@@ -90,8 +166,14 @@ AS_FUNDEE = (
         "a dust limit above the opener's reserve",
         "if `channel_reserve_satoshis` from the `open_channel` message is less than `dust_limit_satoshis`: - MUST fail "
         "the channel.",
-        {"dust_limit_satoshis": Said("open_channel", "channel_reserve_satoshis", plus=1)},
+        {
+            "dust_limit_satoshis": Said("open_channel", "channel_reserve_satoshis", plus=1),
+            "channel_reserve_satoshis": Said("open_channel", "channel_reserve_satoshis", plus=1),
+        },
+        # The smaller the channel the smaller the reserve: a dust limit above it is not yet one out of reason.
+        amount_sat=SMALL_SAT,
     ),
+    *ANSWERS_AS_OFFERS,
     Script(
         name="a wrong signature in funding_signed fails the channel",
         good=good.FUNDING_SIGNED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fulmen.conformance.defaults.numbers import FEATURES, FUNDING_SAT
+from fulmen.conformance.defaults.numbers import FEATURES, FUNDING_SAT, OTHER_CHAIN, P2PKH, P2TR
 from fulmen.conformance.script import (
     Connect,
     Expect,
@@ -14,11 +14,12 @@ from fulmen.conformance.script import (
     Send,
 )
 from fulmen.conformance.scripts import good
-from fulmen.conformance.scripts.common import HELLO
+from fulmen.conformance.scripts.common import hello_without
 from fulmen.core.wire.features import (
     OPTION_ANCHORS,
     OPTION_DUAL_FUND,
     OPTION_SCID_ALIAS,
+    OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_STATIC_REMOTEKEY,
     OPTION_SUPPORT_LARGE_CHANNEL,
     OPTION_ZEROCONF,
@@ -29,7 +30,10 @@ from fulmen.core.wire.features import (
 MUST_FAIL = "The receiving node MUST fail the channel if: - "
 OFF_CURVE = b"\x02" + b"\xff" * 32
 LARGE_SAT = 1 << 24
-OTHER_CHAIN = bytes([0xAB]) * 32
+VALID_UPFRONT = (
+    "MUST include `upfront_shutdown_script` with either a valid `shutdown_scriptpubkey` as required by `shutdown` "
+    "`scriptpubkey`, or a zero-length `shutdown_scriptpubkey`"
+)
 TYPE = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS)
 PUBKEYS = (
     "funding_pubkey",
@@ -40,14 +44,25 @@ PUBKEYS = (
 )
 
 
-def refused(name: str, quote: str, fields: dict[str, Any], *, ids: tuple[str, ...] = ("B2-13",)) -> Script:
-    """An `open_channel` that has to be refused."""
+def refused(
+    name: str,
+    quote: str,
+    fields: dict[str, Any],
+    *,
+    ids: tuple[str, ...] = ("B2-13",),
+    level: Level = Level.MUST,
+    offers: tuple[int, ...] = (),
+    lacking: tuple[int, ...] = (),
+) -> Script:
+    """An `open_channel` that has to be refused; `lacking` says which features its sender does not offer."""
     return Script(
         name=f"open_channel is refused: {name}",
         good=good.OPEN_CHANNEL,
         ids=ids,
         quotes=(quote,),
-        steps=(*HELLO, Send("open_channel", fields), ExpectFailure()),
+        level=level,
+        offers=offers,
+        steps=(*hello_without(*lacking), Send("open_channel", fields), ExpectFailure()),
     )
 
 
@@ -106,12 +121,67 @@ REFUSALS = (
         "nobody would have more than the reserve",
         "both `to_local` and `to_remote` amounts for the initial commitment transaction are less than or equal to "
         "`channel_reserve_satoshis`",
+        # At this feerate nearly all of the channel is the fee. A reserve of a twentieth is much, and no reason.
         {
-            "funding_satoshis": 30_000,
-            "channel_reserve_satoshis": 15_000,
-            "push_msat": 14_000_000,
-            "max_htlc_value_in_flight_msat": 30_000_000,
+            "funding_satoshis": 25_500,
+            "channel_reserve_satoshis": 1_275,
+            "push_msat": 600_000,
+            "feerate_per_kw": 21_000,
+            "max_htlc_value_in_flight_msat": 25_500_000,
+            "channel_type": TYPE.to_bytes(),
         },
+        offers=(OPTION_ANCHORS,),
+    ),
+    *(
+        refused(f"{name} out of reason", f"it considers `{field}` too {way}.", {field: value}, level=Level.SHOULD)
+        for name, field, way, value in (
+            ("a reserve", "channel_reserve_satoshis", "large", FUNDING_SAT // 2),
+            ("a least HTLC", "htlc_minimum_msat", "large", 500 * FUNDING_SAT),
+            ("a limit in flight", "max_htlc_value_in_flight_msat", "small", 1),
+            ("no HTLC at all", "max_accepted_htlcs", "small", 0),
+        )
+    ),
+    refused(
+        "a dust limit out of reason",
+        "it considers `dust_limit_satoshis` too large",
+        {"dust_limit_satoshis": 45_000, "channel_reserve_satoshis": 45_000},
+        level=Level.SHOULD,
+    ),
+    # What a sender must not do; nobody says of these what the receiver makes of them.
+    refused(
+        "an upfront script of no allowed form",
+        VALID_UPFRONT,
+        {"upfront_shutdown_script": P2PKH},
+        ids=("B2-11",),
+        level=Level.SHOULD,
+    ),
+    refused(
+        "an upfront script of taproot, without option_shutdown_anysegwit",
+        VALID_UPFRONT,
+        {"upfront_shutdown_script": P2TR},
+        ids=("B2-11",),
+        level=Level.SHOULD,
+        lacking=(OPTION_SHUTDOWN_ANYSEGWIT,),
+    ),
+    refused(
+        "scid_alias of a channel to be announced",
+        "if `announce_channel` is `true` (not `0`): - MUST NOT send `channel_type` with the `option_scid_alias` bit "
+        "set.",
+        {"channel_flags": 1, "channel_type": (TYPE | Features.of(OPTION_SCID_ALIAS)).to_bytes()},
+        ids=("B2-11", "B2-12"),
+        level=Level.SHOULD,
+        offers=(OPTION_SCID_ALIAS,),
+    ),
+    *(
+        refused(
+            f"a channel_type with {name}, which was not negotiated",
+            "SHOULD NOT set it to a type containing a feature which was not negotiated.",
+            {"channel_type": (Features.of(OPTION_STATIC_REMOTEKEY) | Features.of(bit)).to_bytes()},
+            ids=("B2-12", "B2-13"),
+            level=Level.SHOULD,
+            lacking=(bit,),
+        )
+        for name, bit in (("anchors", OPTION_ANCHORS), ("scid_alias", OPTION_SCID_ALIAS))
     ),
     refused(
         "no channel_type",
@@ -158,9 +228,7 @@ REFUSALS = (
             "equal to 2^24 satoshi. - otherwise: - MUST set `funding_satoshis` to less than 2^24 satoshi.",
         ),
         steps=(
-            Connect(),
-            Expect("init"),
-            Send("init", {"features": Features(FEATURES.mask & ~(3 << OPTION_SUPPORT_LARGE_CHANNEL)).to_bytes()}),
+            *hello_without(OPTION_SUPPORT_LARGE_CHANNEL),
             Send("open_channel", {"funding_satoshis": LARGE_SAT, "max_htlc_value_in_flight_msat": LARGE_SAT * 1000}),
             ExpectFailure(),
         ),

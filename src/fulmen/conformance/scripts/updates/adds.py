@@ -10,6 +10,7 @@ from fulmen.conformance.script import (
     ExpectFailure,
     FirstByte,
     Flipped,
+    FundChannel,
     HashOf,
     Level,
     OnionHash,
@@ -19,6 +20,7 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import (
+    ACCEPTED,
     FUNDED,
     HELLO,
     OPENED,
@@ -26,7 +28,7 @@ from fulmen.conformance.scripts.common import (
     offered,
     take,
 )
-from fulmen.conformance.scripts.updates.common import SHOULD_FAIL
+from fulmen.conformance.scripts.quotes import SHOULD_FAIL
 
 INVALID_ONION_VERSION, INVALID_ONION_HMAC, INVALID_ONION_KEY = 0xC004, 0xC005, 0xC006
 NO_KEY = bytes([0]) + bytes(1365)
@@ -89,6 +91,25 @@ ADDS = (
         "an expiry that is a time",
         "if sending node sets `cltv_expiry` to greater or equal to 500000000:",
         {"cltv_expiry": 500_000_000},
+    ),
+    Script(
+        name="update_add_htlc is refused: the channel is not ready",
+        good=good.UPDATE_ADD_HTLC,
+        ids=("B2-39", "B2-16"),
+        level=Level.SHOULD,
+        quotes=(
+            "Once both nodes have exchanged `channel_ready` (and optionally [`announcement_signatures`]",
+            "the channel can be used to make payments via Hashed Time Locked Contracts.",
+        ),
+        steps=(
+            *ACCEPTED,
+            Send("funding_created"),
+            Expect("funding_signed"),
+            FundChannel(depth=1),
+            # No signature with it: none could be right before the node's `channel_ready`.
+            Send("update_add_htlc"),
+            ExpectFailure(passing=("channel_ready",)),
+        ),
     ),
     Script(
         name="update_add_htlc is refused: more in flight than the node takes",

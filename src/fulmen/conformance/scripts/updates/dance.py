@@ -10,6 +10,7 @@ from fulmen.conformance.script import (
     ExpectFailure,
     Flipped,
     HighS,
+    Level,
     Script,
     Send,
 )
@@ -18,7 +19,7 @@ from fulmen.conformance.scripts.common import (
     OPENED,
     commit,
 )
-from fulmen.conformance.scripts.updates.common import EITHER_FAILS
+from fulmen.conformance.scripts.quotes import EITHER_FAILS
 
 
 def bad_signature(name: str, quote: str, fields: dict[str, Any]) -> Script:
@@ -66,6 +67,15 @@ DANCE = (
             ),
         )
         for name, secret in (("a wrong secret", Flipped()), ("a secret that is no key", bytes(32)))
+    ),
+    Script(
+        name="commitment_signed is refused: nothing has changed",
+        good=good.UPDATE_ADD_HTLC,
+        ids=("B2-42",),
+        # The BOLT binds the sender, and does not say what the receiver makes of it.
+        level=Level.SHOULD,
+        quotes=("MUST NOT send a `commitment_signed` message that does not include any updates.",),
+        steps=(*OPENED, Send("commitment_signed"), ExpectFailure()),
     ),
     Script(
         name="revoke_and_ack is refused: nothing was signed",

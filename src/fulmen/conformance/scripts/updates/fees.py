@@ -21,8 +21,9 @@ from fulmen.conformance.scripts.common import (
     opened,
     take,
 )
-from fulmen.conformance.scripts.updates.common import EITHER_FAILS, SHOULD_FAIL
+from fulmen.conformance.scripts.quotes import EITHER_FAILS, SHOULD_FAIL
 
+RICH_SAT = 16_000_000
 POOR_SAT = 14_000
 """What an opener with the default feerate and reserve needs, and hardly more."""
 TOO_DEAR_PER_KW = 20_000
@@ -57,13 +58,21 @@ FEES = (
                 EITHER_FAILS,
             ),
             steps=(
-                *OPENED,
+                *begun,
                 Send("update_fee", {"feerate_per_kw": feerate}),
                 Send("commitment_signed"),
                 ExpectFailure(),
             ),
         )
-        for name, feerate in (("too low", 1), ("unreasonably large", 10_000_000))
+        for name, feerate, begun in (
+            ("too low", 1, OPENED),
+            # The opener of a large channel can afford even this, 4,000 sat/vB.
+            (
+                "unreasonably large",
+                1_000_000,
+                opened(funding_satoshis=RICH_SAT, max_htlc_value_in_flight_msat=1000 * RICH_SAT),
+            ),
+        )
     ),
     Script(
         name="update_fee is refused: the opener cannot afford it",

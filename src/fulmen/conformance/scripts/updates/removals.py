@@ -8,6 +8,8 @@ from fulmen.conformance.script import (
     BOB,
     Expect,
     ExpectFailure,
+    ExpectQuiet,
+    Level,
     Onion,
     PreimageOf,
     Script,
@@ -21,7 +23,7 @@ from fulmen.conformance.scripts.common import (
     commit,
     offered,
 )
-from fulmen.conformance.scripts.updates.common import EITHER_FAILS
+from fulmen.conformance.scripts.quotes import EITHER_FAILS
 
 
 def bad_removal(name: str, quote: str, message: str, fields: dict[str, Any]) -> Script:
@@ -70,6 +72,21 @@ REMOVALS = (
             Expect("update_add_htlc", peer=BOB, within_s=20.0),
             Expect("commitment_signed", peer=BOB),
             Send("update_fulfill_htlc", peer=BOB),
+            ExpectFailure(peer=BOB),
+        ),
+    ),
+    Script(
+        name="update_fail_htlc is refused: the HTLC is fulfilled already",
+        good=good.REMOVALS["update_fail_htlc"],
+        ids=("B2-40",),
+        # Until it is signed for, the HTLC is still in the commitment transaction.
+        level=Level.SHOULD,
+        quotes=("if the `id` does not correspond to an HTLC in its current commitment transaction:", EITHER_FAILS),
+        steps=(
+            *FORWARDED,
+            Send("update_fulfill_htlc", peer=BOB),
+            ExpectQuiet(peer=BOB),
+            Send("update_fail_htlc", peer=BOB),
             ExpectFailure(peer=BOB),
         ),
     ),

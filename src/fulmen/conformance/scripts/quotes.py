@@ -1,4 +1,4 @@
-"""What BOLT 2 asks of a node whose peer breaks the rules of an update."""
+"""Sentences of BOLT 2 that many scripts quote: what is due when a peer breaks a rule."""
 
 from __future__ import annotations
 
