@@ -328,6 +328,8 @@ def _htlc_rows(
     for htlc in offered:
         total_msat += htlc.amount_msat
         amount_sat = htlc.amount_msat // 1000
+        # BOLT 3: "if the HTLC amount minus the HTLC-timeout fee would be less than `dust_limit_satoshis` set by the
+        # transaction owner: MUST NOT contain that output."
         if amount_sat < threshold:
             trimmed.append(htlc.key)
             continue

@@ -5,7 +5,7 @@ Source: BOLT 3, "Trimmed Outputs", "Fees" and "Dust Limits".
 
 from __future__ import annotations
 
-from fulmen.core.base.units import FeeratePerKw, Msat, Sat, Weight, fee_for_weight
+from fulmen.core.base.units import FeeratePerKw, Sat, Weight, fee_for_weight
 from fulmen.core.transactions.formats import HTLC_WEIGHT, Format
 
 DUST_P2WPKH = Sat(294)
@@ -47,10 +47,3 @@ def offered_threshold(format: Format, feerate_per_kw: FeeratePerKw, dust_limit_s
 def received_threshold(format: Format, feerate_per_kw: FeeratePerKw, dust_limit_sat: Sat) -> Sat:
     """An HTLC that the owner received is trimmed below this (dust limit of the owner)."""
     return Sat(dust_limit_sat + htlc_success_fee(format, feerate_per_kw))
-
-
-def is_trimmed(amount_msat: Msat, threshold_sat: Sat) -> bool:
-    """Whether an HTLC has no output; whole satoshis count."""
-    # BOLT 3: "if the HTLC amount minus the HTLC-timeout fee would be less than `dust_limit_satoshis` set by the
-    # transaction owner: MUST NOT contain that output."
-    return amount_msat // 1000 < threshold_sat
