@@ -46,14 +46,21 @@ def revocation_of(name: str, number: int) -> RevokeAndAck:
     return RevokeAndAck(CHANNEL_ID, keys._per_commitment_secret(7, number), keys.per_commitment_point(7, number + 2))
 
 
-def both_signed(alice: Channel, bob: Channel) -> tuple[Channel, Channel]:
-    """Alice has proposed, bob has heard it; now both sign and revoke."""
-    signed = decide(alice, Lull(), env_of("alice")).state
-    old = bob.local.number
-    bob = heard("bob", bob, commitment_of("bob", bob, "alice")).state
-    alice = heard("alice", signed, revocation_of("bob", old)).state
-    bob = decide(bob, Lull(), env_of("bob")).state
-    old = alice.local.number
-    alice = heard("alice", alice, commitment_of("alice", alice, "bob")).state
-    bob = heard("bob", bob, revocation_of("alice", old)).state
-    return alice, bob
+End = tuple[str, Channel]
+"""Whose, and its state."""
+
+
+def signed_for(signer: End, other: End) -> tuple[Step[Channel], Channel]:
+    """The signer signs for all that it may, the other one revokes: what comes of it at the signer, and the other."""
+    (name, channel), (peer, theirs) = signer, other
+    signed = decide(channel, Lull(), env_of(name)).state
+    old = theirs.local.number
+    theirs = heard(peer, theirs, commitment_of(peer, theirs, name)).state
+    return heard(name, signed, revocation_of(peer, old)), theirs
+
+
+def both_signed(proposer: End, other: End) -> tuple[Channel, Channel]:
+    """One has proposed, the other has heard it; now both sign and revoke."""
+    step, theirs = signed_for(proposer, other)
+    last, ours = signed_for((other[0], theirs), (proposer[0], step.state))
+    return ours, last.state

@@ -22,7 +22,7 @@ from fulmen.core.base.ids import (
     Txid,
     scid_parts,
 )
-from fulmen.core.base.machine import Address, Disconnected, Step, Tell, evolve
+from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, evolve
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.peers import MessageReceived, OpeningEnded, PeerReady, PeerView
@@ -257,11 +257,11 @@ def test_a_bad_signature_on_the_first_commitment_ends_what_is_not_yet_a_channel(
         decide(created, CheckFailed(message, check), ALICE)
 
 
-@pytest.mark.parametrize("wanted", [None, FeeratePerKw(7777)])
-def test_a_funding_pays_the_feerate_that_was_named_or_the_one_of_openings(wanted: FeeratePerKw | None) -> None:
-    state = offered(funding_feerate_per_kw=wanted)
+def an_accept(state: Opening) -> AcceptChannel:
+    """Bob takes what we offered."""
     keys = keys_of("bob").basepoints(1)
-    accept = AcceptChannel(
+    assert state.opened_with is not None
+    return AcceptChannel(
         ChannelId(b"t" * 32),
         Sat(354),
         Msat(1_000_000_000),
@@ -277,11 +277,54 @@ def test_a_funding_pays_the_feerate_that_was_named_or_the_one_of_openings(wanted
         keys.htlc_basepoint,
         keys_of("bob").per_commitment_point(1, 0),
         None,
-        state.opened_with.channel_type if state.opened_with is not None else None,
+        state.opened_with.channel_type,
     )
-    (told,) = opening.MOUNT.decide(state, MessageReceived(accept), ALICE).actions
+
+
+@pytest.mark.parametrize("wanted", [None, FeeratePerKw(7777)])
+def test_a_funding_pays_the_feerate_that_was_named_or_the_one_of_openings(wanted: FeeratePerKw | None) -> None:
+    state = offered(funding_feerate_per_kw=wanted)
+    (told,) = opening.MOUNT.decide(state, MessageReceived(an_accept(state)), ALICE).actions
     assert isinstance(told, Tell) and isinstance(told.event, FundTransaction)
     assert told.event.feerate_per_kw == (wanted or ALICE.feerates.opening_per_kw)
+
+
+def test_an_offer_is_accepted_once_and_within_our_limits() -> None:
+    state = offered()
+    accept = an_accept(state)
+    with pytest.raises(OpeningRefused, match="max_accepted_htlcs"):
+        opening.MOUNT.decide(state, MessageReceived(accept.but(max_accepted_htlcs=484)), ALICE)
+    accepted = opening.MOUNT.decide(state, MessageReceived(accept), ALICE).state
+    with pytest.raises(OpeningRefused, match="without open_channel"):
+        opening.MOUNT.decide(accepted, MessageReceived(accept), ALICE)
+
+
+def test_what_a_peer_wants_to_open_is_looked_at_before_it_is_accepted() -> None:
+    alices_id = NodeId(b"\x03" * 33)
+    view = PeerView(alices_id, True, PLAIN.to_bytes(), PLAIN.to_bytes())
+    env = replace(BOB, views={f"peer:{alices_id.hex()}": view}, entropy=lambda _purpose, size: bytes(size))
+    state = opening.MOUNT.initial(alices_id + b"t" * 32)
+    message = begun()
+    assert sent(opening.MOUNT.decide(state, MessageReceived(message), env)) == ["AcceptChannel"]
+    for wrong, why in (
+        (message.but(push_msat=Msat(1_000_000_001)), "push_msat"),
+        (message.but(payment_basepoint=BOB.basepoints(0).payment_basepoint), "one of ours"),
+    ):
+        with pytest.raises(OpeningRefused, match=why):
+            opening.MOUNT.decide(state, MessageReceived(wrong), env)
+
+
+def test_an_opening_looks_at_no_signature_but_that_of_a_funding_it_waits_for() -> None:
+    state = offered()
+    message = FundingCreated(ChannelId(b"t" * 32), Txid(bytes(32)), 0, Signature(bytes(64)))
+    for event in (MessageReceived(message), MessageReceived(an_accept(state)), Disconnected()):
+        assert opening.MOUNT.checks is not None
+        assert opening.MOUNT.checks(state, event, ALICE) == ()
+
+
+def test_what_has_no_place_in_an_opening_is_refused() -> None:
+    with pytest.raises(OpeningRefused, match="Lull has no place"):
+        opening.MOUNT.decide(offered(), Lull(), ALICE)
 
 
 def test_an_alias_is_a_place_that_can_be_written_whatever_chance_says() -> None:

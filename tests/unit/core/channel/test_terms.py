@@ -333,6 +333,7 @@ def test_the_type_we_ask_for_is_the_smallest_bitmap_of_what_both_can() -> None:
     assert channel_type(a_wish(), ALL, ALL, policy) == ANCHORS
     plain = channel_type(a_wish(), ALL, optional(OPTION_STATIC_REMOTEKEY), policy)
     assert plain == Features.of(OPTION_STATIC_REMOTEKEY).to_bytes() == b"\x10\x00"
+    assert channel_type(a_wish(anchors=False), ALL, ALL, policy) == plain
     assert format_of(plain) == "static_remotekey" and format_of(ANCHORS) == "anchors_zero_fee_htlc"
 
 
