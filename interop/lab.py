@@ -53,10 +53,13 @@ class Lab:
         """Start the chain."""
         self.chain.open()
 
-    def our(self, name: str, settings: dict[str, str] | None = None, *, coins: bool = True) -> Us:
-        """A node of ours; started, with coins, when it is first asked for."""
+    def our(
+        self, name: str, settings: dict[str, str] | None = None, *, coins: bool = True, front: str = Us.front
+    ) -> Us:
+        """A node of ours; started, with coins, when it is first asked for. `front` is the module that it runs."""
         if name not in self._ours:
             node = self._ours[name] = Us(name, self.home / name, self.chain, settings)
+            node.front = front
             node.start()
             if coins:
                 self.give(node)

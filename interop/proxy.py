@@ -1,4 +1,4 @@
-"""A wire between two nodes that can be cut: after so many bytes in either direction, or slowed down, or shut."""
+"""A wire between two nodes that can be cut wherever somebody says so, or slowed down, or shut."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from collections.abc import Callable
 TO_TARGET, FROM_TARGET = 0, 1
 CHUNK = 65536
 
-Judge = Callable[[int, bytes], bytes | None]
-"""Direction and bytes that want to pass -> what passes of them; if that is not all, the connection is cut."""
+Judge = Callable[[int, bytes], tuple[bytes, bool]]
+"""For one connection: direction and bytes that came -> what passes now, and whether the connection holds.
+
+What neither passes nor cuts is the judge's to pass on later.
+"""
 
 
 class Proxy:
     """Listens on a port, and passes each connection on to another one."""
 
-    def __init__(self, port: int, target: int, judge: Judge | None = None) -> None:
+    def __init__(self, port: int, target: int) -> None:
         self._target = target
-        self.judge = judge
+        self.judge: Callable[[], Judge] = lambda: _let_pass
+        """Makes the judge of each new connection."""
         self.delay_s = 0.0
         """How long each piece waits before it passes."""
         self.connections = 0
@@ -76,25 +80,30 @@ class Proxy:
     def _serve(self, near: socket.socket, far: socket.socket) -> None:
         for each in (near, far):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=self._pass, args=(FROM_TARGET, far, near), daemon=True)
+        judge = self.judge()
+        back = threading.Thread(target=self._pass, args=(judge, FROM_TARGET, far, near), daemon=True)
         back.start()
-        self._pass(TO_TARGET, near, far)
+        self._pass(judge, TO_TARGET, near, far)
         back.join()
         with self._lock:
             self._sockets -= {near, far}
         near.close()
         far.close()
 
-    def _pass(self, way: int, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(CHUNK):
-                if self.delay_s:
-                    time.sleep(self.delay_s)
-                passed = data if self.judge is None else self.judge(way, data)
-                if passed:
-                    sink.sendall(passed)
-                if passed is None or len(passed) < len(data):
-                    break
-        for each in (source, sink):
+    def _pass(self, judge: Judge, way: int, source: socket.socket, sink: socket.socket) -> None:
+        try:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                holds = True
+                while holds and (data := source.recv(CHUNK)):
+                    if self.delay_s:
+                        time.sleep(self.delay_s)
+                    passed, holds = judge(way, data)
+                    sink.sendall(passed)
+        finally:
+            for each in (source, sink):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+
+def _let_pass(_way: int, data: bytes) -> tuple[bytes, bool]:
+    return data, True

@@ -49,6 +49,7 @@ class Electrum(Peer):
     """One Electrum, and its server."""
 
     kind = "electrum"
+    depth = 3
     can = frozenset({Can.LEGACY, Can.STATIC_REMOTEKEY, Can.FORCE_CLOSE, Can.KILL, Can.HINTS})
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:

@@ -129,6 +129,8 @@ class Peer(ABC):
     process: Process
     others: tuple[Process, ...] = ()
     """Processes that it needs besides; started before it, and stopped with the rest of the lab."""
+    depth: int = 6
+    """Blocks that it wants to see on an unannounced channel, at most."""
     home: Path
     id: str = ""
     address: str = ""

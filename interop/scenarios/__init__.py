@@ -6,7 +6,8 @@ import importlib
 
 _PEERS = (
     *("connecting", "opening", "paying", "gossip", "forwarding", "failing", "feerates"),
-    *("cutting", "crashing", "stuck", "closing", "stuck_closes", "spikes", "old_states", "reorgs", "legacy"),
+    *("cutting", "cutting_channels", "crashing", "stuck", "closing", "stuck_closes", "spikes", "old_states"),
+    *("reorgs", "legacy"),
 )
 PEER_ROOMS = tuple(f"{__name__}.{room}" for room in _PEERS)
 CHAIN_ROOMS = tuple(f"{__name__}.{room}" for room in ("chain", "channels_on_chain"))

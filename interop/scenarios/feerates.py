@@ -33,7 +33,7 @@ def our_update_fee(lab: Lab) -> None:
         us.stop()
         us.set(believing(feerate))
         us.start()
-        _await_feerate(us, outpoint, feerate)
+        await_feerate(us, outpoint, feerate)
         lab.await_usable(outpoint, us, them)
         asked = them.invoice(3_000_000)
         us.pays(asked)
@@ -130,5 +130,6 @@ def believing(feerate: int) -> dict[str, str]:
     return {FLOOR: str(feerate), CAP: str(feerate)}
 
 
-def _await_feerate(us: Us, outpoint: str, feerate: int) -> None:
+def await_feerate(us: Us, outpoint: str, feerate: int) -> None:
+    """Wait until our commitments pay this."""
     until(lambda: us.at(outpoint).get("feerate_perkw") == feerate, f"our commitments pay {feerate}", 30)

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from interop.proxy import FROM_TARGET, TO_TARGET, Proxy
-from interop.scenarios.cutting import Scissors
+from interop.proxy import FROM_TARGET, Judge, Proxy
 
 
 @pytest.fixture
@@ -45,6 +44,13 @@ def connected(proxy: Proxy) -> socket.socket:
     return socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
 
 
+def received(wire: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        data += wire.recv(100)
+    return data
+
+
 def test_what_goes_in_comes_out(proxy: Proxy) -> None:
     with connected(proxy) as wire:
         wire.sendall(b"there")
@@ -52,29 +58,28 @@ def test_what_goes_in_comes_out(proxy: Proxy) -> None:
     assert proxy.connections == 1
 
 
-@pytest.mark.parametrize("way", [TO_TARGET, FROM_TARGET])
-def test_scissors_let_pieces_pass_and_then_cut(proxy: Proxy, way: int) -> None:
-    scissors = Scissors()
-    proxy.judge = scissors
-    with connected(proxy) as wire:
-        scissors.arm(way, 1, 0)
-        wire.sendall(b"one")
-        assert wire.recv(100) == b"one"
-        wire.sendall(b"two")
-        assert wire.recv(100) == b""
-    assert not scissors.disarm()
-    with connected(proxy) as wire:
-        wire.sendall(b"three")
-        assert wire.recv(100) == b"three"
+def test_a_judge_holds_back_what_is_not_whole_and_cuts_where_it_likes(proxy: Proxy) -> None:
+    def judge() -> Judge:
+        held = bytearray()
 
+        def of_this_wire(way: int, data: bytes) -> tuple[bytes, bool]:
+            if way == FROM_TARGET:
+                return data, True
+            held.extend(data)
+            passed, _, rest = bytes(held).rpartition(b";")
+            held[:] = rest
+            return passed, b"end" not in passed
 
-def test_scissors_let_the_beginning_of_a_piece_pass(proxy: Proxy) -> None:
-    scissors = Scissors()
-    proxy.judge = scissors
-    with connected(proxy) as wire:
-        scissors.arm(FROM_TARGET, 0, 4)
-        wire.sendall(b"half and half")
-        assert wire.recv(100) == b"half"
+        return of_this_wire
+
+    proxy.judge = judge
+    for _ in range(2):
+        with connected(proxy) as wire:
+            wire.sendall(b"one")
+            wire.sendall(b"two;end")
+            assert received(wire, 6) == b"onetwo"
+            wire.sendall(b";never")
+            assert wire.recv(100) in (b"end", b"")
 
 
 def test_a_wire_that_is_shut_takes_nobody(proxy: Proxy) -> None:
