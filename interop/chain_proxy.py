@@ -1,4 +1,5 @@
-"""A chain daemon's RPC seen through a proxy: it answers late, or estimates other feerates, when a scenario says so."""
+"""A chain daemon's RPC seen through a proxy, when a scenario says so: it answers late, or estimates other feerates, or
+keeps to itself what it is told to send."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from fulmen.core.bitcoin.transaction import parse_tx
+
 ESTIMATE = b"estimatesmartfee"
+SEND = "sendrawtransaction"
 
 
 class ChainProxy:
@@ -21,6 +25,10 @@ class ChainProxy:
         """How long each answer waits."""
         self.sat_per_kvb = 0
         """What every estimate is; 0: what the daemon says."""
+        self.keeps = False
+        """Whether transactions are taken, and go no further."""
+        self.kept: list[str] = []
+        """Those, as they were sent."""
         self.asked = 0
         """How many requests came."""
         proxy = self
@@ -41,6 +49,18 @@ class ChainProxy:
         """Take no more requests."""
         self._server.shutdown()
         self._server.server_close()
+
+    def keep(self, request: bytes) -> bytes | None:
+        """The answer to a transaction that goes no further."""
+        if not self.keeps:
+            return None
+        call = json.loads(request)
+        if not isinstance(call, dict) or call["method"] != SEND:
+            return None
+        raw = call["params"][0]
+        self.kept.append(raw)
+        txid = parse_tx(bytes.fromhex(raw)).txid[::-1].hex()
+        return json.dumps({"result": txid, "error": None, "id": call.get("id")}).encode()
 
     def answer(self, request: bytes, answer: bytes) -> bytes:
         """What is said in the place of an answer."""
@@ -72,6 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name: self.headers[name] for name in ("Authorization", "Content-Type") if self.headers[name]}
         time.sleep(proxy.delay_s)
+        if (kept := proxy.keep(request)) is not None:
+            self._say(200, kept)
+            return
         connection = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=60)
         try:
             connection.request("POST", self.path, request, headers)
@@ -83,6 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         finally:
             connection.close()
+        self._say(status, answer)
+
+    def _say(self, status: int, answer: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
 from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.scenarios.closing import PUSH_SAT, SAT, Ending, Held, open_for
+from interop.scenarios.old_states import old_copy_of
 from interop.us import Us
 
 TITLE = "Reorgs"
@@ -63,6 +65,55 @@ def our_sweep_is_undone(lab: Lab) -> None:
     until(lambda: _ours(ending) == "claimed", "we know that what took it is in no block")
     assert ending.gained()[0] <= 0, ending.gained()
     lab.mine_until(lambda: _ours(ending) == "ours", "we took ours again")
+    ending.ends(SAT - PUSH_SAT, PUSH_SAT)
+
+
+@scenario("a close that both signed is undone, and a commitment of ours takes its place")
+def mutual_close_loses(lab: Lab) -> None:
+    ending, commitment = _with_our_commitment(lab, "cleo")
+    ending.us.shut(ending.outpoint)
+    _loses_to(ending, commitment, "CLOSINGD_COMPLETE")
+
+
+@scenario("their own close is undone, and a commitment of ours takes its place", Can.FORCE_CLOSE)
+def their_close_loses(lab: Lab) -> None:
+    ending, commitment = _with_our_commitment(lab, "cora")
+    ending.them.close(ending.outpoint, force=True)
+    _loses_to(ending, commitment, "AWAITING_UNILATERAL")
+
+
+def _with_our_commitment(lab: Lab, name: str) -> tuple[Ending, str]:
+    """A channel, and our commitment, which nobody has seen: we published it in a life that is forgotten."""
+    proxy = lab.chain_proxy()
+    ending = open_for(lab, name, settings={"chain.url": proxy.url})
+    ending.them.stop()
+    with old_copy_of(ending.us):
+        proxy.keeps = True
+        ending.us.shut(ending.outpoint, force=True)
+        txid = ending.outpoint.partition(":")[0]
+        commitment = until(lambda: [raw for raw in proxy.kept if _spends(raw, txid)], "we publish our commitment")[0]
+    proxy.keeps = False
+    ending.them.start()
+    lab.caught_up()
+    lab.connect(ending.us, ending.them)
+    lab.await_usable(ending.outpoint, ending.us, ending.them)
+    return ending, commitment
+
+
+def _spends(raw: str, txid: str) -> bool:
+    return any(spent.outpoint.txid[::-1].hex() == txid for spent in parse_tx(bytes.fromhex(raw)).inputs)
+
+
+def _loses_to(ending: Ending, commitment: str, state: str) -> None:
+    """The close that is about to confirm confirms, and is undone; then a block has the commitment instead."""
+    lab = ending.lab
+    ending.mine_close()
+    lab.mine()
+    _undo(ending, 2, state)
+    lab.chain.call("generateblock", lab.chain.anyone, [commitment])
+    lab.caught_up()
+    txid = parse_tx(bytes.fromhex(commitment)).txid[::-1].hex()
+    until(lambda: ending.us.at(ending.outpoint).get("close_txid") == txid, "we know which close it is now")
     ending.ends(SAT - PUSH_SAT, PUSH_SAT)
 
 

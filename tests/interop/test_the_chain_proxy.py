@@ -9,6 +9,9 @@ from collections.abc import Iterator
 import pytest
 from interop.chain_proxy import ChainProxy
 
+from fulmen.core.base.ids import OutPoint, Txid
+from fulmen.core.base.units import Sat
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.lab.http_json import Unanswered, ask
 
 
@@ -36,6 +39,18 @@ def test_estimates_are_its_own_alone_and_in_a_batch() -> None:
 def test_what_it_is_not_told_to_change_it_leaves(proxy: ChainProxy) -> None:
     proxy.sat_per_kvb = 20_000
     assert proxy.answer(b'{"method": "getblockcount"}', b"not even JSON") == b"not even JSON"
+
+
+def test_what_is_sent_is_kept_only_while_it_is_told_to(proxy: ChainProxy) -> None:
+    tx = Tx(2, (TxIn(OutPoint(Txid(bytes(32)), 1), b"", 0, ()),), (TxOut(Sat(1000), b"\x51"),), 0)
+    raw = tx.serialize().hex()
+    call = {"method": "sendrawtransaction", "params": [raw, 0], "id": 7}
+    assert proxy.keep(json.dumps(call).encode()) is None
+    proxy.keeps = True
+    assert ask(proxy.port, "POST", "/", call) == {"result": tx.txid[::-1].hex(), "error": None, "id": 7}
+    assert proxy.kept == [raw]
+    assert proxy.keep(b'{"method": "getblockcount"}') is None
+    assert proxy.keep(b'[{"method": "getblockcount"}]') is None
 
 
 def test_a_daemon_that_is_gone_answers_nothing_and_late(proxy: ChainProxy) -> None:
