@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 _PEERS = (
-    *("connecting", "opening", "paying", "gossip", "forwarding", "failing", "feerates"),
+    *("connecting", "opening", "paying", "gossip", "forwarding", "failing", "failing_theirs", "feerates"),
     *("cutting", "cutting_channels", "crashing", "stuck", "closing", "stuck_closes", "spikes", "old_states"),
     *("reorgs", "legacy"),
 )
