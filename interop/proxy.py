@@ -25,6 +25,8 @@ class Proxy:
         self._target = target
         self.judge: Callable[[], Judge] = lambda: _let_pass
         """Makes the judge of each new connection."""
+        self.source = "127.0.0.1"
+        """The address that the other side sees calling."""
         self.delay_s = 0.0
         """How long each piece waits before it passes."""
         self.connections = 0
@@ -67,7 +69,7 @@ class Proxy:
                 near.close()
                 continue
             try:
-                far = socket.create_connection(("127.0.0.1", self._target), timeout=10)
+                far = socket.create_connection(("127.0.0.1", self._target), 10, (self.source, 0))
             except OSError:
                 near.close()
                 continue

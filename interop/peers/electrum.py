@@ -50,7 +50,7 @@ class Electrum(Peer):
 
     kind = "electrum"
     depth = 3
-    can = frozenset({Can.LEGACY, Can.STATIC_REMOTEKEY, Can.FORCE_CLOSE, Can.KILL, Can.HINTS})
+    can = frozenset({Can.LEGACY, Can.STATIC_REMOTEKEY, Can.FORCE_CLOSE, Can.KILL, Can.HINTS, Can.HOLDS_BACK})
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         super().__init__(name)
@@ -242,6 +242,12 @@ class Electrum(Peer):
             log = answer["log"]
             raise NotPaid("no attempt came through", log[-1][2] if log else "")
         return str(answer["preimage"])
+
+    # ---- what only some can do -----------------------------------------------------------------
+
+    def hold_back(self, hold: bool) -> None:
+        """Settle nothing for now, or go on."""
+        self.call("enable_htlc_settle", b=not hold)
 
 
 def _btc(sat: int) -> str:

@@ -38,7 +38,7 @@ class Lnd(LndNode, Peer):
     """One lnd."""
 
     kind = "lnd"
-    can = frozenset(Can) - {Can.LEGACY, Can.FOLLOWS}
+    can = frozenset(Can) - {Can.LEGACY, Can.FOLLOWS, Can.HOLDS_BACK}
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         self._options = options or Options()

@@ -41,6 +41,8 @@ class Can(Enum):
     """Can change what forwarding over its channels costs."""
     HOLD = auto()
     """Has hold invoices."""
+    HOLDS_BACK = auto()
+    """Can be told to settle nothing for now, and forgets that when it is started anew."""
     HODL = auto()
     """Can be started so that HTLCs stand still in a state."""
     FEES = auto()
@@ -267,6 +269,10 @@ class Peer(ABC):
 
     def cancel(self, payment_hash: str) -> None:
         """Give back what is held. `Can.HOLD`."""
+        raise NotImplementedError
+
+    def hold_back(self, hold: bool) -> None:
+        """Settle nothing for now, or go on. `Can.HOLDS_BACK`."""
         raise NotImplementedError
 
     def send_over(self, nodes: list[str], msat: int, asked: Asked, wrong: Wrong) -> str:

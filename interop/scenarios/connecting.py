@@ -3,21 +3,76 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from fulmen.conformance.links import Link, LinkClosed, tcp_connect
 from fulmen.core.base.ids import NodeId, Secret
-from fulmen.core.peer.features import CARRIED
+from fulmen.core.base.record import Record
+from fulmen.core.peer.features import CARRIED, UNDERSTOOD
 from fulmen.core.wire import decode, encode
+from fulmen.core.wire.features import Features
 from fulmen.core.wire.messages.setup import Init, Ping, Pong
 from fulmen.lab.waiting import until
+from interop.frames import Frames
 from interop.lab import Lab
 from interop.peers.peer import Can, Peer
+from interop.proxy import FROM_TARGET, TO_TARGET, Judge
 from interop.scenario import scenario
+from interop.scissors import read_keys
+from interop.telling_node import KEYS
+
+Message = TypeVar("Message", bound=Record)
 
 TITLE = "Meeting"
 
 ODD, EVEN = 32769, 32768
 QUIET_S = 5.0
+TELLING = "interop.telling_node"
+PINGS_WITHIN_S = 75
+"""LND pings once a minute, Electrum after half a minute in which nobody spoke, LDK every ten seconds."""
+THEIR_INIT = {
+    "lnd": (0, 5, 7, 8, 12, 14, 17, 19, 23, 25, 27, 31, 35, 39, 44, 47, 51, 55, 261, 2023),
+    "ldk": (0, 5, 7, 8, 12, 14, 17, 19, 23, 25, 27, 35, 39, 43, 44, 47, 51, 63),
+    "electrum": (0, 1, 5, 6, 9, 12, 13, 15, 17, 27, 45, 151),
+}
+"""The bits that these versions offer, with the settings of the lab; an even one is required."""
+
+
+@scenario("their init has the features that they are known for, and requires none that we do not understand")
+def their_features(lab: Lab) -> None:
+    link, said = _meet(lab.them)
+    theirs = Features.from_bytes(said.globalfeatures) | Features.from_bytes(said.features)
+    assert theirs.bits() == THEIR_INIT[lab.them.kind], theirs.bits()
+    assert not theirs.unknown_even(UNDERSTOOD), theirs.unknown_even(UNDERSTOOD)
+    link.close()
+
+
+@scenario("we answer their pings")
+def we_answer_pings(lab: Lab) -> None:
+    us, them = lab.our("pia", {"policy.peer.ping_interval_s": "600"}, coins=False, front=TELLING), lab.them
+    proxy = lab.proxy(int(them.address.rpartition(":")[2]))
+    # Who calls from 127.0.0.1 is a Tor client to LND, and pinged every three minutes.
+    proxy.source = "127.0.0.2"
+    heard: list[tuple[int, str]] = []
+    keys = partial(read_keys, us.home / KEYS)
+
+    def listener() -> Judge:
+        frames = {way: Frames(way, keys) for way in (TO_TARGET, FROM_TARGET)}
+
+        def listen(way: int, data: bytes) -> tuple[bytes, bool]:
+            found = list(frames[way].feed(data))
+            heard.extend((way, frame.name) for frame in found)
+            return b"".join(frame.data for frame in found), True
+
+        return listen
+
+    proxy.judge = listener
+    us.call("connect", id=f"{them.id}@127.0.0.1:{proxy.port}")
+    until(lambda: (FROM_TARGET, "ping") in heard, "they ping us", PINGS_WITHIN_S)
+    until(lambda: (TO_TARGET, "pong") in heard, "we answer")
+    assert proxy.connections == 1 and lab.connected(us, them)
 
 
 @scenario("we connect to them")
@@ -50,7 +105,7 @@ def they_answer_pings(lab: Lab) -> None:
     link = _link(lab.them)
     for length in (0, 1, 1000, 65531):
         link.send(encode(Ping(length, b"")))
-        _receive(link, Pong, lambda pong, length=length: len(pong.ignored) == length)
+        _receive_pong(link, length)
     # BOLT 1: "num_pong_bytes ... If it is not less than 65532: MUST ignore the ping"
     link.send(encode(Ping(65532, b"")))
     assert _still_answers(link) is (lab.them.kind != "electrum")
@@ -63,7 +118,7 @@ def we_say_something_odd(lab: Lab) -> None:
     link = _link(lab.them)
     link.send(ODD.to_bytes(2, "big") + b"it is ok to be odd")
     link.send(encode(Ping(3, b"")))
-    _receive(link, Pong, lambda pong: len(pong.ignored) == 3)
+    _receive_pong(link, 3)
     link.close()
 
 
@@ -89,18 +144,22 @@ def they_say_what_we_do_not_know(lab: Lab) -> None:
 
 def _link(them: Peer) -> Link:
     """A connection with `init` said on both sides, from a node that is nobody else."""
+    return _meet(them)[0]
+
+
+def _meet(them: Peer) -> tuple[Link, Init]:
+    """Such a connection, and their `init`."""
     host, _, port = them.address.partition("@")[2].rpartition(":")
     link = tcp_connect(host, int(port), NodeId(bytes.fromhex(them.id)), lambda: os.urandom(32))(Secret(os.urandom(32)))
     link.send(encode(Init(b"", CARRIED.to_bytes())))
-    _receive(link, Init, lambda _init: True)
-    return link
+    return link, _receive(link, Init, lambda _init: True)
 
 
 def _still_answers(link: Link) -> bool:
     """Whether a ping is answered rather than hung up on; the connection is closed."""
     link.send(encode(Ping(7, b"")))
     try:
-        _receive(link, Pong, lambda pong: len(pong.ignored) == 7)
+        _receive_pong(link, 7)
     except LinkClosed:
         return False
     finally:
@@ -108,11 +167,14 @@ def _still_answers(link: Link) -> bool:
     return True
 
 
-def _receive(link: Link, kind: type, holds: object) -> None:
+def _receive_pong(link: Link, length: int) -> None:
+    _receive(link, Pong, lambda pong: len(pong.ignored) == length)
+
+
+def _receive(link: Link, kind: type[Message], holds: Callable[[Message], bool]) -> Message:
     """Wait for a message of this kind of which this holds; others are passed over."""
-    assert callable(holds)
     while (frame := link.receive(QUIET_S)) is not None:
         message = decode(frame)
         if isinstance(message, kind) and holds(message):
-            return
+            return message
     raise AssertionError(f"no {kind.__name__} came")

@@ -62,6 +62,39 @@ def they_die_taken(lab: Lab) -> None:
         assert them.kind == "lnd" and "invalid_onion_version" in failure, failure
 
 
+@scenario("we are killed with a payment of ours in the channel, which they had not settled yet", Can.HOLDS_BACK)
+def we_die_unsettled(lab: Lab) -> None:
+    _dies_unsettled(lab, lab.us)
+
+
+@scenario(
+    "they are killed with a payment of ours in the channel, which they had not settled yet", Can.HOLDS_BACK, Can.KILL
+)
+def they_die_unsettled(lab: Lab) -> None:
+    _dies_unsettled(lab, lab.them)
+
+
+def _dies_unsettled(lab: Lab, dies: Us | Peer) -> None:
+    us, them = lab.us, lab.them
+    outpoint = lab.standing(us, them)
+    before = us.at(outpoint)["to_us_msat"]
+    them.hold_back(True)
+    asked = them.invoice(MSAT)
+    us.begin_to_pay(asked)
+    until(lambda: us.at(outpoint)["htlcs"] and them.pending(outpoint), "it is in the channel, by both")
+    dies.kill()
+    dies.start()
+    lab.caught_up()
+    lab.await_usable(outpoint, us, them)
+    them.hold_back(False)
+    until(lambda: _status(us, asked) != "pending", "our payment has ended")
+    pay = us.call("listpays", payment_hash=asked.payment_hash)["pays"][0]
+    assert pay["status"] == "complete", pay
+    until(lambda: them.paid(asked.payment_hash), "they say that they were paid")
+    lab.quiet(outpoint, us, them)
+    assert us.at(outpoint)["to_us_msat"] == before - MSAT
+
+
 @scenario("we are killed in the middle: they – us – they", Can.HOLD, Can.FORWARDS)
 def the_middle_dies(lab: Lab) -> None:
     us, payer, payee = lab.us, lab.their("dave"), lab.them

@@ -5,13 +5,14 @@ from __future__ import annotations
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Asked, Can, Terms
+from interop.peers.peer import Asked, Can, Peer, Terms
 from interop.scenario import scenario
 from interop.us import Us
 
 TITLE = "Forwarding"
 
 MSAT = 25_000_000
+FEE_BASE_MSAT = 1000
 
 
 @scenario("through us: they – us – they", Can.FORWARDS, Can.ANNOUNCED)
@@ -62,6 +63,22 @@ def by_their_hint(lab: Lab) -> None:
     assert hidden.paid(asked.payment_hash)
 
 
+@scenario("through us, over their own hint, where nothing is announced: they – us – they", Can.HINTS)
+def by_their_hint_over_us(lab: Lab) -> None:
+    us, payer, payee = lab.our("ursula"), lab.them, lab.their("hedda")
+    order = Order(1_000_000, 500_000, announce=False)
+    into, out = lab.channel(us, payer, order), lab.channel(us, payee, order)
+    before = us.at(into)["to_us_msat"] + us.at(out)["to_us_msat"]
+    for one, other in ((payer, payee), (payee, payer)):
+        asked = _with_hint(other, us)
+        one.pay(asked.bolt11)
+        assert other.paid(asked.payment_hash)
+    for outpoint, them in ((into, payer), (out, payee)):
+        lab.quiet(outpoint, us, them)
+    earned = us.at(into)["to_us_msat"] + us.at(out)["to_us_msat"] - before
+    assert earned == 2 * (FEE_BASE_MSAT + MSAT // 1_000_000), earned
+
+
 @scenario("we find an unannounced node of theirs behind us", Can.HINTS, Can.FORWARDS)
 def behind_us(lab: Lab) -> None:
     us, bob, them = lab.us, lab.our("bob"), lab.their("henry")
@@ -90,6 +107,18 @@ def risen_terms(lab: Lab) -> None:
     assert hidden.was_paid(asked)
     assert paid["attempts"] >= 2, paid
     assert paid["amount_sent_msat"] == MSAT + 3000 + MSAT * 100 // 1_000_000
+
+
+def _with_hint(payee: Peer, over: Us) -> Asked:
+    """An invoice that says what we ask for, once our channel_update has come."""
+
+    def hinted() -> Asked | None:
+        asked = payee.invoice(MSAT, hints=True)
+        routes = over.call("decode", string=asked.bolt11).get("routes") or []
+        fees = [hop["fee_base_msat"] for route in routes for hop in route if hop["pubkey"] == over.id]
+        return asked if fees == [FEE_BASE_MSAT] else None
+
+    return until(hinted, f"{payee} knows our terms", 30)
 
 
 def _hinted(asked: Asked, reader: Us, over: str = "") -> Asked | None:

@@ -58,6 +58,17 @@ def test_what_goes_in_comes_out(proxy: Proxy) -> None:
     assert proxy.connections == 1
 
 
+def test_it_calls_from_the_address_that_it_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = Proxy(0, listener.getsockname()[1])
+        proxy.source = "127.0.0.2"
+        with connected(proxy):
+            peer, (host, _) = listener.accept()
+            peer.close()
+        proxy.close()
+    assert host == "127.0.0.2"
+
+
 def test_a_judge_holds_back_what_is_not_whole_and_cuts_where_it_likes(proxy: Proxy) -> None:
     def judge() -> Judge:
         held = bytearray()
