@@ -18,7 +18,8 @@ other nodes taught us in words: [interop-notes.md](interop-notes.md).
 
 **green**: played, and it went as it must. **differs**: green, and the other side does something else than the BOLTs
 say, which is handled and checked; the note says what. **–**: the other side has no such feature, or no way to ask for
-it. **second try**: it went wrong beside other daemons, and as it must when it was played again, alone.
+it, or the note says why it is not played. **second try**: it went wrong beside other daemons, and as it must when it
+was played again, alone.
 """
 
 

@@ -29,7 +29,10 @@ FEES_SAT = 25_000
 ONE_BY_ONE = 45
 MOST_BLOCKS = 60
 REORG_SAFE = 6
-SLOW = {"electrum": "looks after its HTLCs on chain every ten seconds, so that a row takes more than two minutes"}
+SLOW = {
+    "electrum": "not played: it takes a second for each block, and looks after its HTLCs on chain every ten seconds, "
+    "so that a row takes more than two minutes"
+}
 
 
 @dataclass

@@ -33,7 +33,7 @@ TELLING = "interop.telling_node"
 PINGS_WITHIN_S = 75
 """LND pings once a minute, Electrum after half a minute in which nobody spoke, LDK every ten seconds."""
 THEIR_INIT = {
-    "lnd": (0, 5, 7, 8, 12, 14, 17, 19, 23, 25, 27, 31, 35, 39, 44, 47, 51, 55, 261, 2023),
+    "lnd": (0, 5, 7, 8, 12, 14, 17, 19, 23, 25, 27, 31, 35, 39, 44, 47, 51, 2023),
     "ldk": (0, 5, 7, 8, 12, 14, 17, 19, 23, 25, 27, 35, 39, 43, 44, 47, 51, 63),
     "electrum": (0, 1, 5, 6, 9, 12, 13, 15, 17, 27, 45, 151),
 }

@@ -36,6 +36,7 @@ CLOSER: Places = {("", SHUT), (SHUT, CLOSED)}
 AT_ONCE = 3
 """Channels that are opened for a few closes."""
 ORDER = Order(SAT, PUSH_SAT, announce=False)
+SLOW = {"electrum": "not played: it takes a second for each block, and so minutes for a row of many openings"}
 
 
 @scenario("cut at each message of an opening of ours")
@@ -43,7 +44,7 @@ def we_open(lab: Lab) -> None:
     _open_everywhere(lab, by_us=True)
 
 
-@scenario("cut at each message of an opening of theirs")
+@scenario("cut at each message of an opening of theirs", lacks=SLOW)
 def they_open(lab: Lab) -> None:
     _open_everywhere(lab, by_us=False)
 
@@ -77,7 +78,7 @@ def we_close(lab: Lab) -> None:
     _close_everywhere(lab, by_us=True)
 
 
-@scenario("cut at each message of a close that they ask for")
+@scenario("cut at each message of a close that they ask for", lacks=SLOW)
 def they_close(lab: Lab) -> None:
     _close_everywhere(lab, by_us=False)
 

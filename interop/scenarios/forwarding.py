@@ -63,7 +63,11 @@ def by_their_hint(lab: Lab) -> None:
     assert hidden.paid(asked.payment_hash)
 
 
-@scenario("through us, over their own hint, where nothing is announced: they – us – they", Can.HINTS)
+@scenario(
+    "through us, over their own hint, where nothing is announced: they – us – they",
+    Can.HINTS,
+    lacks={"lnd": "hints only at nodes that have an announced channel"},
+)
 def by_their_hint_over_us(lab: Lab) -> None:
     us, payer, payee = lab.our("ursula"), lab.them, lab.their("hedda")
     order = Order(1_000_000, 500_000, announce=False)
