@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Self
 from fulmen.core.base.ids import OutPoint, Txid, scid_from_text
 from fulmen.core.base.units import MAX_MONEY_SAT
 
-_AMOUNT = re.compile(r"(\d{1,17}(?:\.\d{1,11})?)\s?(msat|sats?|[kK]|ksat|m|btc|BTC|)", re.ASCII)
+_AMOUNT = re.compile(r"(\d{1,100})(?:\.(\d{1,100}))?\s?(msat|sats?|[kK]|ksat|m|btc|BTC|)", re.ASCII)
+_MOST_DIGITS, _MOST_DECIMALS = 17, 11
+"""Of all money there is, in millisatoshi; of a millisatoshi, in bitcoin."""
 _OUTPOINT = re.compile(r"([0-9a-fA-F]{64}):(\d{1,5})", re.ASCII)
 MAX_OUTPOINTS = 1000
 _MSAT_PER = {
@@ -43,12 +45,17 @@ def parse_amount(text: str, *, default_unit: str) -> int:
         raise ValueError(f"{text[:40]!r} is a negative amount")
     if match is None:
         raise ValueError(f"{text[:40]!r} is not an amount; write it like 5000sat, 5k, 100msat or 0.001btc")
-    number, unit = match.groups()
-    msat = Decimal(number) * _MSAT_PER[unit or default_unit]
+    whole, decimals, unit = match[1].lstrip("0"), (match[2] or "").rstrip("0"), match[3]
+    # Within these a Decimal multiplies without rounding.
+    if len(whole) > _MOST_DIGITS:
+        raise ValueError(f"{text[:40]!r} is more than all bitcoin")
+    if len(decimals) > _MOST_DECIMALS:
+        raise ValueError(f"{text[:40]!r} has a part smaller than a millisatoshi")
+    msat = Decimal(f"{whole or 0}.{decimals}") * _MSAT_PER[unit or default_unit]
     if msat != msat.to_integral_value():
-        raise ValueError(f"{text!r} has a part smaller than a millisatoshi")
+        raise ValueError(f"{text[:40]!r} has a part smaller than a millisatoshi")
     if msat > _MAX_MSAT:
-        raise ValueError(f"{text!r} is more than all bitcoin")
+        raise ValueError(f"{text[:40]!r} is more than all bitcoin")
     return int(msat)
 
 

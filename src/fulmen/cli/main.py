@@ -88,6 +88,18 @@ class ByGroup(click.Group):
                 formatter.write_dl(rows)
 
 
+class Directory(click.Path):
+    """Where data is. An empty word is what a shell makes of a variable that is not set, and no place."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("there is nothing in it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.group(
     "fulmen",
     cls=ByGroup,
@@ -98,7 +110,7 @@ class ByGroup(click.Group):
 @click.option(
     "--dir",
     "home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Directory(),
     default=DEFAULT_DIRECTORY,
     show_default=True,
     envvar="FULMEN_DIR",

@@ -58,7 +58,8 @@ def pay(coins: Mapping[OutPoint, Coin], output: TxOut) -> Tx:
         if sum(amounts) >= output.amount_sat + fee:
             break
     else:
-        raise FaucetDry(wanted_sat=output.amount_sat + fee, matured_sat=sum(amounts))
+        why = "the miner has fewer coins that are ripe: find more blocks"
+        raise FaucetDry(why, wanted_sat=output.amount_sat + fee, matured_sat=sum(amounts))
     change = TxOut(Sat(sum(amounts) - output.amount_sat - fee), SCRIPT_PUBKEY)
     worth_it = change.amount_sat >= dust_limit(SCRIPT_PUBKEY)
     tx = Tx(2, tuple(inputs), (output, change) if worth_it else (output,))

@@ -123,6 +123,7 @@ def test_connect_takes_an_address_however_it_is_written(params, where):
         ["{id}@x:1", "y"],
         ["{id}@x:1", None, 2],
         ["{id}@a b"],
+        ["03" * 33],  # no point has this x
         ["{id}@[x"],
         ["{id}", "-x-"],
         ["{id}", "a" * 64],

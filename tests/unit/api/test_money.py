@@ -116,6 +116,8 @@ def test_a_rescan_says_what_it_found():
     assert node.rescanned == [7, 0]
     with pytest.raises(RpcError):
         ask(node, "rescan", [-1])
+    with pytest.raises(RpcError, match="ends at block 101"):
+        ask(node, "rescan", [102])
 
 
 def test_the_operators_word_about_where_a_close_pays_reaches_the_key_holder():

@@ -108,7 +108,7 @@ def test_all_of_next_to_nothing_says_what_it_would_make():
 @pytest.mark.parametrize("amount", ["100btc", "7800000sat", "7795k"])
 def test_a_channel_that_the_wallet_cannot_pay_for_is_refused_before_the_peer_hears_of_it(amount):
     node = a_node_with(7_800_000)
-    with pytest.raises(RpcError, match=r"the wallet has 7790000 sat to spend\. See `listfunds`") as caught:
+    with pytest.raises(RpcError, match=r"the wallet has 7,790,000 sat to spend\. See `listfunds`") as caught:
         begin(node, amount=amount)
     assert code_of(caught.value) == 301
     assert not sent(node, OpenChannel)

@@ -53,6 +53,24 @@ def test_what_is_no_amount_is_refused_in_a_sentence(text):
         parse_amount(text, default_unit="sat")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("9" * 23, "more than all bitcoin"),
+        ("21000001btc", "more than all bitcoin"),
+        ("0.000000000001btc", "smaller than a millisatoshi"),
+        ("-5", "negative"),
+    ],
+)
+def test_an_amount_that_cannot_be_is_refused_for_what_is_wrong_with_it(text, says):
+    with pytest.raises(ValueError, match=says):
+        parse_amount(text, default_unit="sat")
+
+
+def test_zeros_that_change_nothing_are_no_amount_of_their_own():
+    assert parse_amount("0" * 30 + "5." + "0" * 30, default_unit="sat") == 5000
+
+
 @given(st.integers(0, 21_000_000 * 10**11))
 def test_every_amount_in_bitcoin_comes_back_to_the_msat(msat):
     assert parse_amount(f"{Decimal(msat).scaleb(-11):f}btc", default_unit="sat") == msat

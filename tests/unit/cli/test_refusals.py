@@ -53,6 +53,12 @@ def test_a_process_that_cannot_start_says_why_in_a_sentence(fulmen, words, says)
     assert "Traceback" not in ran.stderr
 
 
+def test_an_empty_directory_name_is_no_place():
+    ran = CliRunner().invoke(cli, ["--no-json", "--dir", "", "getinfo"])
+    assert ran.exit_code == Exit.USAGE
+    assert "--dir" in ran.stderr and "nothing in it" in ran.stderr
+
+
 def test_mainnet_is_refused_whatever_is_accepted(fulmen):
     ran = fulmen("--network", "mainnet", "start", "--set", "accept_the_risks=true")
     assert ran.exit_code == Exit.REFUSED

@@ -152,8 +152,8 @@ def _check_amount(
             check_funds(wallet, output, feerate, node.tip.height, reserve_sat=reserve, inputs=inputs, minconf=minconf)
         except InsufficientFunds as no:
             raise RpcError(
-                f"The channel and its fee take {no.details['needed_sat']} sat or more of these coins; "
-                f"the wallet has {no.details['spendable_sat']} sat to spend. See `listfunds`.",
+                f"The channel and its fee take {no.details['needed_sat']:,} sat or more of these coins; "
+                f"the wallet has {no.details['spendable_sat']:,} sat to spend. See `listfunds`.",
                 code=FUND_CANNOT_AFFORD,
                 **no.details,
             ) from None

@@ -16,6 +16,7 @@ from fulmen.core.base.ids import NodeId
 from fulmen.core.base.machine import Address
 from fulmen.core.base.peers import ConnectPeer, DisconnectPeer, PeerReached, PeerView
 from fulmen.core.base.record import Record
+from fulmen.core.crypto.secp256k1 import is_point
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?")
 """Labels of at most 63 letters (RFC 1035, section 2.3.4)."""
@@ -148,6 +149,8 @@ def read_target(request: ConnectRequest) -> tuple[NodeId, str | None, int | None
         identity = NodeId(PubKey.from_json(text).plain())
     except ValueError as wrong:
         raise BadParameter(f"The parameter 'id' of connect is wrong: {wrong}.", parameter="id") from None
+    if not is_point(identity):
+        raise BadParameter("No node can have this id: it is no point of the curve.", parameter="id")
     host, port = request.host, request.port
     if rest:
         if host is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fulmen.api.commands.shown import shown_hash
+from fulmen.api.errors import BadParameter
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.core.base.record import Record
@@ -37,6 +38,8 @@ class RescanAnswer(Record, kw_only=True):
 @command("rescan", permission=Permission.ADMIN, group="funds", help="Look through old blocks for coins of this seed.")
 async def rescan(node: NodeHandle, request: RescanRequest) -> RescanAnswer:
     """Also for balances of channels that are lost; from then on each new block is searched for these as well."""
+    if request.start_height > node.tip.height:
+        raise BadParameter(f"The chain ends at block {node.tip.height}.", parameter="start_height")
     found = await node.rescan(BlockHeight(request.start_height))
     return RescanAnswer(
         start_height=request.start_height,
