@@ -10,17 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from demo.chain import Chain
-from fulmen.lab.nodes import Node
+from fulmen.lab.nodes import QUICK, Node
 from fulmen.lab.signals import deaf_to_ctrl_c
 from fulmen.lab.waiting import Deviation
-
-QUICK = {
-    "chain.poll_s": "0.1",
-    "gossip.flush_interval_s": "1",
-    "policy.peer.reconnect_min_s": "0.1",
-    "policy.peer.reconnect_max_s": "1",
-}
-"""A play is no place to wait: nodes look at the chain, gossip and look for each other more often than they need to."""
 
 
 class Stage:

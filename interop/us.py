@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
-from demo.chapters.crash import Payer
-from demo.stage import QUICK
-
 from fulmen.api.errors import RpcError
+from fulmen.lab.asking import Asking
 from fulmen.lab.chains import ChainDaemon
 from fulmen.lab.members import Order, can_use, channel_at, open_channel
-from fulmen.lab.nodes import Node
+from fulmen.lab.nodes import QUICK, Node
 from fulmen.lab.waiting import until
 from interop.peers.peer import Asked
 
@@ -115,13 +112,9 @@ class Us(Node):
         with self.caller() as caller:
             return caller.call("pay", {"bolt11": asked.bolt11, **more})
 
-    def begin(self, method: str, **params: Any) -> Caller:
-        """Ask for something in a thread of its own; `wrong` says why it was refused, if it was."""
-        return Caller(self, method, params)
-
-    def begin_to_pay(self, asked: Asked) -> Payer:
+    def begin_to_pay(self, asked: Asked) -> Asking:
         """Pay in a thread of its own; `wrong` says how it failed, if it did."""
-        return Payer(self, asked.bolt11)
+        return self.begin("pay", bolt11=asked.bolt11)
 
     def fails_to_pay(self, asked: Asked, **more: Any) -> RpcError:
         """Pay what cannot be paid; the refusal."""
@@ -130,24 +123,3 @@ class Us(Node):
         except RpcError as refused:
             return refused
         raise AssertionError(f"{self} paid what could not be paid: {done}")
-
-
-class Caller(threading.Thread):
-    """A call of ours that takes its time."""
-
-    def __init__(self, us: Us, method: str, params: dict[str, Any]) -> None:
-        super().__init__(daemon=True)
-        self._us = us
-        self._method = method
-        self._params = params
-        self.wrong = ""
-        self.answer: dict[str, Any] = {}
-        self.start()
-
-    def run(self) -> None:
-        """Ask."""
-        try:
-            with self._us.caller() as caller:
-                self.answer = caller.call(self._method, self._params)
-        except RpcError as refused:
-            self.wrong = refused.message

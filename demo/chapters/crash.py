@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import Any
 
 from demo.story import Story
-from fulmen.api.errors import RpcError
 from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import expect, until
 
@@ -23,8 +20,8 @@ def play(story: Story) -> None:
     alice, bob, carol = stage["alice"], stage["bob"], stage["carol"]
     invoices = [carol.invoice(AMOUNT_MSAT, f"under way {number}") for number in range(COUNT)]
     carol.program.freeze()
-    payers = [Payer(alice, invoice["bolt11"]) for invoice in invoices]
-    until(lambda: len(under_way(bob)) == COUNT, f"{COUNT} payments are in the middle, at Bob")
+    payments = [alice.begin("pay", bolt11=invoice["bolt11"]) for invoice in invoices]
+    until(lambda: len(bob.under_way()) == COUNT, f"{COUNT} payments are in the middle, at Bob")
     screen.say(f"Carol holds her breath. {COUNT} payments from Alice have come as far as Bob ...")
     old = bob.program.pid
     bob.kill()
@@ -33,8 +30,8 @@ def play(story: Story) -> None:
     began = time.monotonic()
     bob.start()
     up = time.monotonic() - began
-    for payer in payers:
-        payer.join()
+    for payment in payments:
+        payment.join()
     stage.quiet()
     ended = time.monotonic() - began
     paid = agreed(alice, carol, [invoice["payment_hash"] for invoice in invoices])
@@ -45,30 +42,6 @@ def play(story: Story) -> None:
         f"Bob is back as process {bob.program.pid} after {up:.1f} s; {ended:.1f} s after his start all had ended"
     )
     screen.good(f"{paid} paid{refunded}; Alice has a receipt for exactly those that Carol calls paid")
-
-
-class Payer(threading.Thread):
-    """One payment in a thread of its own."""
-
-    def __init__(self, node: Node, bolt11: str, **more: Any) -> None:
-        super().__init__(daemon=True)
-        self._node = node
-        self._request = {"bolt11": bolt11, **more}
-        self.wrong = ""
-        self.start()
-
-    def run(self) -> None:
-        """Pay; a refusal is kept."""
-        try:
-            with self._node.caller() as caller:
-                caller.call("pay", self._request)
-        except RpcError as refused:
-            self.wrong = refused.message
-
-
-def under_way(node: Node) -> list[dict[str, Any]]:
-    """What a node has taken and passed on, and has no answer for."""
-    return list(node.call("listforwards", status="offered")["forwards"])
 
 
 def agreed(payer: Node, payee: Node, payment_hashes: list[str]) -> int:

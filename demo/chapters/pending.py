@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.chain import Chain, Spending
-from demo.chapters.crash import Payer, agreed, under_way
+from demo.chapters.crash import agreed
 from demo.ledger import ANCHOR_SAT, TO_SELF_DELAY, Channel, Pending
 from demo.screen import plain_table, sat
 from demo.story import Story
 from fulmen.core.crypto.hashes import sha256
+from fulmen.lab.asking import Asking
 from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import expect, until
 
@@ -62,7 +63,7 @@ class Held:
     plan: Plan
     made: dict[str, Any]
     htlc: Pending
-    paying: Payer
+    paying: Asking
     expiry: int = 0
     output: int = 0
 
@@ -123,7 +124,7 @@ def _hold(story: Story, channel: Channel) -> list[Held]:
     for plan in reversed(PLANS):
         invoice = made[plan]
         htlc = Pending(plan.payer, plan.forwarder, plan.msat + ledger.fee_msat(plan.msat, *plan.path), plan.is_paid)
-        paying = Payer(stage[plan.payer], invoice["bolt11"], maxdelay=LONGEST_BLOCKS)
+        paying = stage[plan.payer].begin("pay", bolt11=invoice["bolt11"], maxdelay=LONGEST_BLOCKS)
         held.insert(0, Held(plan, invoice, htlc, paying))
     for name in ("bob", "carol"):
         _await_commitment(stage[name], channel)
@@ -138,7 +139,7 @@ def _hold(story: Story, channel: Channel) -> list[Held]:
 
 def _await_commitment(node: Node, channel: Channel) -> None:
     passing_on = sum(plan.forwarder == node.name for plan in PLANS)
-    until(lambda: len(under_way(node)) == passing_on, f"{passing_on} payments wait for their payee at {node}")
+    until(lambda: len(node.under_way()) == passing_on, f"{passing_on} payments wait for their payee at {node}")
     until(
         lambda: len(node.committed(channel.channel_id)) == len(PLANS),
         f"{node} has committed to {len(PLANS)} HTLCs",

@@ -9,8 +9,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from demo.chapters.crash import under_way
-
 from fulmen.core.crypto.hashes import sha256
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
@@ -258,13 +256,13 @@ def _theirs(lab: Lab, *, by_us: bool, settled: bool) -> None:
     asked = until(lambda: hinted(payee, ending.us), "the invoice has a hint over us")
     payee.freeze()
     payment = TheirPayer(ending.them, asked.bolt11)
-    until(lambda: under_way(ending.us) or payment.wrong, "we have passed their payment on")
+    until(lambda: ending.us.under_way() or payment.wrong, "we have passed their payment on")
     assert not payment.wrong, payment.wrong
     [htlc] = ending.us.at(ending.outpoint)["htlcs"]
     close(ending, by_us)
     if settled:
         payee.thaw()
-        until(lambda: not under_way(ending.us), "we know the preimage")
+        until(lambda: not ending.us.under_way(), "we know the preimage")
         ending.ends(SAT - PUSH_SAT + MSAT // 1000, PUSH_SAT - MSAT // 1000)
     else:
         payee.kill()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from demo.chapters.crash import Payer
 from demo.ledger import ANCHOR_SAT
 from demo.story import PRICES, settings_of
 from tests.builders.line import Line
@@ -30,7 +29,7 @@ def test_a_preimage_that_comes_after_the_close_is_claimed_on_chain_and_is_the_pa
     made = dave.invoice(AMOUNT_MSAT, line.label("while the channel closes"))
     sent_sat = (AMOUNT_MSAT + ledger.fee_msat(AMOUNT_MSAT, "alice", "carol", "dave")) // 1000
     dave.program.freeze()
-    payer = Payer(alice, made["bolt11"])
+    payment = alice.begin("pay", bolt11=made["bolt11"])
     for node in (alice, carol):
         until(lambda n=node: n.committed(answer["channel_id"]), f"{node} has committed to the payment")
 
@@ -56,7 +55,7 @@ def test_a_preimage_that_comes_after_the_close_is_claimed_on_chain_and_is_the_pa
     htlc = close.outputs_sat.index(sent_sat)
     until(lambda: stage.chain.is_spent(close.txid, htlc), "Carol shows the preimage to the chain")
     stage.mine()
-    payer.join(60)
+    payment.join(60)
     assert status_of(alice, made) == "complete"
     states = {
         node.name: {one["what"]: one["state"] for one in node.channel(answer["channel_id"])["closing"]["outputs"]}
@@ -95,18 +94,18 @@ def test_a_payee_that_never_comes_back_costs_the_payer_nothing(line: Line) -> No
     [[hop]] = eve.call("decode", string=made["bolt11"])["routes"]
     assert hop["fee_proportional_millionths"] == PRICES["carol"].proportional_millionths
     eve.program.freeze()
-    payer = Payer(alice, made["bolt11"])
+    payment = alice.begin("pay", bolt11=made["bolt11"])
     # What was never signed for would be given back at once when Eve goes.
-    until(lambda: signed_for(carol, channel_id) or payer.wrong, "Carol has signed for an HTLC to Eve")
-    assert not payer.wrong
+    until(lambda: signed_for(carol, channel_id) or payment.wrong, "Carol has signed for an HTLC to Eve")
+    assert not payment.wrong
     eve.kill()
 
     # BOLT 2, "cltv_expiry_delta Selection": Carol has to close once the HTLC has lingered past its expiry.
     mine_until(line, lambda: carol.channel(channel_id).get("close_txid"), "Carol closes the channel")
     close = stage.chain.transaction(carol.channel(channel_id)["close_txid"])
     mine_until(line, lambda: status_of(alice, made) == "failed", "Alice has her money back")
-    payer.join(60)
-    assert payer.wrong
+    payment.join(60)
+    assert payment.wrong
     line.all_agree()
 
     ours_sat = CAPACITY_SAT - close.fee_sat - (len(close.outputs_sat) - 1) * ANCHOR_SAT

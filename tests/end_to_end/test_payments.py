@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from demo.chapters.crash import Payer
 from tests.builders.line import Line, Load
 
 from fulmen.api.client import RemoteError
@@ -80,14 +79,14 @@ def test_a_payment_waits_for_a_peer_that_is_away_for_a_moment(line: Line) -> Non
         lambda: not any(row["peer_connected"] for row in alice.channels() if row["peer_id"] == bob.id),
         "Alice has lost Bob",
     )
-    payer = Payer(alice, made["bolt11"])
+    payment = alice.begin("pay", bolt11=made["bolt11"])
     until(lambda: alice.call("listpays", bolt11=made["bolt11"])["pays"], "the payment has begun")
     # Not even a crash of the payer ends it.
     alice.kill()
     alice.start()
     bob.start()
     until(lambda: alice.call("listpays", bolt11=made["bolt11"])["pays"][0]["status"] == "complete", "it is paid", 60)
-    payer.join(60)
+    payment.join(60)
     line.ledger.paid(2_000_000, "alice", "bob")
     line.await_usable()
     line.all_agree()

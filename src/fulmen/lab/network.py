@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fulmen.core.base.faults import Refused
-from fulmen.lab import claims, state
+from fulmen.lab import claims, nodes, state
 from fulmen.lab.chains import FIRST_BLOCKS, PASSWORD, USER, Bitcoind, ChainDaemon, ChainRefused, Embedded
 from fulmen.lab.file import CHAIN, ChannelPlan, LabPlan, NodePlan
 from fulmen.lab.http_json import Unanswered
@@ -31,13 +31,8 @@ from fulmen.lab.waiting import Deviation, until
 UP = "up.pid"
 PATIENCE_S = 90.0
 DEEP = 6
-QUICK = {
-    "chain.poll_s": "0.2",
-    "gossip.flush_interval_s": "1",
-    "policy.peer.reconnect_min_s": "0.1",
-    "policy.peer.reconnect_max_s": "2",
-}
-"""In a network of one machine nobody needs to wait."""
+QUICK = {**nodes.QUICK, "chain.poll_s": "0.2"}
+"""There may be a hundred nodes, and all of them ask one chain."""
 PEER_PORT_AT = {"fulmen": 0, "lnd": 2, "ldk": 0}
 """Which of a node's ports is the one for other nodes."""
 LOOK_S = 0.5

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from fulmen.api.client import RpcClient
+from fulmen.lab.asking import Asking
 from fulmen.lab.programs import Process, Program, plain_environ
 from fulmen.lab.waiting import until
 
 NETWORK = "regtest"
 CALL_S = 120.0
+QUICK = {
+    "chain.poll_s": "0.1",
+    "gossip.flush_interval_s": "1",
+    "policy.peer.reconnect_min_s": "0.1",
+    "policy.peer.reconnect_max_s": "1",
+}
+"""On one machine nobody needs to wait: nodes look at the chain, gossip and look for each other more often."""
 OVER = ("CLOSINGD_COMPLETE", "AWAITING_UNILATERAL", "ONCHAIN", "CLOSED")
 """A channel in these states holds nothing any more: what it held is, or comes, on chain."""
 COMMITTED = ("SENT_ADD_ACK_REVOCATION", "RCVD_ADD_ACK_REVOCATION")
@@ -117,6 +125,10 @@ class Node:
             self._socket = self.caller()
         return self._socket.call(method, params)
 
+    def begin(self, method: str, **params: Any) -> Asking:
+        """Ask for something that takes its time, in a thread of its own."""
+        return Asking(self.caller, method, params)
+
     def invoice(self, msat: int, label: str, **more: Any) -> dict[str, Any]:
         """Ask for money."""
         return self.call("invoice", amount_msat=msat, label=label, description=label, **more)
@@ -157,6 +169,10 @@ class Node:
     def pending_htlcs(self) -> int:
         """Payments that are passing through its channels now."""
         return sum(len(row["htlcs"]) for row in self.channels() if row["state"] not in OVER)
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """Payments that it has taken and passed on, and has no answer for."""
+        return list(self.call("listforwards", status="offered")["forwards"])
 
     def routing_paid_msat(self) -> int:
         """What others got for passing its payments on, by its own list."""
