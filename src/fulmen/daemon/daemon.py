@@ -123,22 +123,9 @@ class Daemon:
         Raises:
             Fault: by name, what is wrong; nothing was changed then.
         """
-        options, loop = self._options, asyncio.get_running_loop()
         tip = await self._source.check()
-        feerates = await first_feerates(self._source, options.network, options.policy.feerates)
-        about = {"network": options.network.name, "node": self._keys.node_id.hex()}
-        self._store = SqliteStore(options.directory / "journal.sqlite", loop.call_soon_threadsafe, about)
-        self._exits.callback(self._store.close)
-        time = Clock(self)
-        self._outlook = Outlook(self._keys, time, tip, feerates, options.policy, options.network.chain_hash)
-        self._node = Node(mounts(self._keys.accounts), self._outlook, verify=self._keys.verify, cold=self._store)
-        self._outlook.views = self._node.views
-        self._driver = Driver(self._node, self._store, self._keys)
-        self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
-        self._clock = time
-        self._lingering = Lingering(self._driver.post)
-        self._failing = FailingHtlcs(self._peer_of, options.policy.peer.warned_failed_htlcs_per_minute)
-        self._errands = Errands(self._keys, self._connections, self._source)
+        feerates = await first_feerates(self._source, self._options.network, self._options.policy.feerates)
+        self._open_node(tip, feerates)
         await self._open_pathfinder()
         self._listen_to_driver()
         self._driver.start()
@@ -146,7 +133,48 @@ class Daemon:
         wallet = self._node.state(WALLET)
         if isinstance(wallet, Wallet) and wallet.lookout:
             await self._rescanner.look_out()
-        self._chain = ChainSide(
+        self._chain = self._chain_side()
+        self._is_behind(True)
+        for changed in self._early_wants:
+            self._chain.wants_changed(changed)
+        for host, port in self._options.listen:
+            self._addresses.append((host, await self._connections.listen(host, port)))
+        self.handle = self._handle(self._chain)
+        self._server = RpcServer(self.handle, socket_to_serve(self._options.directory))
+        await self._server.start()
+        self._work = [asyncio.create_task(self._chain.run()), asyncio.create_task(self._look_at_channels())]
+        for task in self._work:
+            task.add_done_callback(self._work_ended)
+        network = self._options.network.name
+        log.info("started", version=fulmen.__version__, node_id=self._keys.node_id.hex(), network=network)
+
+    def _open_node(self, tip: Block, feerates: Feerates) -> None:
+        """The store, the machines on it, and what performs their actions."""
+        options = self._options
+        about = {"network": options.network.name, "node": self._keys.node_id.hex()}
+        soon = asyncio.get_running_loop().call_soon_threadsafe
+        self._store = SqliteStore(options.directory / "journal.sqlite", soon, about)
+        self._exits.callback(self._store.close)
+        self._clock = Clock(self)
+        self._outlook = Outlook(self._keys, self._clock, tip, feerates, options.policy, options.network.chain_hash)
+        self._node = Node(mounts(self._keys.accounts), self._outlook, verify=self._keys.verify, cold=self._store)
+        self._outlook.views = self._node.views
+        self._driver = Driver(self._node, self._store, self._keys)
+        self._connections = Connections(self._keys.node_id, self._driver, ecdh=self._keys.ecdh, ephemeral=_ephemeral)
+        self._lingering = Lingering(self._driver.post)
+        self._failing = FailingHtlcs(self._peer_of, options.policy.peer.warned_failed_htlcs_per_minute)
+        self._errands = Errands(self._keys, self._connections, self._source)
+
+    def _chain_side(self) -> ChainSide:
+        options = self._options
+        oversight = Oversight(
+            self._source,
+            self._second,
+            apart=options.chain_apart,
+            old_after_s=options.chain_old_after_s,
+            wall=self._clock.wall,
+        )
+        return ChainSide(
             self._source,
             self._blocks_read(),
             self._driver.post,
@@ -156,21 +184,12 @@ class Daemon:
             priced=self._priced,
             joined=self._joined,
             behind=self._is_behind,
-            oversight=Oversight(
-                self._source,
-                self._second,
-                apart=options.chain_apart,
-                old_after_s=options.chain_old_after_s,
-                wall=time.wall,
-            ),
+            oversight=oversight,
             echo=None if self._second is None else Echo(self._second),
         )
-        self._is_behind(True)
-        for changed in self._early_wants:
-            self._chain.wants_changed(changed)
-        for host, port in options.listen:
-            self._addresses.append((host, await self._connections.listen(host, port)))
-        self.handle = Handle(
+
+    def _handle(self, chain: ChainSide) -> Handle:
+        return Handle(
             Parts(
                 about=self._about(),
                 keys=self._keys,
@@ -179,7 +198,7 @@ class Daemon:
                 outlook=self._outlook,
                 driver=self._driver,
                 pathfinder=self.pathfinder,
-                chain=self._chain,
+                chain=chain,
                 chain_read=self._chain_read,
                 rescanner=self._rescanner,
                 terms=self._terms,
@@ -190,12 +209,6 @@ class Daemon:
                 chain_control=self.chain_control,
             )
         )
-        self._server = RpcServer(self.handle, socket_to_serve(options.directory))
-        await self._server.start()
-        self._work = [loop.create_task(self._chain.run()), loop.create_task(self._look_at_channels())]
-        for task in self._work:
-            task.add_done_callback(self._work_ended)
-        log.info("started", version=fulmen.__version__, node_id=self._keys.node_id.hex(), network=options.network.name)
 
     async def wait(self) -> None:
         """Until somebody asks for a stop, or something that cannot be mended goes wrong.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.machine import Address, evolve
@@ -51,14 +52,7 @@ def resume(
             live = _machine(kinds, address)
             pins.wrote(address, row.position, before)
             try:
-                if type(fact) is Frozen:
-                    live.frozen = fact.reason
-                    live.state = live.kind.marked(live.state, fact.reason)
-                elif type(fact) is Thawed:
-                    live.frozen = None
-                    live.state = live.kind.marked(live.state, None)
-                else:
-                    live.state = evolve(live.state, fact)
+                _fold(live, fact)
             except Exception as error:
                 raise CannotResume(
                     "a stored fact cannot be folded",
@@ -71,6 +65,18 @@ def resume(
         if kind.mount.standing and b"" not in kind.machines:
             kind.machines[b""] = Live(kind, Address(kind.mount.kind), kind.mount.initial(b""))
     return [kind.machines[key] for kind in kinds.values() for key in sorted(kind.machines)], position, facts
+
+
+def _fold(live: Live, fact: Any) -> None:
+    """Let one fact be true of a machine; the node's own facts are none of its state."""
+    if type(fact) is Frozen:
+        live.frozen = fact.reason
+        live.state = live.kind.marked(live.state, fact.reason)
+    elif type(fact) is Thawed:
+        live.frozen = None
+        live.state = live.kind.marked(live.state, None)
+    else:
+        live.state = evolve(live.state, fact)
 
 
 def _machine(kinds: Mapping[str, Kind], address: Address) -> Live:
