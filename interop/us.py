@@ -73,11 +73,6 @@ class Us(Node):
         """Wait until a channel could carry a payment."""
         until(lambda: self.can_use(outpoint), f"{self} can use the channel {outpoint[:16]}", 60)
 
-    def held_with(self, node_id: str) -> int:
-        """What is ours in all open channels with a peer, msat: it chooses itself over which one it pays."""
-        rows = self.channels()
-        return sum(row["to_us_msat"] for row in rows if row["peer_id"] == node_id and row["state"] == "CHANNELD_NORMAL")
-
     def shut(self, outpoint: str, **how: Any) -> dict[str, Any]:
         """Close a channel."""
         return self.call("close", id=self.at(outpoint)["channel_id"], **how)

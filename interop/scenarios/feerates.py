@@ -18,8 +18,6 @@ FOLLOWED_IN_S = 150
 MOST = "policy.commitment.feerate_max_per_kw"
 REFUSED = "unreasonably high"
 """What our log calls a feerate beyond the policy."""
-TOO_HIGH = "fee threshold exceeded"
-"""What LND's log calls it."""
 EXPOSURE = "--channel-max-fee-exposure"
 ONLY_LND = dict.fromkeys(("ldk", "electrum"), "it sets no bound that our feerates reach")
 FLOOR, CAP = "policy.feerates.floor_per_kw", "policy.feerates.cap_per_kw"

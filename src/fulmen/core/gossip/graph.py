@@ -168,10 +168,6 @@ class Graph:
         """Every node that has a channel, in byte order."""
         return sorted(self._node_row)
 
-    def node_index(self, node_id: NodeId) -> int | None:
-        """The row of a node: stable while it has a channel, then given to another."""
-        return self._node_row.get(node_id)
-
     def channels_of(self, node_id: NodeId) -> list[ShortChannelId]:
         """The channels of a node, in the order they came."""
         row = self._node_row.get(node_id)
