@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 import click
 
@@ -18,95 +15,19 @@ from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
 from fulmen.cli.exits import Exit
 from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
+from fulmen.cli.templates import CommandOperator, synced
 from fulmen.cli.verbs import as_json
 from fulmen.conformance import report
-from fulmen.conformance.chain import Coins, NodeLags, RpcChain
-from fulmen.conformance.links import CannotConnect, HelperFailed, Operator, Subject, tcp_connect
+from fulmen.conformance.chain import Coins, RpcChain
+from fulmen.conformance.links import CannotConnect, Operator, Subject, tcp_connect
 from fulmen.conformance.own_node import NodeUnderTest
 from fulmen.conformance.runner import Outcome, Verdict, run_all
 from fulmen.conformance.script import Script
 from fulmen.conformance.scripts import ALL
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.ids import ChannelId, NodeId, Secret
-from fulmen.core.base.units import Sat
+from fulmen.core.base.ids import NodeId, Secret
 from fulmen.core.bitcoin.networks import network_named
 from fulmen.core.crypto.secp256k1 import is_point, is_secret
-
-SYNC_TIMEOUT_S = 60.0
-SYNC_POLL_S = 0.2
-Done = TypeVar("Done")
-
-
-class Template:
-    """A command of the user's with places in braces, tried as soon as it is given."""
-
-    def __init__(self, option: str, text: str, *places: str) -> None:
-        """Try it with something in each place.
-
-        Raises:
-            click.UsageError: it cannot be read, or its program is not there.
-        """
-        self._option = option
-        try:
-            self._words = shlex.split(text)
-            program, *_ = (word.format(**dict.fromkeys(places, "0")) for word in self._words)
-        except (ValueError, KeyError, IndexError, AttributeError) as wrong:
-            known = " and ".join(f"{{{place}}}" for place in places)
-            raise click.UsageError(
-                f"{option} {text!r} cannot be read ({wrong!r}): its places are {known}, and other braces are doubled"
-            ) from wrong
-        if shutil.which(program) is None:
-            raise click.UsageError(f"{option}: there is no program {program!r}")
-
-    def words(self, **values: object) -> list[str]:
-        """The command, with its places filled."""
-        return [word.format(**values) for word in self._words]
-
-    def start(self, **values: object) -> None:
-        """Let it run; it may take as long as it likes.
-
-        Raises:
-            HelperFailed
-        """
-        self._guarded(
-            lambda: subprocess.Popen(self.words(**values), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
-
-    def ends_well(self, **values: object) -> bool:
-        """Run it to its end, and see how that was.
-
-        Raises:
-            HelperFailed
-        """
-        done = self._guarded(lambda: subprocess.run(self.words(**values), capture_output=True, check=False))
-        return not done.returncode
-
-    def _guarded(self, call: Callable[[], Done]) -> Done:
-        try:
-            return call()
-        except OSError as error:
-            raise HelperFailed(option=self._option, why=error.strerror or str(error)) from error
-
-
-class CommandOperator:
-    """Tells the node what to do by shell commands of the user's."""
-
-    def __init__(self, opens: str, closes: str) -> None:
-        """Take both commands.
-
-        Raises:
-            click.UsageError: one of them cannot be one.
-        """
-        self._opens = Template("--open-command", opens, "node_id", "amount")
-        self._closes = Template("--close-command", closes, "channel_id", "funding")
-
-    def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
-        """Have it open a channel to a connected peer; the command may take as long as the channel."""
-        self._opens.start(node_id=node_id.hex(), amount=str(amount_sat))
-
-    def close_channel(self, channel_id: ChannelId, funding: str) -> None:
-        """Have it close a channel."""
-        self._closes.start(channel_id=channel_id.hex(), funding=funding)
 
 
 @click.command()
@@ -173,8 +94,8 @@ def conformance(
             if not address or not node_id:
                 raise click.UsageError("say which node: HOST:PORT and --node-id ID (or --ourselves)")
             operator = CommandOperator(open_command, close_command) if open_command and close_command else None
-            synced = _synced(synced_command, patience)
-            subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, synced, operator)
+            sees_blocks = synced(synced_command, patience)
+            subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, sees_blocks, operator)
             subject.patience = patience
             about["node"] = f"{node_id}@{address}"
             # What is not there is said once, not a hundred times.
@@ -278,22 +199,6 @@ def _secret() -> Secret:
     while not is_secret(candidate := os.urandom(32)):
         pass
     return Secret(candidate)
-
-
-def _synced(command: str | None, patience: float) -> Callable[[int], None]:
-    """Waits until the user's command says that the node has seen a block."""
-    if command is None:
-        return lambda _height: None
-    template = Template("--synced-command", command, "height")
-
-    def wait(height: int) -> None:
-        deadline = time.monotonic() + SYNC_TIMEOUT_S * patience
-        while not template.ends_well(height=height):
-            if time.monotonic() >= deadline:
-                raise NodeLags(height=height, waited_s=SYNC_TIMEOUT_S * patience)
-            time.sleep(SYNC_POLL_S)
-
-    return wait
 
 
 def _say(settings: Settings, outcome: Outcome) -> None:

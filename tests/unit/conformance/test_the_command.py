@@ -9,9 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from fulmen.cli import conformance
-from fulmen.cli.conformance import Template
+from fulmen.cli import templates
 from fulmen.cli.main import cli
+from fulmen.cli.templates import Template
 from fulmen.conformance import report
 from fulmen.conformance.chain import NodeLags
 from fulmen.conformance.links import HelperFailed
@@ -67,10 +67,10 @@ def test_what_was_played_before_ctrl_c_is_in_the_report(tmp_path: Path, monkeypa
 
 
 def test_a_node_that_reads_no_blocks_is_not_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(conformance, "SYNC_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(templates, "SYNC_TIMEOUT_S", 0.0)
     with pytest.raises(NodeLags):
-        conformance._synced("false {height}", 1.0)(7)
-    conformance._synced("true {height}", 1.0)(7)
+        templates.synced("false {height}", 1.0)(7)
+    templates.synced("true {height}", 1.0)(7)
 
 
 def test_a_program_that_is_gone_since_is_named(tmp_path: Path):
