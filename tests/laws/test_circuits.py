@@ -28,7 +28,7 @@ from fulmen.core.base.env import Env
 from fulmen.core.base.ids import OFFERED, ChannelId, HtlcKey
 from fulmen.core.base.machine import Event, Tell, fold
 from fulmen.core.base.mount import Informed
-from fulmen.core.base.outer import TimeReached
+from fulmen.core.base.outer import TimeReached, WantTime
 from fulmen.core.commitments.htlcs import (
     Failed,
     FailHtlc,
@@ -41,10 +41,11 @@ from fulmen.core.commitments.htlcs import (
     OfferForgotten,
     OfferHtlc,
     OfferRefused,
+    SeekOffer,
     circuit_address,
 )
 from fulmen.core.switch.circuit import Phase, ended, forget, initial
-from fulmen.core.switch.circuits import decide
+from fulmen.core.switch.circuits import decide, wants
 
 CHANNELS = (TO_CAROL, ALSO_TO_CAROL)
 ONION = onion_through_bob()
@@ -114,12 +115,15 @@ class Circuits(RuleBasedStateMachine):
     def channel(self, tell: Tell) -> list[Event]:
         """What a channel does when it is told something, and what it answers."""
         event = tell.event
-        if isinstance(event, OfferHtlc):
+        if isinstance(event, OfferHtlc | SeekOffer):
             channel_id = ChannelId(tell.to.key)
             for offer in self.offers:
                 if (offer.channel_id, offer.ref) == (channel_id, event.ref):
                     assert offer.live, "an offer that was resolved is made again"
                     return [HtlcOffered(offer.ref, offer.key)]
+            if isinstance(event, SeekOffer):
+                return [OfferForgotten(event.ref, channel_id)]
+            assert not self.gone, "offered for an HTLC that is gone"
             if not (self.online[channel_id] and self.room[channel_id]):
                 return [OfferRefused(event.ref, channel_id, "ChannelOffline")]
             offer = Offer(channel_id, event.ref, event, len(self.offers))
@@ -203,8 +207,13 @@ class Circuits(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 5, 31]))
     def time_passes(self, seconds: int) -> None:
         self.wall += seconds
-        if self.state.retry_at and self.wall >= self.state.retry_at:
-            self.deliver(TimeReached(self.wall))
+        self.wake()
+
+    def wake(self) -> None:
+        """As the clock does."""
+        for want in wants(self.state):
+            if isinstance(want, WantTime) and self.wall >= want.at:
+                self.deliver(TimeReached(self.wall))
 
     @rule(blocks=st.integers(1, 12))
     def blocks_come(self, blocks: int) -> None:
@@ -215,6 +224,15 @@ class Circuits(RuleBasedStateMachine):
     def the_upstream_removal_is_irrevocable(self) -> None:
         assert self.upstream is not None
         self.gone = "paid" if isinstance(self.upstream, FulfillHtlc) else "failed"
+        for _ in range(2):
+            self.deliver(HtlcRemoved(INCOMING))
+
+    @precondition(lambda self: not self.gone)
+    @rule()
+    def upstream_is_over_on_the_chain(self) -> None:
+        """We took the HTLC there if we knew its preimage, and else the peer took it back."""
+        self.gone = "paid" if self.held else "taken back"
+        self.upstream, self.upstream_online = None, False
         for _ in range(2):
             self.deliver(HtlcRemoved(INCOMING))
 
@@ -239,8 +257,10 @@ class Circuits(RuleBasedStateMachine):
     @invariant()
     def what_was_paid_downstream_is_claimed_upstream(self) -> None:
         if any(offer.outcome == "paid" for offer in self.offers):
-            assert self.held and self.state.phase is Phase.FULFILLED and not self.state.lost
-            assert self.gone in ("", "paid")
+            # What the peer has taken back on the chain may still be paid by who had it already: that is a loss.
+            late = self.gone == "taken back"
+            assert self.held and self.state.phase is Phase.FULFILLED and self.state.lost is late
+            assert late or self.gone in ("", "paid")
 
     @invariant()
     def what_goes_out_is_what_came_in_less_our_fee(self) -> None:
@@ -253,12 +273,14 @@ class Circuits(RuleBasedStateMachine):
         self.online = dict.fromkeys(CHANNELS, True)
         self.wall += 60
         for _ in range(4):
-            if self.gone:
+            self.wall += 60
+            self.wake()
+            if self.gone in ("paid", "failed"):
                 break
             self.upstream_reconnects()
             if self.state.retry_at:
                 self.wall += 60
-                self.deliver(TimeReached(self.wall))
+                self.wake()
             for offer in list(self.offers):
                 if offer.live:
                     offer.committed, offer.outcome = True, "paid"
