@@ -61,9 +61,9 @@ def offer(step: Step[Circuit]) -> Step[Circuit]:
 
 @offers.on(HtlcOffered)
 def on_htlc_offered(circuit: Circuit, event: HtlcOffered, _env: Env) -> Step[Circuit]:
-    """The offer is an HTLC now; nothing changes until it is settled, failed or forgotten."""
+    """The offer is an HTLC now, or still; nothing changes until it is settled, failed or forgotten."""
     step = Step(circuit)
-    return step.fact(OfferGiven()) if circuit.offers(event.ref) and not circuit.offered else step
+    return step.fact(OfferGiven()) if circuit.loose and circuit.offers(event.ref) else step
 
 
 @offers.on(OfferRefused)

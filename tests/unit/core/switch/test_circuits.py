@@ -231,6 +231,11 @@ def test_a_circuit_whose_offer_is_on_its_way_though_upstream_is_gone_waits_for_t
     assert wants(forget(waiting)) == wants(loose)
 
 
+def test_an_answer_that_comes_once_more_keeps_no_circuit_from_offering_again():
+    waits = run(opened(), OfferForgotten(0, TO_CAROL)).state
+    assert run(waits, HtlcOffered(0, OUTGOING)).state == waits
+
+
 def test_a_channel_that_cannot_say_whether_it_has_an_offer_is_asked_again_in_a_while():
     env = bob(a_link())
     loose = forget(run(opened(), HtlcRemoved(INCOMING)).state)
