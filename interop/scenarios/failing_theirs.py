@@ -30,6 +30,8 @@ FAR = 150
 """Blocks from now on that are enough for any payee."""
 BEHIND = 90
 """Blocks that are enough for any node in the middle."""
+LATEST_S = 90
+"""LDK takes up to a minute to answer what it cannot forward anywhere."""
 UNREADABLE = "from our own peer"
 PAYEE = "from the payee"
 FALLS_OVER = {
@@ -190,7 +192,7 @@ def _fails(lab: Lab, outpoint: str, asked: Asked, mistake: Mistake, words: str) 
     lab.quiet(outpoint, us, them)
     before = us.at(outpoint)["to_us_msat"]
     with _mistaken(us, mistake):
-        refused = us.fails_to_pay(asked, retry_for=30)
+        refused = us.fails_to_pay(asked, retry_for=LATEST_S)
     said = str(us.call("listpays", payment_hash=asked.payment_hash)["pays"][0].get("failure", ""))
     assert words in said, (said, refused.message)
     lab.quiet(outpoint, us, them)
