@@ -26,7 +26,18 @@ from fulmen.core.base.ids import BlockHash, OutPoint, ShortChannelId, Txid, scid
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import FeeratePolicy
 from fulmen.core.base.units import MAX_MONEY_SAT, BlockHeight, Sat, Timestamp
-from fulmen.core.bitcoin.block import BitsMalformed, ProofOfWorkMissing, check_proof_of_work, parse_block, parse_header
+from fulmen.core.bitcoin.block import (
+    BitsMalformed,
+    BlockHeader,
+    ProofOfWorkMissing,
+    WholeBlock,
+    check_proof_of_work,
+    check_whole,
+    check_witness_commitment,
+    merkle_root,
+    parse_header,
+    read_block,
+)
 from fulmen.core.bitcoin.networks import Network
 from fulmen.core.bitcoin.transaction import TxOut, parse_tx
 from fulmen.core.node.watching import ChainBlock, ChainTx, chain_block
@@ -54,9 +65,10 @@ ALREADY_IN_CHAIN_WORDS = (
 )
 MAX_MONEY_BTC = Decimal(MAX_MONEY_SAT).scaleb(-8)
 MAX_MEMPOOL_COMPARED = 20_000
-"""A larger mempool is not compared txid by txid."""
+"""A larger mempool is not compared txid by txid, nor asked for: the names of a full one are 20 MB with every look."""
 OUTPOINTS_PER_CALL = 1000
-TXS_PER_BATCH = 100
+TXS_PER_BATCH = 50
+"""A hundred of the largest that are relayed (400 kB each, twice that in hex) are more than we take as an answer."""
 TXID_LISTS_KEPT = 512
 
 
@@ -65,6 +77,11 @@ class _ChainInfo(msgspec.Struct):
     headers: int = 0
     bestblockhash: HashText = "0" * 64
     initialblockdownload: bool = False
+
+
+class _MempoolSize(msgspec.Struct):
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of transactions."""
 
 
 class _Header(msgspec.Struct):
@@ -138,13 +155,13 @@ class CoreSource:
         if not with_mempool:
             best = await self._client.call(HashText, "getbestblockhash")
             return TipStatus(BlockHash(_unshown(best)), None)
-        calls: list[Call] = [("getbestblockhash", ()), ("getrawmempool", (False,))]
+        calls: list[Call] = [("getbestblockhash", ()), ("getmempoolinfo", ())]
         answers = await self._client.batch(object, calls)
-        txids = read_as(list[HashText], answers[1], "getrawmempool")
-        compared = None
-        if len(txids) <= MAX_MEMPOOL_COMPARED:
-            compared = tuple([Txid(_unshown(txid)) for txid in txids])
-        return TipStatus(BlockHash(_unshown(read_as(HashText, answers[0], "getbestblockhash"))), compared)
+        newest = BlockHash(_unshown(read_as(HashText, answers[0], "getbestblockhash")))
+        if read_as(_MempoolSize, answers[1], "getmempoolinfo").size > MAX_MEMPOOL_COMPARED:
+            return TipStatus(newest, None)
+        txids = await self._client.call(list[HashText], "getrawmempool", False)
+        return TipStatus(newest, tuple([Txid(_unshown(txid)) for txid in txids]))
 
     async def hash_at(self, height: BlockHeight) -> BlockHash | None:
         """The best chain's block at a height; None above its tip."""
@@ -187,9 +204,11 @@ class CoreSource:
         except Malformed:
             raise SourceGarbage("this is no block", block_hash=block_hash[::-1]) from None
         try:
-            return chain_block(height, parse_block(raw))
+            whole = read_block(raw)
         except Malformed:
-            return await self._block_by_txids(Block(height, block_hash), header.previous)
+            return await self._block_by_txids(Block(height, block_hash), header)
+        self._check(height, whole)
+        return chain_block(height, whole)
 
     async def spenders(self, outpoints: Sequence[OutPoint]) -> dict[OutPoint, Txid] | None:
         """Who spends these outputs in the mempool."""
@@ -308,9 +327,34 @@ class CoreSource:
                 self._txids.popitem(last=False)
         return found
 
-    async def _block_by_txids(self, block: Block, previous: BlockHash) -> ChainBlock:
-        """A block that our parser refuses though miners took it: what can be read of it, the rest by name."""
+    def _check(self, height: BlockHeight, whole: WholeBlock) -> None:
+        """Whether these are the transactions that the header commits to, with their witnesses.
+
+        A witness is in no txid, and a preimage that is shown on the chain is in a witness: without this a server that
+        serves blocks without them (bitcoind's -rpcserialversion=0), or changes them, hides it.
+
+        Raises:
+            SourceLied
+        """
+        try:
+            check_whole(whole)
+            if height >= self._network.segwit_height:
+                check_witness_commitment(whole)
+        except Malformed as fault:
+            said = whole.header.hash[::-1]
+            raise SourceLied("this is not what the block commits to", block_hash=said, why=fault.name) from None
+
+    async def _block_by_txids(self, block: Block, header: BlockHeader) -> ChainBlock:
+        """A block that our parser refuses though miners took it: what can be read of it, the rest by name.
+
+        Raises:
+            SourceLied: these are not the names that the header commits to.
+        """
         txids = await self._txids_of(block.hash)
+        if not txids or merkle_root(list(txids)) != (header.merkle_root, False):
+            # It may have been a slip: next time the source is asked again.
+            self._txids.pop(block.hash, None)
+            raise SourceLied("these are not the transactions of the block", block_hash=block.hash[::-1])
         raws: dict[Txid, bytes] = {}
         for start in range(0, len(txids), TXS_PER_BATCH):
             asked = txids[start : start + TXS_PER_BATCH]
@@ -318,7 +362,11 @@ class CoreSource:
             for txid, answer in zip(asked, await self._client.batch(str, calls), strict=True):
                 if isinstance(answer, str):
                     raws[txid] = _bytes(answer)
-        return ChainBlock(block, previous, tuple([_read(txid, raws.get(txid, b"")) for txid in txids]))
+        seen = tuple([_read(txid, raws.get(txid, b"")) for txid in txids])
+        readable = tuple([each.tx for each in seen if each.tx is not None])
+        if len(readable) == len(seen):
+            self._check(block.height, WholeBlock(header, readable))
+        return ChainBlock(block, header.previous, seen)
 
 
 def _read(txid: Txid, raw: bytes) -> ChainTx:

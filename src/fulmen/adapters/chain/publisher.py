@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from fulmen.adapters.chain.faults import ChainSourceFault
 from fulmen.adapters.chain.source import ChainSource, Published
 from fulmen.core.base.ids import Txid
 from fulmen.core.base.machine import Address
@@ -27,6 +28,8 @@ class _Wanted:
     spends: tuple[Txid, ...]
     parents: tuple[bytes, ...]
     refused: str = ""
+    unanswered: bool = False
+    """The source failed when it was handed over."""
     said: Published | None = None
     """The source's last answer."""
 
@@ -40,6 +43,8 @@ class Publisher:
         """Gets, at once, whatever is handed over, its parents before it: before anybody knows if the source answers."""
         self._wanted: dict[Key, _Wanted] = {}
         self._asked: dict[Txid, list[asyncio.Future[Published]]] = {}
+        self._unsaid: list[Addressed] = []
+        """Refusals that were heard before the source failed at another transaction."""
 
     def add(self, address: Address, name: str, raw: bytes, parents: tuple[bytes, ...] = ()) -> None:
         """Publish this complete transaction from now on; `name` says in logs and refusals what it is.
@@ -75,22 +80,26 @@ class Publisher:
         Raises:
             ChainSourceFault: the source could not be asked; try again.
         """
-        events: list[Addressed] = []
-        keys = self._children_first(list(self._wanted if only is None else only))
+        keys = self._in_order(list(self._wanted if only is None else only))
         for key in keys:
-            if key in self._wanted:
-                self._also((*self._parents_of(self._wanted[key]), self._wanted[key].raw))
+            self._also((*self._parents_of(self._wanted[key]), self._wanted[key].raw))
         for address, txid in keys:
             wanted = self._wanted.get((address, txid))
             if wanted is None:
                 continue
-            outcome = wanted.said = await self._hand_over(wanted)
+            try:
+                outcome = wanted.said = await self._hand_over(wanted)
+            except ChainSourceFault:
+                self._put_last((address, txid))
+                raise
+            wanted.unanswered = False
             for future in self._asked.get(txid, ()):
                 if not future.done():
                     future.set_result(outcome)
             if not outcome.accepted and outcome.reason != wanted.refused:
-                events.append((address, PublishFailed(wanted.name, txid, outcome.reason)))
+                self._unsaid.append((address, PublishFailed(wanted.name, txid, outcome.reason)))
             wanted.refused = "" if outcome.accepted else outcome.reason
+        events, self._unsaid = self._unsaid, []
         return events
 
     async def _hand_over(self, wanted: _Wanted) -> Published:
@@ -105,7 +114,15 @@ class Publisher:
         ours = [other.raw for (_, txid), other in self._wanted.items() if txid in wanted.spends]
         return tuple(dict.fromkeys([*wanted.parents, *ours]))
 
-    def _children_first(self, keys: list[Key]) -> list[Key]:
-        """A parent that needs its child is with it in a package, and then known already."""
-        spent = {txid for key in keys if key in self._wanted for txid in self._wanted[key].spends}
-        return sorted(keys, key=lambda key: key[1] in spent)
+    def _put_last(self, key: Key) -> None:
+        """What a source cannot answer, or not in time, may be about this one alone: all others go first from now on."""
+        wanted = self._wanted.pop(key, None)
+        if wanted is not None:
+            wanted.unanswered = True
+            self._wanted[key] = wanted
+
+    def _in_order(self, keys: list[Key]) -> list[Key]:
+        """Children first: a parent that needs its child is with it in a package, and then known already."""
+        present = [key for key in keys if key in self._wanted]
+        spent = {txid for key in present for txid in self._wanted[key].spends}
+        return sorted(present, key=lambda key: (self._wanted[key].unanswered, key[1] in spent))

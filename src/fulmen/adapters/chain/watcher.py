@@ -37,6 +37,8 @@ SURPRISING_DEPTH = 6
 """A longer reorg is only believed of a source that says it has caught up."""
 RESCANNED_AT_ONCE = 20
 FETCHED_AT_ONCE = 2000
+HELD_AT_ONCE = 100
+"""Unconfirmed transactions, of 400 kB at most."""
 MAX_CONTRADICTIONS = 5
 
 Deliver = Callable[[Sequence[Addressed], Block], Awaitable[None]]
@@ -331,9 +333,11 @@ class ChainWatcher:
             outpoint: txid for outpoint, txid in self._mempool_spends.items() if txid in still_there
         }
         news = [txid for txid in present if txid not in self._mempool][:FETCHED_AT_ONCE]
-        found = await self._source.transactions(news)
-        await self._tell_unconfirmed(matcher, found)
-        self._mempool |= dict.fromkeys(found)
+        # Slice by slice: somebody may have filled the mempool with the largest transactions that are relayed.
+        for start in range(0, len(news), HELD_AT_ONCE):
+            found = await self._source.transactions(news[start : start + HELD_AT_ONCE])
+            await self._tell_unconfirmed(matcher, found)
+            self._mempool |= dict.fromkeys(found)
 
     async def _tell_unconfirmed(self, matcher: WatchMatcher, found: dict[Txid, bytes]) -> None:
         readable: dict[Txid, ChainTx] = {}

@@ -134,6 +134,12 @@ def parse_block(data: bytes) -> WholeBlock:
         Malformed: by the name of what is wrong.
     """
     block = read_block(data)
+    check_whole(block)
+    return block
+
+
+def check_whole(block: WholeBlock) -> None:
+    """Raises: BlockWithoutCoinbase, MerkleRootWrong, BlockTooLarge."""
     if [tx.is_coinbase for tx in block.txs] != [True] + [False] * (len(block.txs) - 1):
         raise BlockWithoutCoinbase
     root, repeated = merkle_root([tx.txid for tx in block.txs])
@@ -141,7 +147,6 @@ def parse_block(data: bytes) -> WholeBlock:
         raise MerkleRootWrong(repeated=repeated)
     if block.weight > MAX_BLOCK_WEIGHT:
         raise BlockTooLarge(weight=block.weight)
-    return block
 
 
 def read_block(data: bytes, *, lawful: bool = True) -> WholeBlock:

@@ -45,6 +45,8 @@ class Network(Record):
     """Its coins are worth money."""
     is_regtest: bool = False
     """Whoever runs it finds its blocks at will: coins out of nothing, which nobody else ever sees."""
+    segwit_height: BlockHeight = BlockHeight(0)
+    """From here on a block commits to its witnesses (BIP 141); miners did it in their own ways before."""
 
     def subsidy(self, height: BlockHeight) -> Sat:
         """What a block of this height mints, without fees."""
@@ -73,6 +75,7 @@ MAINNET = Network(
     rpc_port=8332,
     lightning_port=9735,
     is_real=True,
+    segwit_height=BlockHeight(481_824),
 )
 TESTNET = MAINNET.but(
     name="testnet",
@@ -89,6 +92,7 @@ TESTNET = MAINNET.but(
     rpc_port=18332,
     lightning_port=19735,
     is_real=False,
+    segwit_height=BlockHeight(834_624),
 )
 TESTNET4 = TESTNET.but(
     name="testnet4",
@@ -96,6 +100,7 @@ TESTNET4 = TESTNET.but(
     chain_port=48333,
     rpc_port=48332,
     lightning_port=49735,
+    segwit_height=BlockHeight(1),
 )
 SIGNET = TESTNET.but(
     name="signet",
@@ -105,6 +110,7 @@ SIGNET = TESTNET.but(
     chain_port=38333,
     rpc_port=38332,
     lightning_port=39735,
+    segwit_height=BlockHeight(1),
 )
 REGTEST = TESTNET.but(
     name="regtest",
@@ -117,6 +123,7 @@ REGTEST = TESTNET.but(
     rpc_port=18443,
     lightning_port=19846,
     is_regtest=True,
+    segwit_height=BlockHeight(0),
 )
 LITECOIN_REGTEST = REGTEST.but(
     name="litecoin-regtest",

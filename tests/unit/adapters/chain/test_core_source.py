@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from decimal import Decimal
 
@@ -15,8 +16,9 @@ from fulmen.adapters.chain.dialects import BTCD, CORE, LITECOIND, DialectUnknown
 from fulmen.adapters.chain.feerates import per_kw
 from fulmen.core.base.ids import BlockHash, OutPoint, Txid, scid
 from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.bitcoin.block import BlockHeader, WholeBlock, coinbase_tx, has_proof_of_work, merkle_root
 from fulmen.core.bitcoin.networks import MAINNET, REGTEST
-from fulmen.core.bitcoin.transaction import TxOut
+from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.regtest.params import GENESIS_BLOCK
 
 GENESIS_HASH = BlockHash(REGTEST.chain_hash)
@@ -112,24 +114,113 @@ def test_a_block_that_is_none_or_another_is_named(raw, fault):
     with_answers(play, {"getblock": raw})
 
 
+def a_block_of(txs, *, names=None):
+    """A block of these transactions that somebody worked for; its header may commit to other names."""
+    root, _ = merkle_root(names if names is not None else [tx.txid for tx in txs])
+    bare = BlockHeader(4, GENESIS_HASH, root, 1_296_688_602, REGTEST.pow_limit_bits, 0)
+    tried = (bare.but(nonce=nonce) for nonce in itertools.count())
+    return WholeBlock(next(header for header in tried if has_proof_of_work(header, REGTEST)), tuple(txs))
+
+
 def test_a_block_that_we_cannot_read_is_watched_by_its_names():
-    name = "ab" * 32
-    good = GENESIS_BLOCK[81:].hex()
-    coinbase = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
+    name = bytes.fromhex("ab" * 32)
+    coinbase = coinbase_tx(BlockHeight(1), (TxOut(Sat(50), b"\x51"),), ())
+    whole = a_block_of([coinbase], names=[coinbase.txid, name])
+    shown = coinbase.txid[::-1].hex()
 
     def getblock(_hash, verbosity):
-        return {"tx": [coinbase, name]} if verbosity else (GENESIS_BLOCK + b"\x00").hex()
+        return {"tx": [shown, name[::-1].hex()]} if verbosity else (whole.serialize() + b"\x00").hex()
 
     def getrawtransaction(txid, _verbosity, _block):
-        return good if txid == coinbase else "ff00"
+        return coinbase.serialize().hex() if txid == shown else "ff00"
 
     async def play(source):
-        block = await source.block(BlockHeight(0), GENESIS_HASH)
+        block = await source.block(BlockHeight(1), whole.header.hash)
         first, second = block.txs
-        assert first.tx is not None and first.txid[::-1].hex() == coinbase
-        assert (second.txid[::-1].hex(), second.raw, second.tx) == (name, b"\xff\x00", None)
+        assert first.tx is not None and first.txid == coinbase.txid
+        assert (second.txid, second.raw, second.tx) == (name, b"\xff\x00", None)
 
     with_answers(play, {"getblock": getblock, "getrawtransaction": getrawtransaction})
+
+
+@pytest.mark.parametrize("named", [[], ["cd" * 32], ["cd" * 32, "ef" * 32]])
+def test_names_that_a_header_does_not_commit_to_are_a_lie(named):
+    """Else whoever spoils one byte of a block could leave out of it what he likes."""
+    whole = a_block_of([coinbase_tx(BlockHeight(1), (TxOut(Sat(50), b"\x51"),), ())])
+
+    def getblock(_hash, verbosity):
+        return {"tx": named} if verbosity else (whole.serialize() + b"\x00").hex()
+
+    async def play(source):
+        with pytest.raises(SourceLied):
+            await source.block(BlockHeight(1), whole.header.hash)
+
+    with_answers(play, {"getblock": getblock, "getrawtransaction": "ff00"})
+
+
+class TestWhatABlockCommitsTo:
+    """A preimage on the chain stands in a witness, which no txid covers."""
+
+    CLAIM = Tx(
+        2, (TxIn(OutPoint(Txid(b"\x07" * 32), 0), b"", 0, (b"signature", b"preimage")),), (TxOut(Sat(9), b"\x51"),)
+    )
+
+    def given(self, whole, given, network=REGTEST):
+        async def play(source):
+            return await source.block(BlockHeight(1), whole.header.hash)
+
+        return with_answers(play, {"getblock": given.hex()}, network=network)
+
+    def a_block(self):
+        claim = self.CLAIM
+        return a_block_of([coinbase_tx(BlockHeight(1), (TxOut(Sat(50), b"\x51"),), (claim,)), claim])
+
+    def test_a_whole_block_is_read(self):
+        whole = self.a_block()
+        block = self.given(whole, whole.serialize())
+        assert block.txs[1].tx == self.CLAIM
+
+    @pytest.mark.parametrize("witness", [(), (b"signature", b"another ")])
+    def test_witnesses_left_out_or_changed_are_a_lie(self, witness):
+        whole = self.a_block()
+        coinbase, claim = whole.txs
+        changed = claim.but(inputs=(claim.inputs[0].but(witness=witness),))
+        with pytest.raises(SourceLied):
+            self.given(whole, whole.but(txs=(coinbase, changed)).serialize())
+
+    def test_a_server_that_serves_blocks_without_witnesses_is_none_for_us(self):
+        whole = self.a_block()
+        bare = [tx.but(inputs=tuple(each.but(witness=()) for each in tx.inputs)) for tx in whole.txs]
+        with pytest.raises(SourceLied):
+            self.given(whole, whole.but(txs=tuple(bare)).serialize())
+
+    def test_what_miners_wrote_before_the_rule_was_one_is_read(self):
+        whole = a_block_of([coinbase_tx(BlockHeight(1), (TxOut(Sat(50), b"\x51"),), ())])
+        coinbase = whole.txs[0].but(inputs=(whole.txs[0].inputs[0].but(witness=()),))
+        bare = whole.but(txs=(coinbase,)).serialize()
+        assert self.given(whole, bare, REGTEST.but(segwit_height=BlockHeight(2))).txs[0].tx == coinbase
+        with pytest.raises(SourceLied):
+            self.given(whole, bare)
+
+    def test_a_block_that_is_spoilt_hides_no_witness_either(self):
+        whole = self.a_block()
+        coinbase, claim = whole.txs
+        bare = claim.but(inputs=(claim.inputs[0].but(witness=()),))
+        served = {tx.txid[::-1].hex(): tx.serialize().hex() for tx in (coinbase, bare)}
+
+        async def play(source):
+            with pytest.raises(SourceLied):
+                await source.block(BlockHeight(1), whole.header.hash)
+
+        def getblock(_hash, verbosity):
+            return {"tx": list(served)} if verbosity else (whole.serialize() + b"\x00").hex()
+
+        with_answers(play, {"getblock": getblock, "getrawtransaction": lambda txid, *_: served[txid]})
+
+    def test_transactions_left_out_are_a_lie(self):
+        whole = self.a_block()
+        with pytest.raises(SourceLied):
+            self.given(whole, whole.but(txs=whole.txs[:1]).serialize())
 
 
 class TestPublishing:
@@ -224,6 +315,33 @@ def test_unconfirmed_spenders_are_found():
         assert await source.spenders([coins[0][0]]) == {}
 
     on_a_chain(play)
+
+
+def test_a_mempool_that_is_too_large_to_be_compared_is_not_asked_for():
+    """Its names alone are 20 MB with every look, and beyond 64 MB an answer is refused: then no block would be read."""
+    seen = []
+
+    async def play(source):
+        assert (await source.tip(with_mempool=True)).mempool is None
+
+    table = {
+        "getbestblockhash": "00" * 32,
+        "getmempoolinfo": {"size": 300_000},
+        "getrawmempool": lambda *_: seen.append(1) or [],
+    }
+    with_answers(play, table)
+    assert not seen
+
+
+def test_the_largest_transactions_of_a_mempool_fit_into_an_answer():
+    largest = 400_000
+    """Bytes: a standard transaction weighs 400,000 at most, and witness bytes weigh one each."""
+
+    async def play(source):
+        names = [Txid(number.to_bytes(32, "big")) for number in range(100)]
+        assert len(await source.transactions(names)) == 100
+
+    with_answers(play, {"getrawtransaction": "00" * largest})
 
 
 def test_a_funding_output_is_verified_by_its_short_channel_id():

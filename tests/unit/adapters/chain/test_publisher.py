@@ -10,9 +10,12 @@ from tests.builders.regtest import Wallet, output_of
 
 from fulmen.adapters.chain import Publisher
 from fulmen.adapters.chain.dialects import EMBEDDED
-from fulmen.core.base.ids import Txid
+from fulmen.adapters.chain.faults import SourceTimedOut
+from fulmen.adapters.chain.source import Published
+from fulmen.core.base.ids import OutPoint, Txid
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import PublishFailed
+from fulmen.core.base.units import Sat
 
 WALLET = Address("wallet")
 CHANNEL = Address("channel", b"\x01" * 32)
@@ -35,6 +38,61 @@ def test_a_refusal_is_told_once_and_again_when_its_words_change():
             assert node.pool.get(tx.txid) is not None
             node.mine(1)
             assert await publisher.publish() == []
+
+    asyncio.run(play())
+
+
+class Choking:
+    """A source that fails at one transaction, and refuses all others."""
+
+    def __init__(self, at: bytes) -> None:
+        self.at = at
+        self.asked: list[bytes] = []
+
+    async def publish(self, tx: bytes) -> Published:
+        self.asked.append(tx)
+        if tx == self.at:
+            raise SourceTimedOut
+        return Published(False, "no")
+
+    async def publish_package(self, txs: list[bytes]) -> Published:
+        return await self.publish(txs[-1])
+
+
+def test_a_transaction_at_which_the_source_fails_holds_up_no_other():
+    async def play():
+        wallet = Wallet()
+        parent = wallet.pay((OutPoint(Txid(b"\x01" * 32), 0), Sat(100_000)), fee=1000)
+        child = wallet.pay(output_of(parent), fee=1000)
+        other = wallet.pay((OutPoint(Txid(b"\x02" * 32), 0), Sat(100_000)), fee=1000)
+        source = Choking(child.serialize())
+        publisher = Publisher(source)
+        for tx in (child, parent, other):
+            publisher.add(WALLET, "a claim", tx.serialize())
+        for _ in range(2):
+            with pytest.raises(SourceTimedOut):
+                await publisher.publish()
+        assert {parent.serialize(), other.serialize()} <= set(source.asked)
+        assert source.asked[-1] == child.serialize()  # it has its turn with every block all the same
+
+    asyncio.run(play())
+
+
+def test_what_was_refused_before_the_source_failed_is_told_once_it_answers():
+    async def play():
+        wallet = Wallet()
+        refused = wallet.pay((OutPoint(Txid(b"\x01" * 32), 0), Sat(100_000)), fee=1000)
+        last = wallet.pay((OutPoint(Txid(b"\x02" * 32), 0), Sat(100_000)), fee=1000)
+        source = Choking(last.serialize())
+        publisher = Publisher(source)
+        for tx in (refused, last):
+            publisher.add(WALLET, "a claim", tx.serialize())
+        with pytest.raises(SourceTimedOut):
+            await publisher.publish()
+        source.at = b""
+        told = await publisher.publish()
+        assert told == [(WALLET, PublishFailed("a claim", tx.txid, "no")) for tx in (refused, last)]
+        assert await publisher.publish() == []
 
     asyncio.run(play())
 

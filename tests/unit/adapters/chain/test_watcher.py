@@ -14,6 +14,7 @@ from tests.builders.regtest import output_of
 
 from fulmen.adapters.chain import AnotherChain, ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
 from fulmen.adapters.chain.dialects import EMBEDDED, LITECOIND
+from fulmen.adapters.chain.source import TipStatus
 from fulmen.core.base.ids import BlockHash
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import (
@@ -392,6 +393,39 @@ def test_a_block_that_cannot_be_read_is_an_alarm_and_goes_on_by_names():
         await watcher.step()
         assert told.troubles == ["BlockUnreadable"]
         assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(entry), 1)]
+
+    on_a_chain(play)
+
+
+def test_a_mempool_is_read_in_slices_and_what_was_read_stays_read():
+    """The whole of it may be 300 MB; and a source that fails in the middle need not tell the rest again."""
+
+    async def play(node, source, wallet, _coins):
+        asked, failing = [], True
+
+        class Named:
+            name, asks_spenders = "named", False
+            names = tuple(bytes([n % 256, n // 256]) * 16 for n in range(250))
+
+            def __getattr__(self, name):
+                return getattr(source, name)
+
+            async def tip(self, *, with_mempool):
+                return TipStatus(node.chain.tip.hash, self.names)
+
+            async def transactions(self, txids):
+                if failing and len(asked) == 2:
+                    raise SourceUnreachable
+                asked.append(len(txids))
+                return dict.fromkeys(txids, b"")
+
+        watcher, _told = a_watcher(Named())
+        watcher.wants_changed(wants((WALLET, WantScriptWatch(wallet.script))))
+        with pytest.raises(SourceUnreachable):
+            await watcher.step()
+        failing = False
+        await watcher.step()
+        assert asked == [100, 100, 50]
 
     on_a_chain(play)
 
