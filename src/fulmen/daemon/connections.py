@@ -21,11 +21,13 @@ from fulmen.core.base.peers import Connected, ConnectFailed
 from fulmen.core.node import WantsChanged
 from fulmen.core.transport.session import Session
 from fulmen.daemon.connection import Connection
+from fulmen.daemon.sparing import Sparing
 
 log = structlog.get_logger("connections")
 
 MAX_STRANGERS = 100
-"""Inbound connections that have not finished their handshake."""
+"""Inbound connections that have not finished their handshake. The oldest makes room for a newer one: who wants to talk
+takes a second for it, and who only wants to take the places would have to come again all the time."""
 MAX_INBOUND = 1000
 """Inbound connections at all."""
 FULL = 1 << 20
@@ -35,6 +37,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 MAX_ADDRESSES = 8
 """How many addresses that gossip has of a node one attempt tries, after those that it was given."""
 
+LINES_A_MINUTE = 120
+"""Of the log, about connections that others made: a handshake costs a stranger next to nothing."""
 NO_HOST_NAME = "no host has such a name"
 
 
@@ -81,6 +85,8 @@ class Connections:
         self.held = False
         """Nothing is read: the node is under pressure, or does not know yet how high the chain is."""
         self._closed = False
+        self._strangers_told = Sparing(1)
+        self._inbound_told = Sparing(LINES_A_MINUTE)
 
     # ---- what the daemon calls -----------------------------------------------------------------
 
@@ -179,7 +185,9 @@ class Connections:
         waiting = self._waiting.get(connection)
         if waiting is not None and not waiting.done():
             waiting.set_result("")
-        log.info("connected", peer=node_id.hex(), address=connection.address, inbound=connection.inbound)
+        more = self._inbound_told.line() if connection.inbound else {}
+        if more is not None:
+            log.info("connected", peer=node_id.hex(), address=connection.address, inbound=connection.inbound, **more)
         self._inbox.post(Address("peer", node_id), Connected(connection.inbound, connection.address))
 
     def heard(self, connection: Connection, event: Event) -> None:
@@ -197,19 +205,28 @@ class Connections:
         node_id = connection.node_id
         if node_id is not None and self._peers.get(node_id) is connection:
             del self._peers[node_id]
-            log.info("disconnected", peer=node_id.hex(), address=connection.address, why=why)
+            more = self._inbound_told.line() if connection.inbound else {}
+            if more is not None:
+                log.info("disconnected", peer=node_id.hex(), address=connection.address, why=why, **more)
             self._inbox.post(Address("peer", node_id), Disconnected())
         elif node_id is None:
-            log.info("no handshake", address=connection.address, inbound=connection.inbound, why=why)
+            self._without_handshake(connection, why)
 
     # ---- making connections --------------------------------------------------------------------
 
+    def _without_handshake(self, connection: Connection, why: str) -> None:
+        more = self._strangers_told.line() if connection.inbound else {}
+        if more is not None:
+            log.info("no handshake", address=connection.address, inbound=connection.inbound, why=why, **more)
+
     def _answer(self) -> Connection:
-        """Somebody connects. Too many strangers at once: the newest is turned away."""
+        """Somebody connects. Too many strangers at once: the oldest is turned away."""
         session = Session.answer(self._node_id, self._ephemeral(), self._ecdh)
-        inbound = [known for known in self._all if known.inbound]
-        strangers = sum(1 for known in inbound if known.node_id is None)
-        full = strangers >= MAX_STRANGERS or len(inbound) >= MAX_INBOUND or self._closed
+        inbound = [known for known in self._all if known.inbound and not known.closing]
+        strangers = [known for known in inbound if known.node_id is None]
+        full = len(inbound) >= MAX_INBOUND or self._closed
+        if not full and len(strangers) >= MAX_STRANGERS:
+            strangers[0].drop("too many strangers")
         return self._keep(_TurnedAway(session, self) if full else _Connection(session, self, inbound=True))
 
     def _keep(self, connection: Connection) -> Connection:
@@ -282,7 +299,7 @@ class _TurnedAway(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close it without a word."""
         super().connection_made(transport)
-        self.drop("too many strangers")
+        self.drop("too many connections")
 
 
 def _why(error: OSError) -> str:

@@ -6,6 +6,7 @@ escaped, so that nobody writes lines of his own into our log.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -55,6 +56,7 @@ def set_up(level: str = "info", stream: TextIO | None = None, json: bool | None 
     Detail.messages = level == "debug"
     out = stream if stream is not None else sys.stderr
     as_json = json if json is not None else not out.isatty()
+    written: Any = _Spoken(out)
     renderer: Any = (
         structlog.processors.JSONRenderer(default=shown)
         if as_json
@@ -70,9 +72,27 @@ def set_up(level: str = "info", stream: TextIO | None = None, json: bool | None 
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(written),
         cache_logger_on_first_use=False,
     )
+
+
+class _Spoken:
+    """A stream to which a line may be lost: a full disk behind it, or a reader that is gone, must not end the node."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, if it can be."""
+        # ValueError: it was closed.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if it can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def keep_secrets(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -11,6 +11,7 @@ import structlog
 
 from fulmen.core.base.outer import Notify
 from fulmen.daemon.logs import Detail
+from fulmen.daemon.sparing import Sparing
 
 log = structlog.get_logger("news")
 KEPT = 1000
@@ -20,22 +21,26 @@ OF_EACH_HTLC = frozenset({"payment attempt", "payment attempt failed", "payment 
 How a payment ended is none of them: payer and payee have one line of it each."""
 WARNINGS = frozenset({"too much under way"})
 """What the operator should know of, and a peer can make happen as often as it likes."""
-WARNED_EVERY_S = 60.0
+OF_PEERS = frozenset(
+    {"peer_connected", "peer_disconnected", "peer_error", "peer_warning", "peer_fault", "opening_refused"}
+)
+"""What a stranger can make happen as often as it likes."""
+LINES_A_MINUTE = 60
+"""Of each of these."""
 
 
 class News:
     """Passes `Notify` on, and writes it to the log."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
         self._listeners: dict[str, list[asyncio.Queue[dict[str, Any]]]] = {}
-        self._warned: dict[str, tuple[float, int]] = {}
-        """When a warning was last written, and how often it was not since."""
+        self._sparing = {topic: Sparing(1, now) for topic in WARNINGS}
+        self._sparing |= {topic: Sparing(LINES_A_MINUTE, now) for topic in OF_PEERS}
 
     def tell(self, news: Notify) -> None:
         """Something happened."""
-        if news.topic in WARNINGS:
-            self._warn(news)
+        if news.topic in self._sparing:
+            self._tell_sparingly(news)
         elif news.topic not in OF_EACH_HTLC:
             say = log.error if news.topic == "frozen" else log.info
             say(news.topic, **news.about)
@@ -46,13 +51,11 @@ class News:
                 queue.get_nowait()
             queue.put_nowait(news.about)
 
-    def _warn(self, news: Notify) -> None:
-        at, left_out = self._warned.get(news.topic, (-WARNED_EVERY_S, 0))
-        if self._now() - at < WARNED_EVERY_S:
-            self._warned[news.topic] = (at, left_out + 1)
-            return
-        self._warned[news.topic] = (self._now(), 0)
-        log.warning(news.topic, **news.about, **({"more": left_out} if left_out else {}))
+    def _tell_sparingly(self, news: Notify) -> None:
+        more = self._sparing[news.topic].line()
+        if more is not None:
+            say = log.warning if news.topic in WARNINGS else log.info
+            say(news.topic, **(news.about | more))
 
     async def about(self, topic: str) -> AsyncIterator[dict[str, Any]]:
         """What is told of a topic from now on."""

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from fulmen.core.base.ids import CommandId, NodeId, Secret
 from fulmen.core.base.machine import Address, Disconnected
@@ -232,18 +233,32 @@ async def test_garbage_instead_of_a_handshake_ends_without_a_word(anna, bert):
 
 @on_a_loop
 async def test_too_many_strangers_are_turned_away(anna, bert):
+    """The oldest goes: a stranger that keeps its place in silence keeps nobody out that wants to talk."""
     room.MAX_STRANGERS, before = 3, room.MAX_STRANGERS
     try:
         port = await bert.connections.listen("127.0.0.1", 0)
         strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        await asyncio.sleep(0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while len(bert.connections._all) < 3:
+            await asyncio.sleep(0)
+        anna.dial(bert.node_id, f"127.0.0.1:{port}")
+        assert isinstance(await anna.next(), Connected)
         with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""
-        for _, stranger in [*strangers, (reader, writer)]:
+            assert await strangers[0][0].read() == b""
+        assert not any(reader.at_eof() for reader, _ in strangers[1:])
+        for _, stranger in strangers:
             stranger.close()
     finally:
         room.MAX_STRANGERS = before
+
+
+@on_a_loop
+async def test_strangers_do_not_fill_the_log(_anna, bert):
+    """A connection without a handshake costs nothing, and a line of the log is there for ever."""
+    strangers = [bert.connections._answer() for _ in range(20)]
+    with capture_logs() as lines:
+        for stranger in strangers:
+            bert.connections.lost(stranger, "closed by the peer")
+    assert [line["event"] for line in lines] == ["no handshake"]
 
 
 @on_a_loop

@@ -61,6 +61,29 @@ def test_what_is_too_detailed_is_left_out(out):
     assert "each message" in out.getvalue()
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_log_that_cannot_be_written_ends_nothing(closed):
+    """Its disk is full, its reader is gone, or it was closed."""
+
+    class Full(io.StringIO):
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+        def flush(self):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    stream = io.StringIO() if closed else Full()
+    before = structlog.get_config()
+    try:
+        logs.set_up("info", stream, json=True)
+        if closed:
+            stream.close()
+        structlog.get_logger().info("a line", height=5)
+        structlog.get_logger().error("another")
+    finally:
+        structlog.configure(**before)
+
+
 def test_a_level_that_is_none_is_refused_by_name():
     with pytest.raises(logs.BadLogLevel):
         logs.set_up("loud")

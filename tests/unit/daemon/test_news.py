@@ -11,7 +11,7 @@ import structlog
 
 from fulmen.core.base.outer import Notify
 from fulmen.daemon import logs
-from fulmen.daemon.news import KEPT, News
+from fulmen.daemon.news import KEPT, LINES_A_MINUTE, News
 
 
 @pytest.fixture(params=["info", "debug"])
@@ -41,6 +41,19 @@ def test_how_a_payment_ended_is_one_line_that_names_it_at_every_level(log, topic
     News().tell(Notify(topic, {"payment_hash": "aa" * 32, "amount_msat": 5}))
     (line,) = map(json.loads, stream.getvalue().splitlines())
     assert (line["event"], line["level"], line["payment_hash"]) == (topic, "info", "aa" * 32)
+
+
+def test_what_strangers_say_has_so_many_lines_a_minute_and_no_more(log):
+    _level, stream = log
+    now = 100.0
+    news = News(lambda: now)
+    for _ in range(200):
+        news.tell(Notify("peer_error", {"data": "x" * 512}))
+    now = 160.0
+    news.tell(Notify("peer_error", {"data": "y"}))
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(said) == LINES_A_MINUTE + 1
+    assert (said[-1]["data"], said[-1]["more"]) == ("y", 200 - LINES_A_MINUTE)
 
 
 def test_what_a_peer_can_repeat_is_a_line_a_minute_with_the_number_of_those_left_out(log):

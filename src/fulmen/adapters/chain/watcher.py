@@ -182,6 +182,7 @@ class ChainWatcher:
             change = self._changes[0]
             events, rescans = matcher.change(change.added, change.removed)
             self._changes.popleft()
+            self._owe_no_more(change.removed)
             self._owed.extend(rescans)
             for _, want in change.added:
                 # Looked at again, for the sake of who wants to know it now.
@@ -190,6 +191,14 @@ class ChainWatcher:
                     del self._mempool_spends[want.outpoint]
             if events:
                 await self._deliver(events, matcher.tip)
+
+    def _owe_no_more(self, removed: tuple[Wanted, ...]) -> None:
+        """Old blocks are not fetched for what nobody wants to know any more."""
+        if not removed or not self._owed:
+            return
+        gone = dict.fromkeys(removed, True)
+        left = [Rescan(o.first, o.last, tuple([each for each in o.wants if each not in gone])) for o in self._owed]
+        self._owed = deque([owed for owed in left if owed.wants])
 
     async def _follow(self, matcher: WatchMatcher, wanted: BlockHash) -> None:
         """From our tip to the source's, back first where the chain has turned."""

@@ -45,6 +45,8 @@ class OpeningPolicy(Record):
     offers option_upfront_shutdown_script; empty: decided at the close. The setting is an address."""
     max_pending_per_peer: int = 2
     max_pending: int = 50
+    patience_s: Annotated[int, Meta(ge=1)] = 600
+    """How long a peer may take for its next message of an opening. Coins are promised to one of ours meanwhile."""
 
 
 class CommitmentPolicy(Record):

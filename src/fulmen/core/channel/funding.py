@@ -10,8 +10,9 @@ from fulmen.core.base.funds import ReleaseFunding, SpendFunding
 from fulmen.core.base.ids import ChannelId, Point, ShortChannelId, scid
 from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Topic, to_peer
 from fulmen.core.base.mount import CheckFailed
-from fulmen.core.base.outer import Answer, ChainRewound, Notify, Send, TxConfirmed
+from fulmen.core.base.outer import Answer, ChainRewound, Notify, Send, TimeReached, TxConfirmed
 from fulmen.core.base.peers import ChannelAttached, ChannelDetached, ChannelErrored, PeerReady
+from fulmen.core.base.units import Timestamp
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelOpening
 from fulmen.core.channel.dance import UNSIGNED, remote_view
@@ -125,6 +126,11 @@ def abandon(channel: Channel, why: str) -> Step[Channel]:
     return step
 
 
+def patient_until(channel: Channel) -> Timestamp:
+    """When we give up waiting for `funding_signed`; 0: never."""
+    return channel.created.until if isinstance(channel.created, Created) else Timestamp(0)
+
+
 def proposal(channel: Channel) -> Created:
     """What we proposed in `funding_created`."""
     assert isinstance(channel.created, Created)
@@ -135,6 +141,16 @@ def proposal(channel: Channel) -> Created:
 def on_disconnected(channel: Channel, _event: Disconnected, _env: Env) -> Step[Channel]:
     """Nothing was broadcast: "SHOULD NOT remember the channel for reconnection"."""
     return abandon(channel, "the peer disconnected before it signed")
+
+
+@created.on(TimeReached)
+def on_time_reached(channel: Channel, _event: TimeReached, env: Env) -> Step[Channel]:
+    """The peer stays silent, and answers every ping: our coins were promised to it for as long as it likes."""
+    until = patient_until(channel)
+    if not until or env.wall < until:
+        return Step(channel)
+    why = "the peer did not sign in time"
+    return abandon(channel, why).act(send_error(channel, why))
 
 
 @created.on(ChannelErrored)

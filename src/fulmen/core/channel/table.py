@@ -159,8 +159,7 @@ UNBORN = (
 
 TABLE: dict[Phase, Topic] = {
     Phase.NONE: UNBORN,
-    Phase.CREATED: funding.created
-    | nothing
+    Phase.CREATED: nothing.but(funding.created)
     | offers_refused
     | updates.seeking
     | ignoring(Lull, HeightReached, ChainRewound, PeerReady, HalfHeard, updates.FeeratesChanged),
@@ -274,6 +273,8 @@ def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
 
 def wants(channel: Channel) -> tuple[Want, ...]:
     """What has to be in place for a channel in this state (derivable, so nothing of it is stored)."""
+    if channel.phase is Phase.CREATED and (until := funding.patient_until(channel)):
+        return (WantTime(until),)
     if channel.phase in (Phase.NONE, Phase.CREATED, Phase.CLOSED):
         return ()
     terms, carried = channel.terms, channel.funding

@@ -71,8 +71,11 @@ def balance(wallet: Wallet, height: BlockHeight, anchor_reserve_sat: Sat) -> Bal
 
 
 def channels_of(views: Mapping[str, object]) -> int:
-    """How many channels we have, each of which may have to be closed with fees from this wallet."""
-    return sum(isinstance(view, LinkView) for view in views.values())
+    """How many channels we have, each of which may have to be closed with fees from this wallet.
+
+    One that its opener has yet to fund costs nobody anything, and shall take nothing from what can be spent.
+    """
+    return sum(isinstance(view, LinkView) and not view.unfunded for view in views.values())
 
 
 def anchor_reserve(policy: WalletPolicy, channels: int) -> Sat:

@@ -97,14 +97,26 @@ def on_caller_gone(wallet: Wallet, _event: CallerGone, _env: Env) -> Step[Wallet
 def _seen(wallet: Wallet, tx: Tx, block: Block | None, env: Env) -> Step[Wallet]:
     step = Step(wallet)
     known = wallet.by_txid.get(tx.txid)
-    if tx.txid in wallet.is_settled or (known is not None and (block is None or known.block == block)):
+    if known is not None and (block is None or known.block == block):
         return step
+    if tx.txid in wallet.is_settled:
+        return step if block is None else _spent_long_ago(wallet, tx, block)
     seen = _ours(wallet, tx, block)
     if not seen.coins and not any(wallet.knows_coin(outpoint) for outpoint in seen.spends):
         return step
     if block is not None:
         return step.fact(TxInBlock(seen)).then(lambda state: _settle(state, block.height))
     return _waiting(wallet, seen, env)
+
+
+def _spent_long_ago(wallet: Wallet, tx: Tx, block: Block) -> Step[Wallet]:
+    """A settled transaction is told again: it may have spent what was only found since (`Rescan`).
+
+    What it pays us is among the settled coins already, or was spent.
+    """
+    spends = tuple([spent.outpoint for spent in tx.inputs])
+    found_since = any(coin.outpoint in spends for coin in wallet.unspent)
+    return Step(wallet).fact(TxInBlock(WalletTx(tx.txid, spends, (), block))) if found_since else Step(wallet)
 
 
 def _waiting(wallet: Wallet, tx: WalletTx, env: Env) -> Step[Wallet]:

@@ -61,7 +61,8 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
     """Every script and coin watched, every payment that waits too, and every transaction of ours that can still get a
     block published.
 
-    A spend of a taproot coin does not show whose it was, so whoever watches scripts alone may miss it.
+    A spend of a taproot coin does not show whose it was, so whoever watches scripts alone may miss it. And a coin that
+    was found again in old blocks may have been spent in one that was read before anybody knew of it.
     """
     published = [
         WantPublished(tx.own.name, tx.own.tx, (tx.own.sign, *tx.own.others))
@@ -69,7 +70,11 @@ def wants(wallet: Wallet) -> tuple[Want, ...]:
         if tx.block is None and tx.own is not None and not tx.own.lent
     ]
     waiting = [WantMempoolWatch(tx.txid, tx.spends) for tx in wallet.txs if tx.is_strangers]
-    coins = [WantSpendWatch(coin.outpoint, coin.script_pubkey) for coin in wallet.at_stake]
+    coins = [
+        WantSpendWatch(coin.outpoint, coin.script_pubkey, coin.block.height)
+        for coin in wallet.at_stake
+        if coin.block is not None
+    ]
     return (*watches(wallet), *coins, *waiting, *published)
 
 

@@ -33,7 +33,11 @@ from fulmen.core.base.outer import (
     WantTxWatch,
 )
 from fulmen.core.base.units import BlockHeight, Sat, Timestamp
+from fulmen.core.bitcoin.accounts import KeyPath, accounts_of, public_accounts
+from fulmen.core.bitcoin.bip32 import from_seed
 from fulmen.core.node import WantsChanged
+from fulmen.core.wallet.machine import wants as wallet_wants
+from fulmen.core.wallet.state import Coin, Wallet
 from fulmen.regtest.consensus import Rejected
 from fulmen.regtest.rpc.server import ChainOptions, serve
 
@@ -256,6 +260,43 @@ def test_what_happened_before_a_want_came_is_found():
             key=repr,
         )
         assert not watcher._owed
+
+    on_a_chain(play)
+
+
+def test_a_coin_that_is_found_again_was_spent_in_a_block_that_had_been_read():
+    """As a rescan finds it: its spend was read while nobody knew of the coin, and pays nobody that we know."""
+
+    async def play(node, source, wallet, coins):
+        watcher, told = a_watcher(source)
+        node.submit_tx(wallet.pay(coins[0], fee=1000))
+        node.mine(2)
+        await watcher.step()
+        accounts = public_accounts(accounts_of(from_seed(b"fulmen's test wallet"), 1))
+        coin = Coin(coins[0][0], coins[0][1], wallet.script, KeyPath(86, 0, 0), at(node.chain.at(1)))
+        asked = wallet_wants(Wallet(accounts, settled=(coin,)))
+        watcher.wants_changed(wants(*((WALLET, want) for want in asked)))
+        for _ in range(10):
+            await watcher.step()
+        assert [event.outpoint for event in told.take() if isinstance(event, OutputSpent)] == [coins[0][0]]
+
+    on_a_chain(play)
+
+
+def test_old_blocks_are_not_fetched_for_what_nobody_wants_any_more():
+    async def play(node, source, wallet, coins):
+        watcher, _told = a_watcher(source)
+        node.submit_tx(wallet.pay(coins[0], fee=1000))
+        node.mine(1)
+        await watcher.step()
+        fetched = []
+        block = source.block
+        source.block = lambda height, block_hash: fetched.append(height) or block(height, block_hash)
+        want = (CHANNEL, WantSpendWatch(coins[0][0], wallet.script, BlockHeight(1)))
+        watcher.wants_changed(wants(want))
+        watcher.wants_changed(WantsChanged(removed=(want,)))
+        await watcher.step()
+        assert not fetched
 
     on_a_chain(play)
 

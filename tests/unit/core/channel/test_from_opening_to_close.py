@@ -11,13 +11,15 @@ from tests.laws.world import Host, World
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId
 from fulmen.core.base.machine import Address
-from fulmen.core.base.units import CltvDelta, Msat
+from fulmen.core.base.outer import TimeReached, Want, WantPublished, WantTime
+from fulmen.core.base.units import CltvDelta, Msat, Timestamp
 from fulmen.core.bitcoin.script import p2wpkh
 from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.commands import ChannelClosing, ChannelOpening, CloseChannel
 from fulmen.core.channel.faults import ClosesElsewhere
 from fulmen.core.channel.state import Channel, Phase
-from fulmen.core.wallet.state import Wallet
+from fulmen.core.wallet.state import Wallet, WalletTx
+from fulmen.core.wire.messages.setup import ErrorMessage
 
 
 def the_channel(host: Host) -> Channel:
@@ -185,6 +187,65 @@ def test_an_opening_cut_at_any_message_leaves_both_with_the_channel_or_the_opene
         assert ours[0].phase is theirs[0].phase is Phase.NORMAL
     for host in (alice, bob):
         assert not host.frozen
+
+
+@pytest.mark.parametrize("heard", [1, 3])
+def test_a_peer_that_stays_connected_and_silent_is_not_waited_for_for_ever(heard: int) -> None:
+    """It has heard `open_channel`, or `funding_created` as well; our coins are promised to it in the second case."""
+    world = nodes.a_world()
+    alice, bob = world.hosts.values()
+    nodes.open_channel(alice, bob, zeroconf=True)
+    _deliver_some(world, heard)
+    silent = world.links["bob", "alice"]
+    unsaid = tuple(silent)
+    silent.clear()
+    (wanted,) = [want for want in wants_of(alice) if isinstance(want, WantTime) and want.at > 1_700_000_500]
+    for world.seconds in (599, 600):
+        assert not world.answers[b"t" * 16]
+        alice.run([(whose(alice, wanted), TimeReached(wanted.at))])
+        while alice.disk.sync():
+            pass
+    (answer,) = world.answers[b"t" * 16]
+    assert answer.refused is not None and "in time" in str(answer.refused)
+    assert not reserved(alice)
+    assert isinstance(world.links["alice", "bob"][-1], ErrorMessage)
+    # What it says now comes too late: nothing is funded.
+    silent.extend(unsaid)
+    nodes.quiesce(world)
+    assert not nodes.channels(alice) and not reserved(alice)
+    assert not [want for want in wants_of(alice) if isinstance(want, WantPublished)]
+
+
+def test_an_opener_that_stays_connected_and_silent_is_not_waited_for_either() -> None:
+    world = nodes.a_world()
+    alice, bob = world.hosts.values()
+    nodes.open_channel(alice, bob, zeroconf=True)
+    _deliver_some(world, 1)
+    (opening,) = bob.node.addresses("opening") if bob.node is not None else ()
+    assert WantTime(Timestamp(1_700_000_600)) in wants_of(bob)
+    world.seconds = 600
+    bob.run([(opening, TimeReached(Timestamp(0)))])
+    while bob.disk.sync():
+        pass
+    assert bob.node is not None and not bob.node.addresses("opening")
+    assert isinstance(world.links["bob", "alice"][-1], ErrorMessage)
+
+
+def wants_of(host: Host) -> list[Want]:
+    assert host.node is not None
+    return [want for _, want in host.node.wants()]
+
+
+def whose(host: Host, wanted: Want) -> Address:
+    assert host.node is not None
+    return next(address for address, want in host.node.wants() if want == wanted)
+
+
+def reserved(host: Host) -> tuple[WalletTx, ...]:
+    assert host.node is not None
+    wallet = host.node.state(Address("wallet"))
+    assert isinstance(wallet, Wallet)
+    return wallet.reservations
 
 
 @pytest.mark.parametrize("cut_after", range(10))

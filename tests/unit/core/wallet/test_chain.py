@@ -13,6 +13,7 @@ from tests.builders.wallets import (
     a_payment,
     a_wallet,
     an_outpoint,
+    our_script,
     step_of,
     told,
 )
@@ -62,6 +63,7 @@ def rewound(to: int) -> ChainRewound:
     return ChainRewound(BlockHeight(to))
 
 
+CHANGED = KeyPath(86, 1, 0)
 PAYMENT = a_payment(1, 40_000)
 WITHDRAWAL = Withdraw(a_command(1), ELSEWHERE, Sat(25_000))
 
@@ -121,7 +123,7 @@ def test_the_same_fact_may_come_as_any_of_the_three_events() -> None:
 def test_every_confirmed_coin_is_watched_until_a_block_spends_it() -> None:
     wallet = a_wallet(40_000)
     coin = wallet.unspent[0]
-    watch = WantSpendWatch(coin.outpoint, coin.script_pubkey)
+    watch = WantSpendWatch(coin.outpoint, coin.script_pubkey, BlockHeight(100))
     assert watch in wants(wallet)
     assert watch not in wants(after(wallet, rewound(99)))
     step = step_of(wallet, WITHDRAWAL)
@@ -227,6 +229,20 @@ def test_what_is_deep_takes_no_room_and_is_not_believed_twice() -> None:
         assert step_of(wallet, old).facts == []
     with pytest.raises(AlreadyPaid):
         step_of(wallet, WITHDRAWAL)
+
+
+def test_a_coin_that_is_found_again_is_spent_though_its_spend_was_settled_long_ago() -> None:
+    """Restored from words, and rescanned only after a last payment of the old node had been seen and forgotten."""
+    paid = a_payment(1, 50_000)
+    spend = Tx(2, (TxIn(paid.outpoint(1)),), (TxOut(Sat(9_000), ELSEWHERE), TxOut(Sat(40_000), our_script(CHANGED))))
+    wallet = after(Wallet(ACCOUNTS), told(spend, a_block(100)), told(a_payment(7, 1_000), a_block(201)))
+    assert not wallet.by_txid.get(spend.txid) and parts(wallet, 201).spendable_sat == 41_000
+    rescanned = after(wallet, told(paid, a_block(90)), told(spend, a_block(100)))
+    assert parts(rescanned, 201).total_sat == 41_000
+    assert [coin.amount_sat for coin in rescanned.unspent].count(40_000) == 1
+    later = after(rescanned, told(a_payment(8, 2_000), a_block(310)))
+    assert parts(later, 310).total_sat == 43_000
+    assert step_of(later, told(spend, a_block(100))).facts == []
 
 
 def test_a_reorganisation_deeper_than_anything_settled_is_alarming() -> None:

@@ -46,7 +46,7 @@ from fulmen.core.bitcoin.script import nulldata
 from fulmen.core.bitcoin.transaction import SEQUENCE_RBF, Tx, parse_tx
 from fulmen.core.commitments.htlcs import LinkView
 from fulmen.core.wallet import faults
-from fulmen.core.wallet.balance import Balance, balance
+from fulmen.core.wallet.balance import Balance, balance, channels_of
 from fulmen.core.wallet.commands import AddressGiven, NewAddress, Withdraw, Withdrawn
 from fulmen.core.wallet.facts import SpendDecided, forget
 from fulmen.core.wallet.machine import NotForTheWallet, mount, view, wants
@@ -83,6 +83,13 @@ def a_link(n: int) -> LinkView:
 
 def views(channels: int) -> dict[str, object]:
     return {f"channel:{n}": a_link(n) for n in range(channels)}
+
+
+def test_channels_that_their_openers_have_yet_to_fund_keep_nothing_back() -> None:
+    """A stranger opens fifty for nothing."""
+    invented = {name: link.but(unfunded=True) for name, link in views(50).items() if isinstance(link, LinkView)}
+    assert channels_of(invented) == 0
+    assert channels_of(invented | {"channel:51": a_link(51)}) == 1
 
 
 def in_four_parts(wallet: Wallet, reserve: int = 0, height: int = 100) -> Balance:

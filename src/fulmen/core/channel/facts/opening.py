@@ -41,6 +41,8 @@ class Created(Fact):
     """What becomes true when `funding_signed` comes, less the peer's signature."""
     wallet_ref: bytes
     command_id: CommandId | None
+    until: Timestamp = Timestamp(0)
+    """When we give up waiting for it; 0: never."""
 
 
 class FundingConfirmed(Fact):

@@ -18,7 +18,7 @@ from fulmen.core.base.units import Msat, Sat, to_msat
 from fulmen.core.channel.facts import Opened
 from fulmen.core.channel.faults import BadFundingSignature, OpeningRefused
 from fulmen.core.channel.funding import ChannelBorn
-from fulmen.core.channel.opening.agreement import connected_peer, first_view, params_of, points_of
+from fulmen.core.channel.opening.agreement import connected_peer, first_view, params_of, patient_until, points_of
 from fulmen.core.channel.opening.giving_up import told_peer
 from fulmen.core.channel.opening.state import AcceptedTheirs, Opening, Over, Stage
 from fulmen.core.channel.terms import (
@@ -69,7 +69,8 @@ def on_open_channel(opening: Opening, msg: OpenChannel, env: Env) -> Step[Openin
         # "MUST set `channel_type` to the `channel_type` from `open_channel`."
         channel_type=msg.channel_type,
     )
-    step = Step(opening).fact(AcceptedTheirs(key_index, msg, answer, peer.local_features, peer.remote_features))
+    features = peer.local_features, peer.remote_features
+    step = Step(opening).fact(AcceptedTheirs(key_index, msg, answer, *features, patient_until(env)))
     return step.act(Send(opening.node_id, answer))
 
 

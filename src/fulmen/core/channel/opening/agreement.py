@@ -5,6 +5,7 @@ from __future__ import annotations
 from fulmen.core.base.env import Basepoints, Env
 from fulmen.core.base.ids import NodeId, OutPoint, Point, channel_id_of
 from fulmen.core.base.peers import PeerView
+from fulmen.core.base.units import Timestamp
 from fulmen.core.channel.facts import Opened
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.opening.state import ANNOUNCE_CHANNEL, Opening
@@ -24,6 +25,11 @@ def connected_peer(env: Env, node_id: NodeId) -> PeerView:
     if not isinstance(view, PeerView) or not view.ready:
         raise OpeningNotPossible("the peer is not connected", node_id=node_id)
     return view
+
+
+def patient_until(env: Env) -> Timestamp:
+    """When a peer that has said nothing more has had its time."""
+    return Timestamp(env.wall + env.policy.opening.patience_s)
 
 
 def points_of(keys: Basepoints) -> tuple[Point, Point, Point, Point, Point]:

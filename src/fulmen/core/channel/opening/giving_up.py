@@ -15,7 +15,7 @@ from fulmen.core.base.machine import (
     Undelivered,
     to_peer,
 )
-from fulmen.core.base.outer import Answer, Notify, Send
+from fulmen.core.base.outer import Answer, Notify, Send, TimeReached
 from fulmen.core.base.peers import ChannelErrored, OpeningEnded
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.failing import printable
@@ -24,6 +24,8 @@ from fulmen.core.channel.funding import WALLET
 from fulmen.core.channel.opening.state import Opening, Over, Stage
 from fulmen.core.wire.messages.setup import ErrorMessage
 
+SILENT = "the peer did not go on with the opening in time"
+
 ending = Topic()
 
 
@@ -31,6 +33,15 @@ ending = Topic()
 def on_disconnected(opening: Opening, _event: Disconnected, _env: Env) -> Step[Opening]:
     """ "SHOULD NOT remember the channel for reconnection"."""
     return give_up(opening, OpeningNotPossible("the peer disconnected while the channel was being opened"))
+
+
+@ending.on(TimeReached)
+def on_time_reached(opening: Opening, _event: TimeReached, env: Env) -> Step[Opening]:
+    """The peer stays silent, and answers every ping: whoever asked for the channel is not kept waiting for ever."""
+    if opening.stage in (Stage.NEW, Stage.OVER) or env.wall < opening.until:
+        return Step(opening)
+    step = give_up(opening, OpeningNotPossible(SILENT))
+    return step.act(error_to_peer(opening, SILENT))
 
 
 @ending.on(ChannelErrored)

@@ -11,6 +11,7 @@ from fulmen.core.base.machine import (
     Step,
 )
 from fulmen.core.base.mount import Mount
+from fulmen.core.base.outer import Want, WantTime
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.channel.faults import OpeningRefused
 from fulmen.core.channel.opening.accepter import accepter, checks
@@ -41,12 +42,18 @@ def forget(opening: Opening) -> Opening:
     return Opening(opening.node_id, opening.temporary_channel_id)
 
 
+def wants(opening: Opening) -> tuple[Want, ...]:
+    """An end to patience."""
+    return () if opening.stage in (Stage.NEW, Stage.OVER) else (WantTime(opening.until),)
+
+
 MOUNT = Mount(
     kind="opening",
     initial=initial,
     decide=decide,
     crash=(Disconnected(),),
     forget=forget,
+    wants=wants,
     checks=checks,
     ended=lambda opening: opening.stage is Stage.OVER,
 )

@@ -21,7 +21,7 @@ from fulmen.core.channel.facts import Created, Opened
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.funding import WALLET, ChannelProposed
 from fulmen.core.channel.limits import feerate_of_ours
-from fulmen.core.channel.opening.agreement import connected_peer, params_of, points_of
+from fulmen.core.channel.opening.agreement import connected_peer, params_of, patient_until, points_of
 from fulmen.core.channel.opening.giving_up import error_to_peer, give_up, told_peer
 from fulmen.core.channel.opening.state import (
     ANNOUNCE_CHANNEL,
@@ -82,7 +82,8 @@ def on_open_to(opening: Opening, event: OpenTo, env: Env) -> Step[Opening]:
     key_index = int.from_bytes(env.entropy("channel key index", 6), "big")
     kind = channel_type(event, ours, theirs, policy)
     message = _open_channel(opening, event, env, key_index, kind, upfront)
-    step = Step(opening).fact(Offered(event, key_index, message, peer.local_features, peer.remote_features))
+    features = peer.local_features, peer.remote_features
+    step = Step(opening).fact(Offered(event, key_index, message, *features, patient_until(env)))
     started = OpeningStarted(opening.temporary_channel_id)
     return step.act(to_peer(opening.node_id, started), Send(opening.node_id, message))
 
@@ -161,7 +162,7 @@ def on_funded(opening: Opening, event: Funded, env: Env) -> Step[Opening]:
         env.height,
     )
     proposal = ChannelProposed(
-        Created(opened, event.ref, command.command_id),
+        Created(opened, event.ref, command.command_id, patient_until(env)),
         opening.temporary_channel_id,
         opening.local_features,
         opening.remote_features,

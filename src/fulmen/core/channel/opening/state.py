@@ -12,6 +12,7 @@ from fulmen.core.base.machine import (
     evolves,
 )
 from fulmen.core.base.record import Record
+from fulmen.core.base.units import Timestamp
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.wire.messages.opening import AcceptChannel, OpenChannel
 
@@ -45,6 +46,8 @@ class Opening(Record):
     accepted_with: AcceptChannel | None = None
     local_features: bytes = b""
     remote_features: bytes = b""
+    until: Timestamp = Timestamp(0)
+    """When we are no longer patient with the peer."""
 
     @property
     def address(self) -> Address:
@@ -66,6 +69,7 @@ class Offered(OpeningFact):
     message: OpenChannel
     local_features: bytes
     remote_features: bytes
+    until: Timestamp
 
 
 class Accepted(OpeningFact):
@@ -82,6 +86,7 @@ class AcceptedTheirs(OpeningFact):
     accepted_with: AcceptChannel
     local_features: bytes
     remote_features: bytes
+    until: Timestamp
 
 
 class Over(OpeningFact):
@@ -97,6 +102,7 @@ def _offered(opening: Opening, fact: Offered) -> Opening:
         opened_with=fact.message,
         local_features=fact.local_features,
         remote_features=fact.remote_features,
+        until=fact.until,
     )
 
 
@@ -114,6 +120,7 @@ def _accepted_theirs(opening: Opening, fact: AcceptedTheirs) -> Opening:
         accepted_with=fact.accepted_with,
         local_features=fact.local_features,
         remote_features=fact.remote_features,
+        until=fact.until,
     )
 
 
