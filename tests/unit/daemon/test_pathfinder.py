@@ -352,6 +352,30 @@ def test_when_the_worker_keeps_dying_the_daemon_searches_itself(
     live(test)
 
 
+def test_when_no_other_worker_can_be_made_the_daemon_searches_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has no memory left, for which the worker was killed, or no file descriptors."""
+
+    async def test() -> None:
+        world = World()
+        pathfinding = PathfinderProcess(settings(), world, world.post, None, compile=False)
+        await begun(pathfinding)
+
+        async def impossible(*_words: Any, **_how: Any) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", impossible)
+        process_id = pathfinding.process_id
+        assert process_id is not None
+        asked = asyncio.ensure_future(pathfinding.ask(HowMuch(0), Known))
+        os.kill(process_id, signal.SIGKILL)
+        await asked
+        hear(pathfinding, *a_line())
+        await routed(pathfinding)
+        await pathfinding.stop()
+
+    live(test)
+
+
 def test_gossip_that_comes_faster_than_it_is_taken_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fulmen.daemon.pathfinder.face.MAX_WAITING", 1000)
 

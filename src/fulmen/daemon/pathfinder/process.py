@@ -106,7 +106,13 @@ class PathfinderProcess(Pathfinding):
             if len(self._deaths) >= MAX_DEATHS:
                 await self._do_it_ourselves()
                 return
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:
+                # Nothing is left to make a process of: of memory, perhaps, for which the one before was killed.
+                log.error("no other pathfinder can be started", why=str(error))
+                await self._do_it_ourselves()
+                return
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
