@@ -42,6 +42,27 @@ LND: dict[str, tuple[str, ...]] = {
     ),
     "It knows no fee_range: it names the fee that it finds right, and both meet somewhere in between.": (
         "the fee proposed lies in the range that was offered",
+        "closing_signed is refused: its range is not the node's",
+        "closing_signed is refused: a fee that does not come nearer",
+    ),
+    "It keeps an offer that comes too early, and answers it once the last HTLC is gone.": (
+        "closing_signed is refused: an HTLC is left",
+    ),
+    "It keeps an upfront script of a form that was not negotiated.": (
+        "open_channel is refused: an upfront script of taproot, without option_shutdown_anysegwit",
+        "accept_channel is refused: an upfront script of taproot, without option_shutdown_anysegwit",
+    ),
+    "It answers with its own, whatever still waits to be signed for.": (
+        "shutdown is refused: an update of the sender waits for its signature",
+    ),
+    "What comes for a channel that is not ready waits until it is.": (
+        "update_add_htlc is refused: the channel is not ready",
+    ),
+    "It takes a signature that changes nothing but the number, and revokes.": (
+        "commitment_signed is refused: nothing has changed",
+    ),
+    "It looks at no last secret where nothing can have been revoked.": (
+        "channel_reestablish is refused: a last secret where there was none",
     ),
     "It looks at the signature of an offer only when it agrees to the fee, and answers with an offer of its own.": (
         "closing_signed is refused: a wrong signature",
@@ -91,16 +112,35 @@ LDK: dict[str, tuple[str, ...]] = {
         "an empty error about all channels of a peer without channels is ignored",
     ),
     "It has a least feerate, and no highest: the opener pays.": ("open_channel is refused: a feerate of 4000 sat/vB",),
-    "It looks only whether the opener has what it asks the opener to keep itself, here 1,000 sat.": (
-        "open_channel is refused: nobody would have more than the reserve",
-    ),
     "It offers the feature, and its settings, those of ldk-node, take no more than 16,777,215 sat.": (
         "a large channel is accepted where both offer it",
     ),
     "It takes a reserve below its own dust limit: it is on the peer's risk.": (
         "accept_channel is refused: a reserve below the opener's dust limit",
     ),
-    "It still takes the forms of old, P2PKH and P2SH.": ("shutdown to a key hash of the old kind is complained of",),
+    "It still takes the forms of old, P2PKH and P2SH.": (
+        "shutdown to a key hash of the old kind is complained of",
+        "open_channel is refused: an upfront script of no allowed form",
+        "accept_channel is refused: an upfront script of no allowed form",
+    ),
+    "Its settings, those of ldk-node, set no limit to it.": (
+        "open_channel is refused: a reserve out of reason",
+        "open_channel is refused: a least HTLC out of reason",
+        "open_channel is refused: a limit in flight out of reason",
+        "accept_channel is refused: a reserve out of reason",
+        "accept_channel is refused: a least HTLC out of reason",
+        "accept_channel is refused: a limit in flight out of reason",
+    ),
+    "It looks whether it knows the type itself, and not whether its peer offers it.": (
+        "open_channel is refused: a channel_type with anchors, which was not negotiated",
+        "open_channel is refused: a channel_type with scid_alias, which was not negotiated",
+    ),
+    "It takes a signature that changes nothing but the number, and revokes.": (
+        "commitment_signed is refused: nothing has changed",
+    ),
+    "It looks at no last secret where nothing can have been revoked.": (
+        "channel_reestablish is refused: a last secret where there was none",
+    ),
     "It sends a warning and keeps the connection.": (
         "shutdown to another script than agreed on fails the connection",
         "channel_reestablish is refused: next_revocation_number is too small",

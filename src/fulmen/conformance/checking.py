@@ -28,6 +28,8 @@ def _holds(peer: FakePeer, value: Any, expected: Any) -> bool:
             return bool(value >= resolve(peer, expected.number))
         case script.AtMost():
             return bool(value <= resolve(peer, expected.number))
+        case script.Between():
+            return bool(expected.least <= value <= expected.most)
         case script.HasBit():
             return value is not None and Features.from_bytes(value).has(expected.bit)
         case script.Lacks():
@@ -53,6 +55,8 @@ def described(peer: FakePeer, expected: Any) -> str:
             return f"at least {shown(resolve(peer, expected.number))}"
         case script.AtMost():
             return f"at most {shown(resolve(peer, expected.number))}"
+        case script.Between():
+            return f"between {expected.least} and {expected.most}"
         case script.HasBit():
             return f"bit {expected.bit} set"
         case script.Lacks():

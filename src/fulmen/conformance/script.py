@@ -164,6 +164,13 @@ class AtMost(Condition):
     number: Any
 
 
+class Between(Condition):
+    """A number that is neither smaller than the one nor larger than the other."""
+
+    least: int
+    most: int
+
+
 class HasBit(Condition):
     """A feature bitmap that has this bit."""
 

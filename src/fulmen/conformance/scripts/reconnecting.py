@@ -106,6 +106,20 @@ SCRIPTS: tuple[Script, ...] = (
         ),
     ),
     Script(
+        name="channel_ready of a used channel is passed over after a reconnection",
+        ids=("B2-66",),
+        quotes=("upon reconnection: - MUST ignore any redundant `channel_ready` it receives.",),
+        steps=(
+            *USED,
+            Disconnect(),
+            *reconnected(),
+            # Its point is that of a commitment long gone.
+            Send("channel_ready"),
+            *offered(id=1),
+            *take("update_fail_htlc", id=1),
+        ),
+    ),
+    Script(
         name="nothing is said about a channel before the other's channel_reestablish",
         ids=("B2-60",),
         quotes=(

@@ -7,8 +7,7 @@ from typing import Any
 from fulmen.conformance.defaults.numbers import CLOSING_FEE_SAT, FUNDING_SAT
 from fulmen.conformance.script import (
     Ask,
-    AtLeast,
-    AtMost,
+    Between,
     Expect,
     ExpectComplaint,
     ExpectEach,
@@ -20,6 +19,7 @@ from fulmen.conformance.script import (
     HighS,
     Level,
     Not,
+    Ours,
     Present,
     Said,
     Script,
@@ -99,7 +99,7 @@ FEES: tuple[Script, ...] = (
             *USED,
             *SHUT,
             Send("closing_signed", {"fee_range": FeeRange(Sat(500), Sat(10_000))}),
-            Expect("closing_signed", {"fee_satoshis": AtLeast(500)}),
+            Expect("closing_signed", {"fee_satoshis": Between(500, 10_000)}),
         ),
     ),
     Script(
@@ -110,7 +110,7 @@ FEES: tuple[Script, ...] = (
             *USED,
             *SHUT,
             Send("closing_signed", {"fee_range": FeeRange(Sat(1_900), Sat(2_100))}),
-            Expect("closing_signed", {"fee_satoshis": AtMost(2_100)}),
+            Expect("closing_signed", {"fee_satoshis": Between(1_900, 2_100)}),
         ),
     ),
     bad_closing("a wrong signature", NOT_VALID, {"signature": Flipped()}),
@@ -200,6 +200,32 @@ FEES: tuple[Script, ...] = (
         ),
     ),
     FIRST_OFFER,
+    Script(
+        name="as the funder the node takes a fee within both ranges",
+        ids=("B2-34",),
+        quotes=(
+            "if it is the funder: - if `fee_satoshis` is not in the overlap between the sent and received `fee_range`: "
+            "- MUST fail the channel - otherwise: - MUST reply with the same `fee_satoshis`.",
+        ),
+        steps=(
+            *OPENED_BY_NODE,
+            ExpectQuiet(2.0),
+            Send("shutdown"),
+            ExpectEach((Expect("shutdown"), Expect("closing_signed", suited={"fee_range": Present()}))),
+            Send(
+                "closing_signed",
+                {
+                    "fee_satoshis": Said("closing_signed", "fee_range.min_fee_satoshis", plus=1),
+                    "fee_range": Fees(
+                        Said("closing_signed", "fee_range.min_fee_satoshis"),
+                        Said("closing_signed", "fee_range.max_fee_satoshis"),
+                    ),
+                },
+            ),
+            Expect("closing_signed", {"fee_satoshis": Ours("closing_signed", "fee_satoshis")}),
+            ExpectSpent(30.0),
+        ),
+    ),
     Script(
         name="as the funder the node takes no fee outside of both ranges",
         good=FIRST_OFFER,

@@ -88,6 +88,13 @@ ADDS = (
         {"amount_msat": 595_000_000},
     ),
     bad_add(
+        "the fee would be offered, too",
+        "receiving an `amount_msat` that the sending node cannot afford at the current `feerate_per_kw` (while "
+        "maintaining its channel reserve and any `to_local_anchor` and `to_remote_anchor` costs)",
+        # It leaves 12,000 sat: more than the reserve that most ask for, a hundredth, and less than that and the fee.
+        {"amount_msat": 588_000_000},
+    ),
+    bad_add(
         "an expiry that is a time",
         "if sending node sets `cltv_expiry` to greater or equal to 500000000:",
         {"cltv_expiry": 500_000_000},

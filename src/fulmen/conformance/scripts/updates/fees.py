@@ -24,10 +24,10 @@ from fulmen.conformance.scripts.common import (
 from fulmen.conformance.scripts.quotes import EITHER_FAILS, SHOULD_FAIL
 
 RICH_SAT = 16_000_000
-POOR_SAT = 14_000
-"""What an opener with the default feerate and reserve needs, and hardly more."""
-TOO_DEAR_PER_KW = 20_000
-"""More than that pays for, in each format, and less than any node finds unreasonable: 80 sat/vB."""
+POOR_SAT = 16_000
+"""What an opener with the default feerate and reserve needs, with room for some HTLCs, and hardly more."""
+TOO_DEAR_PER_KW = 24_000
+"""More than that pays for, in each format, and less than any node finds unreasonable: 96 sat/vB."""
 
 
 FEES = (

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from fulmen.conformance.defaults.numbers import FEE_MSAT, HTLC_MSAT
+from typing import Any
+
+from fulmen.conformance.defaults.numbers import EXPIRY_DELTA, FEE_MSAT, FINAL_DELTA, HTLC_MSAT
 from fulmen.conformance.script import (
+    ALICE,
     BOB,
+    Disconnect,
     Expect,
     ExpectQuiet,
+    ExpectSpent,
     Height,
     Level,
+    Mine,
     Onion,
     PreimageOf,
     Script,
@@ -21,7 +27,119 @@ from fulmen.conformance.scripts.common import (
     OPENED,
     commit,
     offered,
+    opened,
+    reconnected,
     take,
+)
+
+LEAST_MSAT = 9_000_000
+"""Nearly a hundredth of a channel: more would be a least HTLC out of reason."""
+
+
+def too_much_to_pass_on(name: str, quote: str, fields: dict[str, Any]) -> Script:
+    """An HTLC for bob that his channel has no room for."""
+    return Script(
+        name=f"an HTLC is not passed on: {name}",
+        good=good.FORWARD,
+        ids=("B2-39",),
+        quotes=(quote,),
+        steps=(
+            *opened(ALICE),
+            *opened(BOB, **fields),
+            *offered(onion_routing_packet=Onion(BOB)),
+            *take("update_fail_htlc"),
+            ExpectQuiet(peer=BOB),
+        ),
+    )
+
+
+ROOM = (
+    too_much_to_pass_on(
+        "it is more than the receiver takes in flight",
+        "if the total value of offered HTLCs would exceed the remote's `max_htlc_value_in_flight_msat`: - MUST NOT add "
+        "an HTLC.",
+        {"max_htlc_value_in_flight_msat": HTLC_MSAT - FEE_MSAT - 1},
+    ),
+    too_much_to_pass_on(
+        "the node has nothing on that side",
+        "receiving an `amount_msat` that the sending node cannot afford at the current `feerate_per_kw`",
+        {"push_msat": 0},
+    ),
+    Script(
+        name="an HTLC is not passed on: it is less than the receiver takes",
+        good=good.FORWARD,
+        ids=("B2-39",),
+        quotes=("MUST NOT offer `amount_msat` below the receiving node's `htlc_minimum_msat`",),
+        steps=(
+            *opened(ALICE),
+            *opened(BOB, htlc_minimum_msat=LEAST_MSAT),
+            *offered(amount_msat=LEAST_MSAT - 1 + FEE_MSAT, onion_routing_packet=Onion(BOB)),
+            *take("update_fail_htlc"),
+            ExpectQuiet(peer=BOB),
+        ),
+    ),
+    Script(
+        name="an HTLC is not passed on: the receiver takes one at a time",
+        good=good.FORWARD,
+        ids=("B2-39",),
+        quotes=(
+            "if result would be offering more than the remote's `max_accepted_htlcs` HTLCs, in the remote commitment "
+            "transaction: - MUST NOT add an HTLC.",
+        ),
+        steps=(
+            *opened(ALICE),
+            *opened(BOB, max_accepted_htlcs=1),
+            *offered(onion_routing_packet=Onion(BOB)),
+            *take("update_add_htlc", BOB),
+            *offered(onion_routing_packet=Onion(BOB)),
+            *take("update_fail_htlc"),
+            ExpectQuiet(peer=BOB),
+        ),
+    ),
+    Script(
+        name="an HTLC is not passed on: the receiver is closing",
+        good=good.FORWARD,
+        ids=("B2-31",),
+        quotes=("MUST NOT send an `update_add_htlc` after a `shutdown`.",),
+        steps=(
+            *BETWEEN,
+            ExpectQuiet(2.0, peer=BOB),
+            Send("shutdown", peer=BOB),
+            Expect("shutdown", peer=BOB),
+            *offered(onion_routing_packet=Onion(BOB)),
+            *take("update_fail_htlc"),
+            ExpectQuiet(peer=BOB),
+        ),
+    ),
+)
+
+DEADLINES = (
+    Script(
+        name="an HTLC that the node offered, and that is past its expiry, fails the channel",
+        ids=("B2-37",),
+        quotes=(
+            "if an HTLC which it offered is in either node's current commitment transaction, AND is past this timeout "
+            "deadline: - SHOULD send an `error` to the receiving peer (if connected). - MUST fail the channel.",
+        ),
+        steps=(*FORWARDED, Mine(FINAL_DELTA + 10), ExpectSpent(30.0, peer=BOB)),
+    ),
+    Script(
+        name="an HTLC that the node fulfilled, and that is near its expiry, fails the channel",
+        ids=("B2-37",),
+        quotes=(
+            "if an HTLC it has fulfilled is in either node's current commitment transaction, AND is past this "
+            "fulfillment deadline: - SHOULD send an `error` to the offering peer (if connected). - MUST fail the "
+            "channel.",
+        ),
+        steps=(
+            *FORWARDED,
+            Send("update_fulfill_htlc", peer=BOB),
+            *commit(BOB),
+            Expect("update_fulfill_htlc", within_s=20.0),
+            Mine(EXPIRY_DELTA - 4),
+            ExpectSpent(30.0),
+        ),
+    ),
 )
 
 PIPELINE = (
@@ -71,6 +189,22 @@ PIPELINE = (
         steps=(
             *FORWARDED,
             Send("update_fulfill_htlc", peer=BOB),
+            *take("update_fulfill_htlc", payment_preimage=PreimageOf(0)),
+        ),
+    ),
+    Script(
+        name="a preimage that came while the sender was away is passed back when it is there again",
+        ids=("B2-36",),
+        quotes=(
+            "upon receiving an `update_fulfill_htlc` for an outgoing HTLC, OR upon discovering the `payment_preimage` "
+            "from an on-chain HTLC spend: - MUST fulfill the incoming HTLC that corresponds to that outgoing HTLC.",
+        ),
+        steps=(
+            *FORWARDED,
+            Disconnect(),
+            Send("update_fulfill_htlc", peer=BOB),
+            *commit(BOB),
+            *reconnected(),
             *take("update_fulfill_htlc", payment_preimage=PreimageOf(0)),
         ),
     ),
