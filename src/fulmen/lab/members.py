@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fulmen.api.socketpath import socket_to_call
-from fulmen.lab.nodes import OVER, Node
+from fulmen.lab.nodes import OVER, Node, is_usable
 from fulmen.lab.programs import Process
 
 
@@ -184,5 +184,4 @@ def channel_at(node: Node, outpoint: str) -> dict[str, Any]:
 
 def can_use(node: Node, outpoint: str) -> bool:
     """Whether a channel could carry a payment now."""
-    row = channel_at(node, outpoint)
-    return row.get("state") == "CHANNELD_NORMAL" and row["peer_connected"] and "frozen" not in row
+    return is_usable(channel_at(node, outpoint))

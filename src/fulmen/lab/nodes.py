@@ -191,8 +191,7 @@ class Node:
 
     def usable(self, channel_id: str) -> bool:
         """Whether a channel could carry a payment either way now."""
-        row = self.channel(channel_id)
-        return row.get("state") == "CHANNELD_NORMAL" and row["peer_connected"] and "frozen" not in row
+        return is_usable(self.channel(channel_id))
 
     def connect(self, other: Node) -> None:
         """Be connected to another node."""
@@ -215,3 +214,8 @@ class Node:
     def caught_up(self, height: int) -> None:
         """Wait until it has read the chain up to here."""
         until(lambda: self.height >= height, f"{self} reads the chain up to block {height}")
+
+
+def is_usable(row: dict[str, Any]) -> bool:
+    """Whether the channel of a row of `listpeerchannels` could carry a payment; no row is no channel."""
+    return row.get("state") == "CHANNELD_NORMAL" and row["peer_connected"] and "frozen" not in row
