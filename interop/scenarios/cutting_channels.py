@@ -39,7 +39,7 @@ ORDER = Order(SAT, PUSH_SAT, announce=False)
 SLOW = {"electrum": "not played: it takes a second for each block, and so minutes for a row of many openings"}
 
 
-@scenario("cut at each message of an opening of ours")
+@scenario("cut at each message of an opening of ours", lacks=SLOW)
 def we_open(lab: Lab) -> None:
     _open_everywhere(lab, by_us=True)
 
