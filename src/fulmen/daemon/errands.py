@@ -33,6 +33,8 @@ class Errands:
         self._source = source
         self._turns = asyncio.Semaphore(MAX_LOOKUPS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble = ""
+        """Why the last funding output could not be looked up; said once, for there may be thousands."""
 
     def send_frame(self, to: NodeId, frame: bytes) -> None:
         """Send a frame, type included."""
@@ -57,9 +59,12 @@ class Errands:
             try:
                 output = await self._source.funding_output(scid)
             except Fault as fault:
-                log.info("a channel could not be looked up", scid=scid, fault=fault.name)
+                if fault.name != self._trouble:
+                    log.info("channels cannot be looked up", scid=scid, fault=fault.name, why=str(fault))
+                self._trouble = fault.name
                 found(None, True)
                 return
+            self._trouble = ""
         if output is None or output.confirmations < MIN_DEPTH:
             found(None, False)
         else:

@@ -50,14 +50,23 @@ class Asking:
                 self._start(state, now)
 
     def again(self, now: Timestamp) -> None:
-        """Now and then, ask the peer that was asked longest ago for everything that it knows."""
+        """Now and then, ask the peer that was asked longest ago for everything that it knows.
+
+        If it is one that we do not listen to, it takes the place of one that we do: whoever came first, and holds all
+        the places, would else decide for as long as it stays what we know of the network.
+        """
         if now < self._next_resync:
             return
         self._next_resync = Timestamp(now + self._policy.resync_s)
         live = [state for state in self._peers.values() if state.sync.phase is Phase.LIVE]
         oldest = min(live, key=lambda state: state.synced_at, default=None)
-        if oldest is not None:
-            self._start(oldest, now)
+        if oldest is None:
+            return
+        idle = [state for state in self._peers.values() if state.asks and state.sync.phase is Phase.PASSIVE]
+        able = [state for state in idle if state.failures < MAX_FAILURES and state.synced_at <= oldest.synced_at]
+        if able:
+            self._send(oldest.node_id, oldest.sync.passive())
+        self._start(min(able, key=lambda state: state.synced_at, default=oldest), now)
 
     def go_on(self, state: Peer, now: Timestamp) -> None:
         """The next query to a peer, or another peer where this one does not answer."""

@@ -93,6 +93,7 @@ class Gossip:
         self._ticked: Timestamp | None = None
         self._turn = 0
         self._window_ends = Timestamp(0)
+        self._next_lookups = Timestamp(0)
 
     # Peers
 
@@ -198,6 +199,9 @@ class Gossip:
         if now >= self._window_ends:
             self._judge.new_window()
             self._window_ends = Timestamp(now + self._policy.window_s)
+        if now >= self._next_lookups:
+            self._intake.ask_again()
+            self._next_lookups = Timestamp(now + self._policy.lookup_retry_s)
         self._pruning.step(now)
         self._speak(now)
         self._asking.again(now)

@@ -22,6 +22,7 @@ class Ignored(enum.Enum):
     TOO_LONG = "it is longer than we keep"
     TOO_YOUNG = "its funding is not deep enough"
     NO_FUNDING = "its funding output does not exist, is spent, or pays to other keys"
+    NOT_LOOKED_UP = "the chain source does not say what its funding output is"
     SPENT = "its funding output is spent"
     UNKNOWN_CHANNEL = "we do not know its channel"
     UNKNOWN_NODE = "its node has no channel"

@@ -8,6 +8,7 @@ arrival does not matter.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TypeVar
 
 from fulmen.core.base.ids import NodeId, OutPoint, ShortChannelId
@@ -26,8 +27,10 @@ K = TypeVar("K")
 GossipMessage = ChannelAnnouncement | ChannelUpdate | NodeAnnouncement
 Key = tuple[str, ShortChannelId, int] | tuple[str, NodeId]
 """What a message is about: ("channel", scid, 0), ("update", scid, direction) or ("node", node_id)."""
-MAX_PER_SCID = 4
-"""Announcements of one short channel id that wait for the chain to tell which is right."""
+MAX_FAILURES = 5
+"""How often the chain source may fail to say what a funding output is: some blocks it may have no more."""
+MAX_PER_SCID = 8
+"""Announcements of one short channel id, each of another peer, that wait for the chain to tell which is right."""
 
 
 class Question(Record):
@@ -68,12 +71,16 @@ class Intake:
         self._pending: dict[int, Pending] = {}
         self._frames: dict[bytes, None] = {}
         self._of_peer: dict[NodeId, int] = {}
-        self._announced: dict[ShortChannelId, int] = {}
-        """How many pending announcements a short channel id has."""
+        self._announced: dict[ShortChannelId, dict[NodeId, None]] = {}
+        """Which peers have a pending announcement of a short channel id: a liar alone keeps nobody out."""
         self._awaiting: dict[ShortChannelId, list[Pending]] = {}
         """Signed well, and waiting for the chain."""
         self._unasked: dict[ShortChannelId, None] = {}
         """Those of them that nobody was asked to look up yet; the others are being looked up."""
+        self._failed: dict[ShortChannelId, int] = {}
+        """Those of them that the chain source could not say yet, and how often it was asked …"""
+        self._resting: dict[ShortChannelId, None] = {}
+        """… and of these, those that it is to be asked for in a while."""
         self._held: dict[Key, dict[NodeId, Pending]] = {}
         """What came before its channel, by whom: of several peers one may be lying."""
         self._held_of_peer: dict[NodeId, int] = {}
@@ -121,16 +128,15 @@ class Intake:
 
     def take_lookups(self) -> list[ShortChannelId]:
         """Funding outputs to look for, as many as may be under way at once."""
-        under_way = len(self._awaiting) - len(self._unasked)
-        asked = list(self._unasked)[: max(0, self._policy.max_lookups - under_way)]
+        under_way = len(self._awaiting) - len(self._unasked) - len(self._resting)
+        asked = list(islice(self._unasked, max(0, self._policy.max_lookups - under_way)))
         for scid in asked:
             del self._unasked[scid]
         return asked
 
     def looked_up(self, scid: ShortChannelId, funding: FundingOutput | None, now: Timestamp) -> None:
         """What the chain has where a short channel id points; None: nothing, or it is spent."""
-        for pending in self._awaiting.pop(scid, ()):
-            self._close(pending)
+        for pending in self._answered(scid):
             message = pending.message
             assert isinstance(message, ChannelAnnouncement)
             # BOLT 7: "if the `short_channel_id`'s output does NOT correspond to a P2WSH (using `bitcoin_key_1` and
@@ -143,9 +149,26 @@ class Intake:
                 self._take_channel(pending, funding, now)
 
     def lookup_failed(self, scid: ShortChannelId) -> None:
-        """The chain could not be asked: ask again."""
-        if scid in self._awaiting:
-            self._unasked[scid] = None
+        """The chain could not be asked: `ask_again` does, and in the end nobody does.
+
+        A source that is away, or that has pruned the block, says so at once. Were it asked at once, every channel that
+        anybody invents in an old block would keep both busy for ever.
+        """
+        if scid not in self._awaiting or scid in self._unasked:
+            return
+        failures = self._failed.get(scid, 0) + 1
+        if failures < MAX_FAILURES:
+            self._failed[scid] = failures
+            self._resting[scid] = None
+            return
+        for _ in self._answered(scid):
+            self.ignored[Ignored.NOT_LOOKED_UP] = self.ignored.get(Ignored.NOT_LOOKED_UP, 0) + 1
+        self._reject(scid)
+
+    def ask_again(self) -> None:
+        """Some time has passed: the chain may say now what it could not."""
+        self._unasked |= self._resting
+        self._resting.clear()
 
     def release_for(self, message: ChannelAnnouncement, now: Timestamp) -> None:
         """A channel is in the graph now: what came before it can be looked at."""
@@ -173,7 +196,8 @@ class Intake:
             ignored = self._judge.channel(message, frame)
             if ignored is None and scid in self._rejected:
                 ignored = Ignored.NO_FUNDING
-            if ignored is None and self._announced.get(scid, 0) >= MAX_PER_SCID:
+            rivals = self._announced.get(scid, {})
+            if ignored is None and (peer in rivals or len(rivals) >= MAX_PER_SCID):
                 ignored = Ignored.BUSY
             return ignored or self._ask(peer, message, frame, announcement_checks)
         if isinstance(message, ChannelUpdate):
@@ -212,7 +236,7 @@ class Intake:
         self._of_peer[peer] = mine + 1
         if isinstance(message, ChannelAnnouncement):
             scid = message.short_channel_id
-            self._announced[scid] = self._announced.get(scid, 0) + 1
+            self._announced.setdefault(scid, {})[peer] = None
             self.wanted.pop(scid, None)
         self._questions.append(Question(ticket, checks(message, frame)))
         return None
@@ -222,9 +246,22 @@ class Intake:
         self._frames.pop(pending.frame, None)
         _less(self._of_peer, pending.peer)
         if isinstance(pending.message, ChannelAnnouncement):
-            _less(self._announced, pending.message.short_channel_id)
+            scid = pending.message.short_channel_id
+            rivals = self._announced[scid]
+            del rivals[pending.peer]
+            if not rivals:
+                del self._announced[scid]
 
     # What is believed
+
+    def _answered(self, scid: ShortChannelId) -> list[Pending]:
+        """Who waited for the chain's word about a place; nobody does any more."""
+        self._failed.pop(scid, None)
+        self._resting.pop(scid, None)
+        waited = self._awaiting.pop(scid, [])
+        for pending in waited:
+            self._close(pending)
+        return waited
 
     def _await_chain(self, pending: Pending) -> None:
         assert isinstance(pending.message, ChannelAnnouncement)
@@ -232,7 +269,7 @@ class Intake:
         # Still pending, for all caps.
         self._frames[pending.frame] = None
         self._of_peer[pending.peer] = self.pending_of(pending.peer) + 1
-        self._announced[scid] = self._announced.get(scid, 0) + 1
+        self._announced.setdefault(scid, {})[pending.peer] = None
         if scid not in self._awaiting:
             self._unasked[scid] = None
         self._awaiting.setdefault(scid, []).append(pending)

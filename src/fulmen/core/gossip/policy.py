@@ -52,6 +52,8 @@ class GossipPolicy(Record):
     """… and of one peer."""
     max_lookups: int = 200
     """Funding outputs that are being looked for at once."""
+    lookup_retry_s: int = 30
+    """When the chain source is asked again for those that it could not say."""
     max_held: int = 4_000
     """Updates and node announcements that came before their channel."""
     max_held_per_peer: int = 1_000

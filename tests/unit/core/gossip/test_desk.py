@@ -320,6 +320,29 @@ def test_a_peer_that_never_answers_gives_way_to_another() -> None:
     assert asked(38)
 
 
+def test_peers_that_came_first_and_tell_nothing_do_not_stay_our_only_source() -> None:
+    """Whoever holds all places in which we listen decides what we know of the network: the places go round."""
+    world = World(sync_peers=1)
+    us, silent, honest = world.desk(0), world.desk(1), world.desk(2)
+    world.connect(0, 1)
+    world.settle()
+    told = [a_channel(1, 5, 6), an_update(1, 5, 0)]
+    world.fund(told[0])
+    for frame in told:
+        honest.receive(NODES[9], frame, world.now)
+    world.connect(2, 9)
+    for frame in told:
+        honest.receive(NODES[9], frame, world.now)
+    world.settle()
+    world.connect(0, 2)
+    world.settle()
+    assert len(honest.graph) == 1 and len(us.graph) == len(silent.graph) == 0
+    world.run(2 * world.policy.resync_s, step=60)
+    assert len(us.graph) == 1
+    world.run(3 * world.policy.resync_s, step=60)
+    assert us.synced()
+
+
 def test_the_log_of_a_flood_stays_within_its_cap() -> None:
     world = World(max_relay_log=10, messages_per_window=10_000)
     desk = world.desk(20)

@@ -10,7 +10,7 @@ from tests.builders.gossip import CHAIN, NODES, NOW, a_channel, a_node, an_outpo
 from fulmen.core.base.ids import scid
 from fulmen.core.gossip.faults import BadAddresses, BadGossipSignature, Ignored
 from fulmen.core.gossip.graph import Graph
-from fulmen.core.gossip.intake import FundingOutput, Intake, funding_script
+from fulmen.core.gossip.intake import MAX_FAILURES, MAX_PER_SCID, FundingOutput, Intake, funding_script
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.rules import Judge
 from fulmen.core.gossip.signatures import all_hold
@@ -134,12 +134,49 @@ def test_an_invented_channel_does_not_keep_the_real_one_out() -> None:
     assert desk.judge.blacklist == {}
 
 
-def test_a_lookup_that_failed_is_asked_again() -> None:
-    desk = Desk()
+def test_no_peer_takes_all_places_in_which_a_channel_waits_for_the_chain() -> None:
+    desk, real = Desk(), a_channel(1, 0, 1)
+    fakes = [a_channel(9 + number, 3, 4, short_channel_id=ONE) for number in range(MAX_PER_SCID)]
+    assert [desk.offer(fake, LIAR) for fake in fakes] == [None, *[Ignored.BUSY] * (MAX_PER_SCID - 1)]
+    assert desk.offer(real) is None
+    assert [desk.offer(fake, peer) for fake, peer in zip(fakes[1:], NODES[20:], strict=False)].count(None) == (
+        MAX_PER_SCID - 2
+    )
+    assert desk.intake.take_lookups() == [ONE]
+    desk.intake.looked_up(ONE, found(real), NOW)
+    assert desk.graph.ends(ONE) == (NODES[0], NODES[1])
+    assert desk.intake._announced == {}
+
+
+def test_a_lookup_that_failed_is_asked_again_in_a_while_and_others_meanwhile() -> None:
+    """A chain source that is away, or has pruned the block, fails at once: asking at once would be a loop."""
+    desk = Desk(max_lookups=1)
     desk.offer(a_channel(1))
     desk.intake.take_lookups()
     desk.intake.lookup_failed(ONE)
+    assert desk.intake.take_lookups() == []
+    desk.offer(a_channel(2))
+    assert desk.intake.take_lookups() == [scid(102, 1, 0)]
+    desk.intake.looked_up(scid(102, 1, 0), None, NOW)
+    desk.intake.ask_again()
     assert desk.intake.take_lookups() == [ONE]
+    desk.intake.looked_up(ONE, found(a_channel(1)), NOW)
+    assert ONE in desk.graph
+
+
+def test_a_channel_that_cannot_be_looked_up_is_not_asked_for_without_end() -> None:
+    desk = Desk()
+    desk.offer(a_channel(1))
+    for _ in range(MAX_FAILURES):
+        assert desk.intake.take_lookups() == [ONE]
+        desk.intake.lookup_failed(ONE)
+        desk.intake.ask_again()
+    assert desk.intake.take_lookups() == []
+    assert desk.intake.ignored == {Ignored.NOT_LOOKED_UP: 1}
+    assert desk.intake.pending_of(PEER) == 0
+    assert desk.offer(a_channel(1)) is Ignored.NO_FUNDING
+    desk.intake.forget_rejected()
+    assert desk.offer(a_channel(1)) is None
 
 
 def test_two_true_announcements_of_one_output_blacklist_all_four_nodes() -> None:
