@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from fulmen.adapters.chain.faults import AnotherChain, BlockUnreadable, ChainSourceFault, SourceLied, SourceWarmingUp
 from fulmen.adapters.chain.source import ChainSource, TipStatus
@@ -282,14 +282,18 @@ class ChainWatcher:
         return found
 
     async def _rescan(self, matcher: WatchMatcher) -> None:
-        """A slice of the blocks that passed before somebody wanted to know of them."""
+        """A slice of the blocks that passed before somebody wanted to know of them.
+
+        They are read from the lowest on, once for all who want them: strangers decide how many begin at other heights.
+        """
         looked_at = 0
         while self._owed and looked_at < RESCANNED_AT_ONCE:
-            owed = self._owed[0]
+            owed, later = _lowest(self._owed)
             last = min(owed.last, matcher.tip.height)
+            upto = last if later is None else min(last, later - 1)
             wants = await self._still_to_find(owed.wants)
             height = owed.first
-            while wants and height <= last and looked_at < RESCANNED_AT_ONCE:
+            while wants and height <= upto and looked_at < RESCANNED_AT_ONCE:
                 block_hash = await self._source.hash_at(height)
                 if block_hash is None:
                     # The chain became shorter: it is followed first.
@@ -300,7 +304,7 @@ class ChainWatcher:
                     await self._deliver(events, matcher.tip)
                 height = BlockHeight(height + 1)
                 looked_at += 1
-            self._owed.popleft()
+            self._owed = deque(rescan for rescan in self._owed if rescan.first != owed.first)
             if wants and height <= last:
                 self._owed.appendleft(Rescan(height, owed.last, wants))
 
@@ -369,6 +373,15 @@ _WANTS = (WantSpendWatch, WantTxWatch, WantScriptWatch, WantPublished, WantHeigh
 
 def _of_the_chain(wanted: Wanted) -> bool:
     return isinstance(wanted[1], _WANTS)
+
+
+def _lowest(owed: Iterable[Rescan]) -> tuple[Rescan, BlockHeight | None]:
+    """All that begin at the lowest height, as one; and where the next begins. What is told twice changes nothing."""
+    first = min(rescan.first for rescan in owed)
+    together = [rescan for rescan in owed if rescan.first == first]
+    wants = tuple([want for rescan in together for want in rescan.wants])
+    later = min((rescan.first for rescan in owed if rescan.first != first), default=None)
+    return Rescan(first, max(rescan.last for rescan in together), wants), later
 
 
 def _parents_first(txs: dict[Txid, ChainTx]) -> list[ChainTx]:

@@ -15,7 +15,7 @@ from tests.builders.regtest import output_of
 from fulmen.adapters.chain import AnotherChain, ChainWatcher, SourceLied, SourceUnreachable, SourceWarmingUp
 from fulmen.adapters.chain.dialects import EMBEDDED, LITECOIND
 from fulmen.adapters.chain.source import TipStatus
-from fulmen.core.base.ids import BlockHash
+from fulmen.core.base.ids import BlockHash, Txid
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import (
     Block,
@@ -297,6 +297,38 @@ def test_old_blocks_are_not_fetched_for_what_nobody_wants_any_more():
         watcher.wants_changed(WantsChanged(removed=(want,)))
         await watcher.step()
         assert not fetched
+
+    on_a_chain(play)
+
+
+def test_blocks_that_several_wants_look_back_to_are_read_once_for_all_of_them(monkeypatch):
+    """A stranger may have as many fundings watched for as there are openings, each since another block."""
+    monkeypatch.setattr("fulmen.adapters.chain.watcher.CACHED_BYTES", 0)
+
+    async def play(node, source, wallet, coins):
+        node.submit_tx(tx := wallet.pay(coins[0], fee=1000))
+        [entry] = node.mine(1)
+        node.mine(39)
+        read: list[int] = []
+
+        class Counting:
+            def __getattr__(self, name):
+                return getattr(source, name)
+
+            async def block(self, height, block_hash):
+                read.append(height)
+                return await source.block(height, block_hash)
+
+        watcher, told = a_watcher(Counting())
+        await watcher.step()
+        since = [BlockHeight(height) for height in (101, 110, 120, 130)]
+        never = [WantTxWatch(Txid(bytes([height]) * 32), wallet.script, height) for height in since]
+        mine = WantTxWatch(tx.txid, wallet.script, since[0])
+        watcher.wants_changed(wants(*((CHANNEL, want) for want in (never[3], never[1], mine, never[2], never[0]))))
+        while watcher._changes or watcher._owed:
+            await watcher.step()
+        assert told.take() == [TxConfirmed(tx.txid, tx.serialize(), at(entry), 1)]
+        assert read == list(range(101, node.chain.height + 1))
 
     on_a_chain(play)
 
