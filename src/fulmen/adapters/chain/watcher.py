@@ -34,7 +34,7 @@ LONGEST_RETRY_S = 10.0
 TIPS_KEPT = 2016
 CACHED_BYTES = 8_000_000
 SURPRISING_DEPTH = 6
-"""A longer reorg is only believed of a source that says it has caught up."""
+"""A longer reorg is only believed of a source that says it has caught up, and that has other blocks instead."""
 RESCANNED_AT_ONCE = 20
 FETCHED_AT_ONCE = 2000
 HELD_AT_ONCE = 100
@@ -237,6 +237,9 @@ class ChainWatcher:
         fork = await self._fork(matcher)
         if matcher.tip.height - fork.height > SURPRISING_DEPTH:
             await self._source.check()
+            if await self._source.hash_at(BlockHeight(fork.height + 1)) is None:
+                # After a power cut it may lack the blocks of hours. Nothing was undone, and it is as late as it was.
+                raise SourceWarmingUp("the source has lost blocks that we have read", our_height=matcher.tip.height)
         while self._passed and self._passed[-1].height >= fork.height:
             self._passed.pop()
         self._passed.append(fork)
