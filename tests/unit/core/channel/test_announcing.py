@@ -40,6 +40,7 @@ def test_a_channel_tells_gossip_what_announcements_need() -> None:
     assert told.local_funding_pubkey == keys_of("alice").basepoints(KEY_INDEX).funding_pubkey
     assert told.remote_funding_pubkey == keys_of("bob").basepoints(KEY_INDEX).funding_pubkey
     assert (told.remote_alias, told.local_alias) == (scid(16_000_000, 0, 1), scid(16_000_000, 0, 3))
+    assert announced(a_channel(local_aliases=(PLACE,)), BlockHeight(105), DEFAULT).local_alias == PLACE
     assert told.announce and told.ready and not told.closing
     assert told.forward == DEFAULT
 

@@ -31,7 +31,7 @@ from fulmen.core.base.policy import CommitmentPolicy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, Timestamp
 from fulmen.core.bitcoin.script import p2wpkh
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
-from fulmen.core.channel.closing import drained, fee_limits
+from fulmen.core.channel.closing import closing_tx, drained, fee_limits, sign_closing
 from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.dance import local_view, owes_commitment
 from fulmen.core.channel.facts import (
@@ -312,6 +312,12 @@ def test_the_most_of_both_ranges_is_agreed_to() -> None:
     beyond = ClosingSigned(CHANNEL_ID, Sat(high + 1), signed_by("bob", alice, high + 1), FeeRange(low, Sat(high + 1)))
     with pytest.raises(ClosingFeeOutOfRange):
         heard(alice, beyond, ALICE)
+
+
+def test_who_pays_no_closing_fee_allows_none() -> None:
+    channel = drained_channel("bob")
+    tx = closing_tx(channel, Sat(500))
+    assert sign_closing(channel, tx) == sign_closing(channel, tx, Sat(0))
 
 
 def test_an_overlap_of_one_fee_is_enough() -> None:
