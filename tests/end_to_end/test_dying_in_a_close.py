@@ -8,15 +8,12 @@ satoshi that is hers: her balance, and the HTLC where Carol never showed its pre
 from __future__ import annotations
 
 import random
-import threading
 import time
 from typing import Any
 
 import pytest
-from demo.chapters.crash import Payer
 from demo.stage import Stage
 
-from fulmen.api.errors import RpcError
 from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import expect, until
 
@@ -47,7 +44,7 @@ def test_a_daemon_that_dies_again_and_again_in_a_close_loses_nothing(stage: Stag
     due = alice.balance_msat(ours) // 1000 - (HELD_SAT if paid else 0)
     invoice = carol.invoice(HELD_SAT * 1000, "held")
     carol.program.freeze()
-    paying = Payer(alice, invoice["bolt11"])
+    paying = alice.begin("pay", bolt11=invoice["bolt11"])
     htlc = until(lambda: committed(alice, ours), "the HTLC is in both commitments for good")
     until(lambda: bob.call("listforwards", status="offered")["forwards"], "Bob has passed it on")
 
@@ -95,22 +92,12 @@ def die_while_closing(victim: Node, closer: Node, channel_id: str, chance: rando
 
     Where the closer is the victim, and nothing of its close was durable, it is told once more.
     """
-
-    def close() -> None:
-        try:
-            with closer.caller() as caller:
-                caller.call("close", {"id": channel_id, "force": True})
-        except RpcError as ended:
-            said.append(str(ended))
-
-    said: list[str] = []
-    closing = threading.Thread(target=close)
-    closing.start()
+    closing = closer.begin("close", id=channel_id, force=True)
     time.sleep(chance.uniform(0, 0.05))
     victim.kill()
     closing.join(30)
     expect(not closing.is_alive(), "nobody answers a close")
     victim.start()
     if closer is victim and victim.channel(channel_id)["state"] == "CHANNELD_NORMAL":
-        assert said, "a close that was answered is forgotten"
+        assert closing.wrong, "a close that was answered is forgotten"
         victim.call("close", id=channel_id, force=True)
