@@ -52,6 +52,11 @@ class Scissors:
         with self._lock:
             self._way, self._left, self._passed = way, pass_on, ""
 
+    @property
+    def armed(self) -> bool:
+        """Whether they are still going to cut."""
+        return self._left >= 0
+
     def disarm(self) -> bool:
         """Cut no more; whether they were still going to."""
         with self._lock:

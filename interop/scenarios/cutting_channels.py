@@ -101,8 +101,7 @@ def _open_everywhere(lab: Lab, *, by_us: bool) -> None:
     for way, passing in _until_through(scissors):
         until(lambda: _dial_again(lab, us, them, proxy.port), "we are connected over the wire")
         coins_sat = us.spendable_sat
-        scissors.arm(way, passing)
-        outpoint = _open(lab, us, them, proxy.port, by_us=by_us)
+        outpoint = _open_or_cut(lab, scissors, way, passing, proxy.port, by_us=by_us)
         if not outpoint:
             # A channel of theirs that we have signed for stays, and keeps what its anchor may need, until it is old.
             if by_us:
@@ -120,6 +119,24 @@ def _open_everywhere(lab: Lab, *, by_us: bool) -> None:
 
 def _await_spendable(us: Us, sat: int) -> None:
     until(lambda: us.spendable_sat == sat, "our coins are free again")
+
+
+def _open_or_cut(lab: Lab, scissors: Scissors, way: int, passing: int, port: int, *, by_us: bool) -> str:
+    """Open a channel, or cut; the outpoint of what was opened all the same.
+
+    An opening that fails by itself was asked for on a connection that one side had not yet noticed to be gone.
+    """
+    us, them = lab.our("ronja", front=TELLING), lab.them
+    outpoint = ""
+
+    def done() -> bool:
+        nonlocal outpoint
+        scissors.arm(way, passing)
+        outpoint = _open(lab, us, them, port, by_us=by_us)
+        return bool(outpoint) or not scissors.armed
+
+    until(done, "an opening is cut, or comes through", 30)
+    return outpoint
 
 
 def _open(lab: Lab, us: Us, them: Peer, port: int, *, by_us: bool) -> str:
