@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from threading import Thread
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +14,6 @@ from tests.builders.gate import not_kept
 from tests.end_to_end.conftest import no_tracebacks
 
 from fulmen.adapters.chain.rpc_client import Endpoint, RpcClient
-from fulmen.api.client import RemoteError
 from fulmen.cli.main import cli
 from fulmen.conformance.chain import Coins, RpcChain
 from fulmen.conformance.links import Subject, tcp_connect
@@ -38,19 +36,10 @@ class Caller:
         self._node = node
 
     def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
-        self._start("fundchannel", {"id": node_id.hex(), "amount": str(amount_sat)})
+        self._node.begin("fundchannel", id=node_id.hex(), amount=str(amount_sat))
 
     def close_channel(self, channel_id: ChannelId, funding: str) -> None:
-        self._start("close", {"id": channel_id.hex()})
-
-    def _start(self, method: str, params: dict[str, str]) -> None:
-        def call() -> None:
-            try:
-                self._node.caller().call(method, params)
-            except RemoteError:
-                return  # most fake peers see to it that it comes to nothing
-
-        Thread(target=call, daemon=True).start()
+        self._node.begin("close", id=channel_id.hex())
 
 
 @pytest.fixture(scope="module")
