@@ -10,11 +10,13 @@ from fulmen.conformance.links import Link, Subject
 from fulmen.conformance.own_node import NodeUnderTest
 from fulmen.conformance.runner import Verdict, run
 from fulmen.conformance.scripts import ALL
-from fulmen.core.base.ids import Secret
+from fulmen.core.base.ids import Secret, ShortChannelId, scid_parts
+from fulmen.core.base.ids import scid as scid_of
 from fulmen.core.base.outer import Want
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.units import Msat
 from fulmen.core.channel import updates
+from fulmen.core.gossip.intake import FundingOutput
 from fulmen.core.wire import decode, encode, name_of
 from fulmen.core.wire.messages.opening import AcceptChannel
 
@@ -96,6 +98,21 @@ def test_a_node_that_lets_the_opener_spend_what_he_has_not_fails(monkeypatch: py
     script = next(script for script in ALL if script.name == "update_fee is refused: the opener cannot afford it")
     outcome = run(script, NodeUnderTest().subject(), b"wrong")
     assert outcome.verdict is Verdict.WARNED and "goes on with revoke_and_ack" in outcome.reason
+
+
+class Believer(NodeUnderTest):
+    """A node that looks for a transaction, and takes any output of it for the first."""
+
+    def _funding_of(self, scid: ShortChannelId) -> FundingOutput | None:
+        height, index, _ = scid_parts(scid)
+        return super()._funding_of(scid_of(height, index, 0))
+
+
+@pytest.mark.parametrize("what", ["there is no such output", "the output pays to somebody else"])
+def test_a_node_that_believes_any_output_to_be_a_channel_fails(what: str):
+    script = next(script for script in ALL if script.name == f"channel_announcement is ignored: {what}")
+    outcome = run(script, Believer().subject(), b"wrong")
+    assert outcome.verdict is Verdict.FAILED and "knows the channel_announcement" in outcome.reason
 
 
 class Forgetful:
