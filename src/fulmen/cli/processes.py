@@ -55,7 +55,7 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
         directory = DataDirectory(settings.home, settings.network)
         if directory.seed.exists():
             raise SeedThere(f"there is a seed already: {directory.seed}. Nothing was changed")
-        entropy = entropy_of(" ".join(sys.stdin.read().split())) if restore else os.urandom(ENTROPY_BYTES)
+        entropy = entropy_of(_words_read()) if restore else os.urandom(ENTROPY_BYTES)
         create_seed(directory.seed, entropy, _password_to_set(settings, password_file))
     except Fault as fault:
         fail(fault, settings, "init", Exit.REFUSED)
@@ -92,7 +92,7 @@ def start(
         directory = DataDirectory(settings.home, settings.network)
         flags: dict[str, Any] = {"data_dir": str(settings.home), "network": settings.network}
         flags |= {"alias": alias, "chain.url": chain_url, "listen": list(listen) or None}
-        flags |= dict(_pair(one) for one in given)
+        flags |= dict(_setting(one) for one in given)
         file = daemon_settings.default_file(str(settings.home), settings.network)
         # `--dir` and `--network` were read by the command line already.
         environ = {name: value for name, value in os.environ.items() if name not in ("FULMEN_DIR", "FULMEN_NETWORK")}
@@ -116,10 +116,10 @@ def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rp
     """Run the embedded regtest chain: a bitcoind of one's own that needs nothing installed."""
     os.umask(OWNER_ONLY)
     directory = None if forget else settings.home / EMBEDDED_CHAIN
-    if directory is not None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = ChainOptions(directory, host, port, rpcuser, rpcpassword, judge)
     try:
+        if directory is not None:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         asyncio.run(run_chain(options))
     except Fault as fault:
         raise _refusal(sentence_of(fault)) from fault
@@ -164,6 +164,11 @@ def _plain(settings: Settings) -> bool:
     return network_named(settings.network).is_regtest
 
 
+def _words_read() -> str:
+    """Those on standard input. What is no text has no word of the list in it, and is told so."""
+    return " ".join(sys.stdin.buffer.read().decode("utf-8", "replace").split())
+
+
 def _password_to_set(settings: Settings, password_file: Path | None) -> str:
     password = password_given(os.environ, password_file)
     if password is not None:
@@ -185,10 +190,14 @@ def _show_words(settings: Settings, words: str) -> None:
     click.echo("They bring back the coins of the wallet. Channels need the data directory as well.")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise click.UsageError(f"--set takes NAME=VALUE, not {text!r}")
+    if name in daemon_settings.PLACES:
+        raise click.UsageError(
+            f"{name} is said by {daemon_settings.PLACES[name]}: where the seed lies is known by then"
+        )
     return name, value
 
 

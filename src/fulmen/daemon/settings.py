@@ -26,8 +26,18 @@ from fulmen.core.gossip.aliases import BadAlias, alias_bytes
 from fulmen.core.gossip.policy import GossipPolicy
 
 PREFIX = "FULMEN_"
-NOT_SETTINGS = ("FULMEN_PASSWORD", "FULMEN_PASSWORD_FILE")
-"""They unlock the seed (`adapters.keys.seedfile`), and never stand with the settings."""
+NOT_SETTINGS = (
+    "FULMEN_PASSWORD",
+    "FULMEN_PASSWORD_FILE",
+    "FULMEN_SECP256K1",
+    "FULMEN_DATA",
+    "FULMEN_INTEROP_CACHE",
+    "FULMEN_INTEROP_REQUIRED",
+)
+"""The first two unlock the seed (`adapters.keys.seedfile`), and never stand with the settings; the others are for
+tests."""
+PLACES = {"network": "--network or FULMEN_NETWORK", "data_dir": "--dir or FULMEN_DIR"}
+"""They say which seed and which file belong to the node, so they are known before all else, and cannot change after."""
 
 
 ADDRESSES = ("policy.opening.close_to",)
@@ -114,9 +124,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
     """
     given: dict[str, Any] = {}
     for name, value in _from_file(file):
-        given[name] = _checked(name, value, f"in {file}")
+        given[name] = _in_its_place(name, _checked(name, value, f"in {file}"), flags, f"in {file}")
     for name, value in _from_environment(environ):
-        given[name] = _checked(name, value, "in the environment")
+        given[name] = _in_its_place(name, _checked(name, value, "in the environment"), flags, "in the environment")
     for name, value in flags.items():
         if value is not None:
             given[name] = _checked(name, value, "as a flag")
@@ -200,6 +210,18 @@ def _checked(name: str, value: Any, where: str) -> Any:
         return converted
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise BadSetting(f"{name} cannot be {str(value)[:80]!r}", where=where, why=str(error)) from error
+
+
+def _in_its_place(name: str, value: Any, flags: Mapping[str, Any], where: str) -> Any:
+    """A value that names no other network or directory than the one that is in use already.
+
+    Raises:
+        BadSetting: a seed would be looked for in one place, and the journal kept in another.
+    """
+    chosen = flags.get(name)
+    if name in PLACES and chosen is not None and Path(value).expanduser() != Path(chosen).expanduser():
+        raise BadSetting(f"{name} is {str(chosen)[:80]!r} already", where=where, why=f"it is said by {PLACES[name]}")
+    return value
 
 
 def _sane(name: str, value: Any) -> None:

@@ -34,6 +34,8 @@ def fulmen(tmp_path, monkeypatch):
         (["start", "--set", "spoon=1"], "no setting"),
         (["start", "--set", "chain.poll_s=often"], "chain.poll_s"),
         (["start", "--set", "spoon"], "NAME=VALUE"),
+        (["start", "--set", "network=testnet"], "--network"),
+        (["start", "--set", "data_dir=/elsewhere"], "--dir"),
         (["--network", "mainnet", "start"], "lose money"),
         (["--network", "mainnet", "init"], "lose money"),
         (["--network", "signet", "start"], "no seed here"),
@@ -197,4 +199,39 @@ def test_a_node_whose_coins_come_out_of_nothing_gets_a_seed_by_itself(fulmen, tm
 def test_a_node_on_a_network_of_strangers_gets_no_seed_by_itself(fulmen, tmp_path):
     ran = fulmen("--network", "signet", "start")
     assert ran.exit_code == Exit.REFUSED
+    assert not (tmp_path / "signet" / "seed").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NETWORK", "testnet"), ("DATA_DIR", "/elsewhere")])
+def test_a_node_never_has_its_seed_in_one_place_and_the_rest_in_another(fulmen, tmp_path, monkeypatch, name, value):
+    """A seed of regtest, locked by a password that everybody knows, would hold coins of a public network."""
+    (tmp_path / "regtest").mkdir()
+    (tmp_path / "regtest" / "settings.toml").write_text(f'{name.lower()} = "{value}"')
+    in_the_file = fulmen("start")
+    (tmp_path / "regtest" / "settings.toml").unlink()
+    if name == "DATA_DIR":
+        monkeypatch.setenv(f"FULMEN_{name}", value)
+        in_the_environment = fulmen("start")
+        assert in_the_environment.exit_code == Exit.REFUSED and "--dir" in in_the_environment.stderr
+    assert in_the_file.exit_code == Exit.REFUSED
+    assert ("--dir" if name == "DATA_DIR" else "--network") in in_the_file.stderr
+    assert [each.name for each in (tmp_path / "regtest").iterdir()] == []
+
+
+def test_a_place_that_says_the_same_again_is_no_contradiction(fulmen, tmp_path):
+    (tmp_path / "regtest").mkdir()
+    (tmp_path / "regtest" / "settings.toml").write_text(f'network = "regtest"\ndata_dir = "{tmp_path}"')
+    ran = fulmen("start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999")
+    assert "99999999" in ran.stderr
+
+
+def test_a_chain_whose_directory_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    ran = CliRunner().invoke(cli, ["--dir", str(tmp_path / "file" / "below"), "chain"], catch_exceptions=False)
+    assert ran.exit_code == Exit.REFUSED and "cannot run" in ran.stderr
+
+
+def test_words_that_are_no_text_are_refused_by_name(fulmen, tmp_path):
+    ran = fulmen("--network", "signet", "init", "--restore", stdin=b"\xff\xfe abandon\n")
+    assert ran.exit_code == Exit.REFUSED and "Traceback" not in ran.stderr
     assert not (tmp_path / "signet" / "seed").exists()

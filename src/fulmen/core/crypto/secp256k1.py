@@ -374,7 +374,7 @@ def _load() -> tuple[str, Any, Any]:
 
     Reading the environment is I/O, which the core otherwise never does. Which of two equal libraries runs is not a
     decision of the protocol, no result depends on it, and it has to be known before anything else of the core can be
-    imported; so it is read here, once, and only continuous integration sets it, to run the tests over both.
+    imported; so it is read here, once. Only whoever wants to run the tests over the other library sets it.
     """
     homes = {"btclib": "btclib_secp256k1", "coincurve": "coincurve._libsecp256k1"}
     wanted = os.environ.get("FULMEN_SECP256K1", "")  # noqa: TID251 - the one reading, for the reason above
