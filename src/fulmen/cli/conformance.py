@@ -69,7 +69,7 @@ def conformance(
 
     Scripts that need blocks take them from --chain, a regtest bitcoind (or `fulmen chain`) that the node is on.
     Ends with 0 when nothing failed, with 1 when a MUST was not kept, with 3 when the node, or its chain, cannot be
-    reached.
+    reached, when nothing was played, or when a script that was begun could not be played to its end.
     """
     scripts = _chosen(only)
     if listing:
@@ -117,7 +117,10 @@ def conformance(
         click.echo(as_json(report.as_json(outcomes, about)))
     else:
         settings.console.print(f"{report.summary(outcomes)} (--seed {seed})", highlight=False)
-    if any(outcome.verdict is Verdict.FAILED for outcome in outcomes):
+    failed = any(outcome.verdict is Verdict.FAILED for outcome in outcomes)
+    if (missing := report.unplayed(outcomes)) is not None:
+        fail(missing, settings, "conformance", Exit.REFUSED if failed else Exit.UNREACHABLE)
+    if failed:
         raise SystemExit(int(Exit.REFUSED))
 
 

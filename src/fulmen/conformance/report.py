@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from fulmen.conformance.runner import Outcome, Verdict
 from fulmen.conformance.talking import Line
+from fulmen.core.base.faults import Refused
 
 _MARKS = {
     Verdict.PASSED: "[green]✓[/]",
@@ -20,6 +21,18 @@ _MARKS = {
     Verdict.NOT_RUN: "[dim]–[/]",
 }
 _NAME = "fulmen conformance"
+
+
+class ChainSpent(Refused):
+    """The chain had no coins left for some scripts, or did not do what it was asked: a fresh chain is wanted."""
+
+
+class NothingPlayed(Refused):
+    """Not one script was played; what each of them lacks stands with it."""
+
+
+class NotPlayedOut(Refused):
+    """Some scripts were begun and could not be played to their end, and nobody knows whether the node keeps them."""
 
 
 def say(console: Console, outcome: Outcome) -> None:
@@ -45,6 +58,20 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     if count[Verdict.NOT_RUN]:
         parts.append(f"{count[Verdict.NOT_RUN]} not run")
     return f"{len(outcomes)} scripts: {', '.join(parts)}"
+
+
+def unplayed(outcomes: Sequence[Outcome]) -> Refused | None:
+    """Why the verdicts say less than they seem to; None when they say all.
+
+    What the node does not offer, and what nobody gave a chain or an operator for, is missing for a reason.
+    """
+    chainless = sum(outcome.for_want_of_a_chain for outcome in outcomes)
+    unfinished = sum(outcome.unfinished for outcome in outcomes)
+    if chainless:
+        return ChainSpent(scripts=chainless)
+    if all(outcome.verdict is Verdict.NOT_RUN for outcome in outcomes):
+        return NothingPlayed(scripts=len(outcomes))
+    return NotPlayedOut(scripts=unfinished) if unfinished else None
 
 
 def text_of(line: Line) -> str:

@@ -52,6 +52,8 @@ class Outcome(Record):
     """It was begun, and could not be played to its end; counts as not run."""
     refuses_good: bool = False
     """It was not run because the node does not take what is right, either."""
+    for_want_of_a_chain: bool = False
+    """It was not played to its end because the chain had no coins left for it, or did not do what it was asked."""
 
 
 def run_all(
@@ -93,7 +95,7 @@ def _refusing_good(script: Script, good: Script, subject: Subject, seed: bytes, 
         twin = run(good, subject, seed, limit_s)
         if good.name not in subject.played:
             reason = f"{good.name}: {twin.reason}"
-            return Outcome(script, Verdict.NOT_RUN, reason, twin.trace, twin.seconds, unfinished=twin.unfinished)
+            return twin.but(script=script, reason=reason)
     why = subject.played[good.name]
     if not why:
         return None
@@ -103,7 +105,7 @@ def _refusing_good(script: Script, good: Script, subject: Subject, seed: bytes, 
 def _played(script: Script, subject: Subject, seed: bytes, limit_s: float) -> Outcome:
     started = time.monotonic()
     play = Play(script, subject, sha256(seed + script.name.encode()), started + limit_s)
-    verdict, reason, unfinished = Verdict.PASSED, "", False
+    verdict, reason, unfinished, chainless = Verdict.PASSED, "", False, False
     failed = Verdict.FAILED if script.level is Level.MUST else Verdict.WARNED
     try:
         play.perform()
@@ -114,6 +116,7 @@ def _played(script: Script, subject: Subject, seed: bytes, limit_s: float) -> Ou
     except (NodeLags, NoCoins, ChainSourceFault, HelperFailed) as around:
         # None of it is the node's doing, or nobody can know.
         verdict, reason, unfinished = Verdict.NOT_RUN, f"{play.at}: {around.name}: {around}", True
+        chainless = isinstance(around, (NoCoins, ChainSourceFault))
     except (ScriptFailed, NodeIsWrong) as failure:
         verdict, reason = failed, f"{play.at}: {failure}"
     except LinkClosed as closed:
@@ -122,7 +125,10 @@ def _played(script: Script, subject: Subject, seed: bytes, limit_s: float) -> Ou
         verdict, reason = failed, f"{play.at}: {fault.name}: {fault}"
     finally:
         play.clear()
-    return Outcome(script, verdict, reason, tuple(play.trace), time.monotonic() - started, unfinished)
+    seconds = time.monotonic() - started
+    return Outcome(
+        script, verdict, reason, tuple(play.trace), seconds, unfinished=unfinished, for_want_of_a_chain=chainless
+    )
 
 
 def _why_not_run(script: Script, subject: Subject) -> str:

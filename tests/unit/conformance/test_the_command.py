@@ -9,12 +9,15 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from fulmen.adapters.chain.faults import SourceUnreachable
 from fulmen.cli import templates
 from fulmen.cli.main import cli
 from fulmen.cli.templates import Template
 from fulmen.conformance import report
-from fulmen.conformance.chain import NodeLags
+from fulmen.conformance.chain import Coins, EmbeddedChain, NodeLags
 from fulmen.conformance.links import HelperFailed
+from fulmen.conformance.runner import Outcome, Verdict
+from fulmen.conformance.script import Script
 
 NODE = "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 PINGS = ("--ourselves", "--only", "B1-9")
@@ -50,6 +53,49 @@ def test_a_command_that_cannot_be_one_is_said_before_anything_is_played(words: t
 def test_a_chain_that_is_not_there_ends_the_run_before_it_begins():
     done = told("127.0.0.1:1", "--node-id", NODE, "--chain", "http://u:p@127.0.0.1:1")
     assert done.exit_code == 3 and "chain source" in done.output and "scripts:" not in done.output
+
+
+NOT_OFFERED = "open_channel2 was negotiated"
+FUNDED = "announcement_signatures of a public channel"
+
+
+@pytest.mark.parametrize(("only", "code"), [(NOT_OFFERED, 3), (f"B1-9,{NOT_OFFERED}", 0)])
+def test_a_run_in_which_nothing_was_played_does_not_end_well(only: str, code: int):
+    done = told("--ourselves", "--only", only)
+    assert done.exit_code == code and "1 not run" in done.output, done.output
+    assert ("Not one script was played" in done.output) == bool(code)
+
+
+def _no_coin(_coins: object, _needed: int) -> None:
+    """The blocks of a long chain pay too little."""
+
+
+def _gone(_chain: object, _count: int, _script_pubkey: bytes) -> None:
+    raise SourceUnreachable
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "instead"), [(Coins, "_ripe", _no_coin), (EmbeddedChain, "mine", _gone)], ids=["no coins", "gone"]
+)
+def test_a_chain_that_ends_before_the_scripts_does_not_end_well(
+    monkeypatch: pytest.MonkeyPatch, place: type, name: str, instead: object
+):
+    monkeypatch.setattr(place, name, instead)
+    done = told("--ourselves", "--only", f"B1-9,{FUNDED}")
+    assert done.exit_code == 3 and "a fresh chain is wanted (scripts 1)" in done.output, done.output
+    assert "0 failed" in done.output and "1 not run" in done.output
+
+
+def _ended(script: str, verdict: Verdict, **about: bool) -> Outcome:
+    return Outcome(Script(name=script, ids=("B1-6",), quotes=("q",), steps=()), verdict, **about)
+
+
+def test_a_failure_is_a_failure_though_the_chain_ended_and_what_took_too_long_is_not_passed_over():
+    failed, passed = _ended("a", Verdict.FAILED), _ended("b", Verdict.PASSED)
+    late = _ended("c", Verdict.NOT_RUN, unfinished=True)
+    assert report.unplayed([failed]) is None and report.unplayed([passed, _ended("d", Verdict.NOT_RUN)]) is None
+    assert isinstance(report.unplayed([passed, late]), report.NotPlayedOut)
+    assert isinstance(report.unplayed([failed, late.but(for_want_of_a_chain=True)]), report.ChainSpent)
 
 
 def test_what_was_played_before_ctrl_c_is_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
