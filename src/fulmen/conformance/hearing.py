@@ -170,7 +170,7 @@ class Hearing(Talk):
         self._send(peer, encode(message), line_of(message))
         found = False
         while (answer := self._message_or_none(peer, step.within_s, gossip=True)) is not None:
-            peer.heard(answer)
+            self._heard(peer, answer)
             if name_of(answer) == "reply_short_channel_ids_end":
                 return found
             found = found or _tells(peer, answer, step, wanted)
@@ -211,7 +211,7 @@ class Hearing(Talk):
             if found is None:
                 raise ScriptFailed(f"the node says {name_of(message)}, not {' or '.join(names)}")
             if not found.lost:
-                peer.heard(message)
+                self._heard(peer, message)
             self._check_offers(peer, message)
             if found.suited and (unsuited := why_not(peer, message, found.suited)):
                 raise Unsuited(f"here no rule can be broken alone: {unsuited}")

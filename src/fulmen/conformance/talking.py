@@ -17,6 +17,7 @@ from fulmen.conformance.script import (
     SendBroken,
     SendRaw,
 )
+from fulmen.conformance.signed import check_signed
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.record import Record
 from fulmen.core.peer.delivery import printable
@@ -125,9 +126,14 @@ class Talk:
                 continue
             elif type_of(message) in GOSSIP and not gossip:
                 # Kept, for what comes later may speak of it.
-                peer.heard(message)
+                self._heard(peer, message)
             else:
                 return message
+
+    def _heard(self, peer: FakePeer, message: Record) -> None:
+        """A message for the peer's books, if its signatures hold."""
+        check_signed(peer, message)
+        peer.heard(message)
 
     def _in_time(self) -> None:
         if time.monotonic() > self._end:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.conformance.links import Link, Subject
 from fulmen.conformance.own_node import NodeUnderTest
 from fulmen.conformance.runner import Verdict, run
@@ -14,10 +15,14 @@ from fulmen.core.base.ids import Secret, ShortChannelId, scid_parts
 from fulmen.core.base.ids import scid as scid_of
 from fulmen.core.base.outer import Want
 from fulmen.core.base.policy import Policy
+from fulmen.core.base.record import Record
 from fulmen.core.base.units import Msat
 from fulmen.core.channel import updates
+from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.intake import FundingOutput
+from fulmen.core.signer.announcing import SignAnnouncement
 from fulmen.core.wire import decode, encode, name_of
+from fulmen.core.wire.messages.gossip import AnnouncementSignatures, ChannelAnnouncement, ChannelUpdate
 from fulmen.core.wire.messages.opening import AcceptChannel
 
 NAMES = {17: "error", 32: "open_channel", 38: "shutdown", 134: "update_fee", 136: "channel_reestablish"}
@@ -129,6 +134,97 @@ class Forgetful:
         if isinstance(message, AcceptChannel):
             return encode(message.but(max_htlc_value_in_flight_msat=Msat(800_000_000)))
         return frame
+
+
+class Forger:
+    """A link to a node that says some messages otherwise; with `keys`, it signs its `channel_update`s so."""
+
+    def __init__(self, link: Link, change: Callable[[Record], Record], keys: InProcessKeys | None) -> None:
+        self._link = link
+        self._change = change
+        self._keys = keys
+        self.send = link.send
+        self.close = link.close
+
+    def receive(self, within_s: float) -> bytes | None:
+        frame = self._link.receive(within_s)
+        message = None if frame is None else decode(frame)
+        if message is None or (changed := self._change(message)) is message:
+            return frame
+        if self._keys is not None and isinstance(changed, ChannelUpdate):
+            signature, _ = self._keys.announce(SignAnnouncement(encode(changed)))
+            changed = changed.but(signature=signature)
+        return encode(changed)
+
+
+def forging(change: Callable[[Record], Record], *, signs: bool = False) -> Subject:
+    node = NodeUnderTest(b"forger")
+    subject = node.subject()
+    connect = subject.connect
+    keys = InProcessKeys(sha256(b"forger")) if signs else None
+    subject.connect = lambda secret: Forger(connect(secret), change, keys)
+    return subject
+
+
+def _other(kind: type[Record], field: str) -> Callable[[Record], Record]:
+    """A message whose signature has its last bit turned."""
+
+    def change(message: Record) -> Record:
+        if not isinstance(message, kind):
+            return message
+        value = getattr(message, field)
+        return message.but(**{field: value[:-1] + bytes([value[-1] ^ 1])})
+
+    return change
+
+
+def _update_with(**fields: Callable[[int], int]) -> Callable[[Record], Record]:
+    def change(message: Record) -> Record:
+        if not isinstance(message, ChannelUpdate):
+            return message
+        return message.but(**{name: new(getattr(message, name)) for name, new in fields.items()})
+
+    return change
+
+
+SIGNED = "announcement_signatures of a public channel, once it is deep and ready"
+ANNOUNCED = "a channel is announced once both have signed, and its signatures hold"
+RULES = "the node's own channel_update keeps to its rules"
+ALONE = "a channel_update for the peer alone is not to be passed on"
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (SIGNED, _other(AnnouncementSignatures, "node_signature")),
+        (SIGNED, _other(AnnouncementSignatures, "bitcoin_signature")),
+        (ANNOUNCED, _other(ChannelAnnouncement, "bitcoin_signature_2")),
+        (RULES, _other(ChannelUpdate, "signature")),
+        (ALONE, _other(ChannelUpdate, "signature")),
+    ],
+)
+def test_a_node_whose_gossip_is_not_signed_as_it_should_be_fails(name: str, change: Callable[[Record], Record]):
+    script = next(script for script in ALL if script.name == name)
+    outcome = run(script, forging(change), b"wrong")
+    assert outcome.verdict is Verdict.FAILED and "does not hold" in outcome.reason, outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        (RULES, {"channel_flags": lambda flags: flags ^ 1}),
+        (ALONE, {"channel_flags": lambda flags: flags ^ 1}),
+        (RULES, {"message_flags": lambda flags: flags & ~1}),
+        (RULES, {"htlc_minimum_msat": lambda _: 600_000_001}),
+    ],
+)
+def test_a_node_that_signs_an_update_against_the_rules_fails(name: str, fields: dict[str, Callable[[int], int]]):
+    script = next(script for script in ALL if script.name == name)
+    assert run(script, forging(_update_with(fee_base_msat=lambda fee: fee + 1), signs=True), b"wrong").verdict is (
+        Verdict.PASSED
+    )
+    outcome = run(script, forging(_update_with(**fields), signs=True), b"wrong")
+    assert outcome.verdict is Verdict.FAILED, outcome.reason
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -95,16 +95,20 @@ def sign_gossip(peer: FakePeer, message: Record, _fields: Mapping[str, Any]) -> 
     return message.but(signature=sign_ecdsa(peer.secret, message_digest(encode(message))))
 
 
-def announcement_signatures(peer: FakePeer) -> AnnouncementSignatures:
-    channel = channel_of(peer)
-    theirs: AnnouncementSignatures = peer.told["announcement_signatures"]
+def own_announcement(peer: FakePeer, scid: ShortChannelId) -> ChannelAnnouncement:
+    """What both sign of the channel that the peer has with the node."""
     ends = [
         (peer.node_id, peer.basepoints.funding_pubkey),
-        (peer.cast.subject.node_id, channel.state.terms.remote.basepoints.funding_pubkey),
+        (peer.cast.subject.node_id, channel_of(peer).state.terms.remote.basepoints.funding_pubkey),
     ]
-    digest = announcement_digest(encode(_unsigned(peer, theirs.short_channel_id, ends)))
+    return _unsigned(peer, scid, ends)
+
+
+def announcement_signatures(peer: FakePeer) -> AnnouncementSignatures:
+    theirs: AnnouncementSignatures = peer.told["announcement_signatures"]
+    digest = announcement_digest(encode(own_announcement(peer, theirs.short_channel_id)))
     return AnnouncementSignatures(
-        channel.channel_id,
+        channel_of(peer).channel_id,
         theirs.short_channel_id,
         sign_ecdsa(peer.secret, digest),
         sign_ecdsa(peer.secrets.funding, digest),
