@@ -84,7 +84,8 @@ def _dies_unsettled(lab: Lab, dies: Us | Peer) -> None:
     them.hold_back(True)
     asked = them.invoice(MSAT)
     us.begin_to_pay(asked)
-    until(lambda: us.at(outpoint)["htlcs"] and them.pending(outpoint), "it is in the channel, by both")
+    channel_id = us.at(outpoint)["channel_id"]
+    until(lambda: us.committed(channel_id) and them.pending(outpoint), "it is in the channel, by both")
     dies.kill()
     dies.start()
     lab.caught_up()

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from fulmen.core.bitcoin.address import address_of
 from fulmen.core.bitcoin.script import p2wsh
+from fulmen.lab.chains import ChainRefused
 from fulmen.lab.waiting import Deviation, until
 from interop.lab import Lab
 from interop.peers.peer import Can
@@ -57,5 +58,9 @@ def _bid(lab: Lab, txid: str, at: int) -> int:
     [spent] = lab.chain.call("gettxspendingprevout", [{"txid": txid, "vout": at}])
     if "spendingtxid" not in spent:
         return 0
-    entry = lab.chain.call("getmempoolentry", spent["spendingtxid"])
+    try:
+        entry = lab.chain.call("getmempoolentry", spent["spendingtxid"])
+    except ChainRefused:
+        # Another has taken its place between the two questions.
+        return _bid(lab, txid, at)
     return int(entry["fees"]["base"] * 100_000_000 * 1000 / entry["weight"])

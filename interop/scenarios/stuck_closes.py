@@ -51,7 +51,7 @@ def _closed_with(lab: Lab, mode: str, *, by_us: bool) -> None:
     theirs = until(lambda: hinted(payee, us), "the invoice has a hint over us")
     payee.freeze()
     TheirPayer(them, theirs.bolt11)
-    until(lambda: len(_htlcs(ending)) == 1, "we have passed their payment on")
+    until(us.under_way, "we have passed their payment on")
     # It keeps what it has paid over a restart, and forgets only who had asked for it.
     them.restart(Options(hodl=(mode,)))
     lab.caught_up()
