@@ -131,6 +131,8 @@ class CoreSource:
         self._policy = policy
         self._last_feerates: Feerates | None = None
         self._txids: OrderedDict[BlockHash, tuple[Txid, ...]] = OrderedDict()
+        self._mempool_is_small = False
+        """It was at the last look, and the answer came whole."""
         self.name = dialect.name
         self.asks_spenders = dialect.spending_prevout
 
@@ -156,11 +158,17 @@ class CoreSource:
             best = await self._client.call(HashText, "getbestblockhash")
             return TipStatus(BlockHash(_unshown(best)), None)
         calls: list[Call] = [("getbestblockhash", ()), ("getmempoolinfo", ())]
+        # One that was small at the last look is asked for in the same breath.
+        small, self._mempool_is_small = self._mempool_is_small, False
+        if small:
+            calls.append(("getrawmempool", (False,)))
         answers = await self._client.batch(object, calls)
         newest = BlockHash(_unshown(read_as(HashText, answers[0], "getbestblockhash")))
         if read_as(_MempoolSize, answers[1], "getmempoolinfo").size > MAX_MEMPOOL_COMPARED:
             return TipStatus(newest, None)
-        txids = await self._client.call(list[HashText], "getrawmempool", False)
+        names = answers[2] if small else await self._client.call(object, "getrawmempool", False)
+        txids = read_as(list[HashText], names, "getrawmempool")
+        self._mempool_is_small = True
         return TipStatus(newest, tuple([Txid(_unshown(txid)) for txid in txids]))
 
     async def hash_at(self, height: BlockHeight) -> BlockHash | None:

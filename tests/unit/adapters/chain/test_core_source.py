@@ -333,6 +333,33 @@ def test_a_mempool_that_is_too_large_to_be_compared_is_not_asked_for():
     assert not seen
 
 
+def test_a_mempool_that_fills_up_is_asked_for_no_more():
+    """A small one comes with the tip, in one call; when that fails, its size is asked for first again."""
+    size, full, looks = [1], [], []
+
+    def names(*_):
+        looks.append(size[0])
+        return full or ["01" * 32]
+
+    async def play(source):
+        for _ in range(3):
+            assert (await source.tip(with_mempool=True)).mempool == (Txid(b"\x01" * 32),)
+        full.append("no list of names")
+        with pytest.raises(SourceGarbage):
+            await source.tip(with_mempool=True)
+        size[0] = 300_000
+        for _ in range(3):
+            assert (await source.tip(with_mempool=True)).mempool is None
+
+    table = {
+        "getbestblockhash": "00" * 32,
+        "getmempoolinfo": lambda *_: {"size": size[0]},
+        "getrawmempool": names,
+    }
+    with_answers(play, table)
+    assert looks == [1, 1, 1, 1]
+
+
 def test_the_largest_transactions_of_a_mempool_fit_into_an_answer():
     largest = 400_000
     """Bytes: a standard transaction weighs 400,000 at most, and witness bytes weigh one each."""
