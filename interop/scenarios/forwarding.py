@@ -69,7 +69,8 @@ def by_their_hint(lab: Lab) -> None:
     lacks={"lnd": "hints only at nodes that have an announced channel"},
 )
 def by_their_hint_over_us(lab: Lab) -> None:
-    us, payer, payee = lab.our("ursula"), lab.them, lab.their("hedda")
+    # Who has one announced channel hints at none: nodes of their own, whose channels nobody announces.
+    us, payer, payee = lab.our("ursula"), lab.their("hilda"), lab.their("hedda")
     order = Order(1_000_000, 500_000, announce=False)
     into, out = lab.channel(us, payer, order), lab.channel(us, payee, order)
     before = us.at(into)["to_us_msat"] + us.at(out)["to_us_msat"]
