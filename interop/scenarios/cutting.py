@@ -170,14 +170,7 @@ def over(lab: Lab, us: Us, them: Peer, port: int, order: Order | None = None) ->
     """A channel whose connection goes over a wire that can be cut; we are the one who dials."""
     wanted = order or Order(1_000_000, 500_000, announce=False)
     dial(lab, us, them, port)
-    try:
-        outpoint = us.open(them.id, wanted)
-    except RpcError as error:
-        # They may notice only now that the wire of the scenario before is gone, and hang up once more.
-        if "disconnected" not in str(error):
-            raise
-        dial(lab, us, them, port)
-        outpoint = us.open(them.id, wanted)
+    outpoint = us.open(them.id, wanted)
     lab.bury(outpoint, us, them, blocks=them.depth)
     return outpoint
 

@@ -84,6 +84,10 @@ def on_channel_reestablish(channel: Channel, msg: ChannelReestablish, env: Env) 
         return Step(channel)
     if is_behind(channel, msg, env):
         return give_up_as_outdated(channel, env)
+    if channel.phase is Phase.CLOSING and msg.next_commitment_number == 0:
+        # LDK forgets a channel once its close is agreed on, and says so. What it asks for is published with each block:
+        # to hang up would only take the other channels with this peer along, until the close confirms.
+        return Step(channel)
     check_numbers(channel, msg, env)
 
     step = Step(channel).fact(LinkChanged(Link.READY))

@@ -10,7 +10,7 @@ from tests.builders.closing_channels import OURS, THEIRS, drained_channel, heard
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import CommandId, PaymentHash
+from fulmen.core.base.ids import CommandId, PaymentHash, Secret
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
 from fulmen.core.base.outer import Answer, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
@@ -35,7 +35,7 @@ from fulmen.core.crypto.hashes import sha256
 from fulmen.core.signer import signing
 from fulmen.core.transactions.closing import closing_weight
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
-from fulmen.core.wire.messages.updates import UpdateAddHtlc
+from fulmen.core.wire.messages.updates import ChannelReestablish, UpdateAddHtlc
 
 
 def offers(step: Step[Channel]) -> list[ClosingSigned]:
@@ -165,6 +165,16 @@ def agreed(name: str, other: str, env: Env) -> tuple[Channel, Sat]:
     step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signed_by(other, channel, fee), FeeRange(low, high)), env)
     assert step.state.phase is Phase.CLOSING
     return decide(step.state, Disconnected(), env).state.but(link=Link.READY), fee
+
+
+def test_a_peer_that_has_forgotten_a_channel_whose_close_is_agreed_on_is_not_hung_up_on() -> None:
+    """LDK does, and says zero with every connection until the close confirms: its other channels would wait as well."""
+    channel, _ = agreed("bob", "alice", BOB)
+    point = channel.terms.remote.basepoints.payment_basepoint
+    said = ChannelReestablish(CHANNEL_ID, 0, channel.local.number, Secret(bytes(32)), point)
+    step = decide(channel.but(link=Link.REESTABLISHING), MessageReceived(said), BOB)
+    assert step.state.phase is Phase.CLOSING and step.actions == []
+    assert "mutual close" in [want.name for want in wants(step.state) if isinstance(want, WantPublished)]
 
 
 def test_an_accepter_that_has_agreed_says_so_again_to_a_funder_that_never_heard_it() -> None:
