@@ -2,7 +2,8 @@
 
 A record is `[number of its type, field, field …]` in msgpack. What a field looks like follows from its declared type,
 compiled once for each class; a union is told apart by what stands on disk. Nothing is written that is not declared,
-and no default is left out, so that changing one changes no stored value.
+and no default is left out, so that changing one changes no stored value. Nothing is read that is not declared either:
+a damaged byte becomes a CorruptDatabase here, not a wrong value in the core.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
+from operator import contains
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,11 +30,21 @@ _values_of = msgspec.structs.astuple
 
 
 class Form(NamedTuple):
-    """How values of a declared type stand on disk; None converts nothing. `kinds`: what msgpack makes of them."""
+    """How values of a declared type stand on disk; None converts nothing. `kinds`: what msgpack makes of them.
+
+    `from_disk` gets only what is of such a kind, and refuses (ValueError, LookupError) what is no such value.
+    """
 
     to_disk: Convert | None
     from_disk: Convert | None
     kinds: tuple[str, ...]
+
+    @property
+    def classes(self) -> Classes:
+        """What its kinds are in Python."""
+        if self.kinds == ("any",):
+            return _ALL
+        return frozenset(cls for kind in self.kinds for cls in _CLASSES[kind])
 
 
 class Shape(NamedTuple):
@@ -42,7 +54,7 @@ class Shape(NamedTuple):
     cls: type
     to_disk: tuple[tuple[int, Convert], ...]
     from_disk: tuple[tuple[int, Convert], ...]
-    fields: int
+    classes: tuple[Classes, ...]
     keywords: tuple[str, ...] | None
     """The fields' names where the class takes them by name only; None where their order is enough."""
 
@@ -117,8 +129,10 @@ class Codec:
         fields = raw[1:]
         for step in steps:
             fields = step(fields)
-        if len(fields) > shape.fields:
+        if len(fields) > len(shape.classes):
             raise NewerDatabase("a stored record has fields that are not known here", type=name_of(shape.cls))
+        if not all(map(contains, shape.classes, map(type, fields))):
+            raise ValueError(f"{name_of(shape.cls)} of {', '.join(type(field).__name__ for field in fields)}")
         for index, convert in shape.from_disk:
             if index <= len(fields):
                 fields[index - 1] = convert(fields[index - 1])
@@ -163,6 +177,7 @@ class Codec:
             raise NotStorable(f"{name_of(cls)}: {error}") from error
         to_disk: list[tuple[int, Convert]] = []
         from_disk: list[tuple[int, Convert]] = []
+        classes: list[Classes] = []
         for index, field in enumerate(cls.__struct_fields__, start=1):
             try:
                 form = self._form(hints[field])
@@ -172,9 +187,10 @@ class Codec:
                 to_disk.append((index, form.to_disk))
             if form.from_disk is not None:
                 from_disk.append((index, form.from_disk))
+            classes.append(form.classes)
         by_name = any(parameter.kind is Parameter.KEYWORD_ONLY for parameter in signature(cls).parameters.values())
         names = cls.__struct_fields__
-        return Shape(number, cls, tuple(to_disk), tuple(from_disk), len(names), names if by_name else None)
+        return Shape(number, cls, tuple(to_disk), tuple(from_disk), tuple(classes), names if by_name else None)
 
     def _form(self, declared: Any) -> Form:
         while hasattr(declared, "__supertype__"):  # NewType
@@ -183,14 +199,14 @@ class Codec:
         if origin is typing.Annotated:
             return self._form(arguments[0])
         if declared is Any or declared is object or isinstance(declared, typing.TypeVar):
-            return Form(self._any_to_disk, None, ("any",))
+            return Form(self._any_to_disk, _anything, ("any",))
         if declared in _PLAIN:
-            return Form(None, None, _PLAIN[declared])
+            return Form(None, _number if declared is float else None, _PLAIN[declared])
         if origin is typing.Union or origin is types.UnionType:
             return self._union(tuple(self._form(argument) for argument in arguments))
         if origin is typing.Literal:
             kinds = tuple(dict.fromkeys(kind for value in arguments for kind in _PLAIN.get(type(value), ("none",))))
-            return Form(None, None, kinds)
+            return Form(None, _one_of(arguments), kinds)
         if origin is tuple:
             return self._tuple(arguments)
         if origin in (list, dict) or (isinstance(origin, type) and issubclass(origin, Mapping)):
@@ -205,16 +221,17 @@ class Codec:
 
     def _tuple(self, arguments: tuple[Any, ...]) -> Form:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
-            to_disk, from_disk, _ = self._form(arguments[0])
+            to_disk, from_disk = self._form(arguments[0]).to_disk, _each(self._form(arguments[0]))
             return Form(
                 None if to_disk is None else lambda items: [to_disk(item) for item in items],
-                tuple if from_disk is None else lambda items: tuple([from_disk(item) for item in items]),
+                lambda items: tuple(from_disk(items)),
                 ("list",),
             )
         forms = [self._form(argument) for argument in arguments]
+        each = [_each(form) for form in forms]
         return Form(
             lambda items: [_convert(form.to_disk, item) for form, item in zip(forms, items, strict=True)],
-            lambda items: tuple([_convert(form.from_disk, item) for form, item in zip(forms, items, strict=True)]),
+            lambda items: tuple([one for form, item in zip(each, items, strict=True) for one in form([item])]),
             ("list",),
         )
 
@@ -224,13 +241,13 @@ class Codec:
             (of,) = forms
             return Form(
                 lambda items: [_convert(of.to_disk, item) for item in items],
-                lambda items: [_convert(of.from_disk, item) for item in items],
+                _each(of),
                 ("list",),
             )
         keys, values = forms
         return Form(
             lambda items: [[_convert(keys.to_disk, k), _convert(values.to_disk, v)] for k, v in items.items()],
-            lambda pairs: {_convert(keys.from_disk, k): _convert(values.from_disk, v) for k, v in pairs},
+            _pairs(_each(keys), _each(values)),
             ("list",),
         )
 
@@ -247,17 +264,11 @@ class Codec:
         converting = {kind: form for kind, form in by_kind.items() if form.to_disk or form.from_disk}
         if not converting:
             return Form(None, None, tuple(by_kind))
-        if len(converting) == 1 and "list" in converting:
+        if set(converting) == {"list"}:  # by far the most: a record, or None
             to_disk, from_disk, _ = converting["list"]
-            if set(by_kind) == {"list", "none"}:
-                return Form(
-                    to_disk and (lambda value: None if value is None else to_disk(value)),
-                    from_disk and (lambda raw: None if raw is None else from_disk(raw)),
-                    tuple(by_kind),
-                )
             return Form(
                 to_disk and (lambda value: to_disk(value) if isinstance(value, _LISTS) else value),
-                from_disk and (lambda raw: from_disk(raw) if isinstance(raw, list) else raw),
+                from_disk and (lambda raw: from_disk(raw) if type(raw) is list else raw),
                 tuple(by_kind),
             )
         from_kind = {kind: form.from_disk for kind, form in converting.items() if form.from_disk}
@@ -286,12 +297,14 @@ class Codec:
         if code == _EXT_INTEGER:
             return int.from_bytes(data, "big", signed=True)
         raw = self._decode(data)
+        if type(raw) is not list:
+            raise ValueError(f"{type(raw).__name__} instead of a list")
         if code == _EXT_RECORD:
             return self.record_from_disk(raw)
         if code == _EXT_TUPLE:
-            return tuple(raw)
+            return tuple([_anything(item) for item in raw])
         if code == _EXT_MAPPING:
-            return dict(raw)
+            return _pairs(_each_of_any, _each_of_any)(raw)
         raise ValueError(f"extension {code} is not ours")
 
 
@@ -305,10 +318,22 @@ _PLAIN: dict[Any, tuple[str, ...]] = {
     None: ("none",),
     type(None): ("none",),
 }
-_KINDS: dict[type, str] = {cls: kinds[0] for cls, kinds in _PLAIN.items() if cls is not None} | {
-    list: "list",
-    tuple: "list",
-}
+_KINDS: dict[type, str] = {cls: kinds[0] for cls, kinds in _PLAIN.items() if cls is not None} | {list: "list"}
+_CLASSES: dict[str, tuple[type, ...]] = {kind: (cls,) for cls, kind in _KINDS.items()} | {"int": (int, bool)}
+
+
+class _All:
+    """Has every class: for fields of any type."""
+
+    def __contains__(self, cls: object) -> bool:
+        return True
+
+    def issuperset(self, classes: Iterable[type]) -> bool:
+        return True
+
+
+_ALL = _All()
+Classes = frozenset[type] | _All
 
 
 def _kind(value: Any) -> str:
@@ -316,6 +341,61 @@ def _kind(value: Any) -> str:
     if kind is None:
         kind = _kind(value.value) if isinstance(value, enum.Enum) else "list"
     return kind
+
+
+def _each(form: Form) -> Convert:
+    """A list of values of one declared type, from disk."""
+    classes, from_disk = form.classes, form.from_disk
+
+    def convert(raw: list[Any]) -> list[Any]:
+        if not classes.issuperset(map(type, raw)):
+            raise ValueError(f"{', '.join(type(item).__name__ for item in raw)} instead of {form.kinds}")
+        return raw if from_disk is None else [from_disk(item) for item in raw]
+
+    return convert
+
+
+def _pairs(each_key: Convert, each_value: Convert) -> Convert:
+    """A mapping, from disk: a list of lists of two."""
+
+    def convert(raw: list[Any]) -> dict[Any, Any]:
+        if any(type(pair) is not list for pair in raw):
+            raise ValueError("a mapping that is not made of pairs")
+        return dict(
+            zip(each_key([key for key, _ in raw]), each_value([value for _, value in raw]), strict=True),
+        )
+
+    return convert
+
+
+def _number(raw: Any) -> Any:
+    """Nothing of ours is not a number."""
+    if raw != raw:
+        raise ValueError("not a number")
+    return raw
+
+
+def _one_of(values: tuple[Any, ...]) -> Convert:
+    def check(raw: Any) -> Any:
+        if raw not in values:
+            raise ValueError(f"none of {values}")
+        return raw
+
+    return check
+
+
+def _anything(raw: Any) -> Any:
+    """What `_any_to_disk` made: a list says there what it is, and never stands bare."""
+    if type(raw) is float:
+        return _number(raw)
+    if type(raw) is list:
+        raise ValueError("a list that does not say what it is")
+    if type(raw) is dict:
+        return {_anything(key): _anything(item) for key, item in raw.items()}
+    return raw
+
+
+_each_of_any = _each(Form(None, _anything, ("any",)))
 
 
 def _convert(convert: Convert | None, value: Any) -> Any:

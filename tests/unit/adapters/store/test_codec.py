@@ -173,6 +173,32 @@ def test_bytes_that_nobody_wrote_are_a_corrupt_database(data):
         codec.unpack(data)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [3, [5, None]],  # a name that is a number
+        ["x", [5, None]],  # a record's fields where a list of records belongs
+        ["x", 5],
+        ["x", [], [], [1, [2, 3, None], 3]],  # three where there are two
+        ["x", [], [], None, [], [["a", "b"]]],
+        ["x", [], [], None, [], [], "green"],
+        ["x", [], [], None, [], [], "dark", "text"],  # none of the union's kinds
+        ["x", [], [], None, [], [], "dark", None, [1]],  # a list that does not say what it is
+        ["x", [], [], None, [], [], "dark", None, float("nan")],
+        ["x", [], [], None, [], [], "dark", None, None, "high"],
+        ["x", [], [], None, [], [], "dark", None, None, 0, float("nan")],
+        ["x", [], [], None, [], [], "dark", None, None, 0, 0.5, 1],
+        ["x", [], [], None, [], [], "dark", None, None, 0, 0.5, True, "maybe"],
+        [msgspec.msgpack.Ext(2, b"\x80"), []],  # a tuple of a map, found by fuzzing: it was taken for a name
+    ],
+)
+def test_a_damaged_field_is_no_value_of_its_type(raw):
+    codec = Codec(Numbers([(1, "test_codec.Tree"), (2, "test_codec.Leaf")]))
+    assert isinstance(codec.unpack(codec.pack_raw([1, "x", []])), Tree)
+    with pytest.raises(CorruptDatabase):
+        codec.unpack(codec.pack_raw([1, *raw]))
+
+
 def test_a_field_without_a_form_is_refused_by_name():
     class WithSet(Record):
         members: frozenset[int]
