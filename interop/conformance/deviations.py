@@ -8,6 +8,7 @@ from __future__ import annotations
 from fulmen.conformance.script import Script
 
 LND: dict[str, tuple[str, ...]] = {
+    "Its init names no chain at all.": ("init names the chain",),
     "It goes on, and asks for its own chain's channels; the BOLTs say MAY.": (
         "init on other chains only closes the connection",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -67,11 +67,27 @@ def conformance(
     fulmen conformance 127.0.0.1:9735 --node-id 02ab…
     fulmen conformance --ourselves --only B1-*
 
-    Scripts that need blocks take them from --chain, a regtest bitcoind (or `fulmen chain`) that the node is on.
-    Ends with 0 when nothing failed, with 1 when a MUST was not kept, with 3 when the node, or its chain, cannot be
-    reached, when nothing was played, or when a script that was begun could not be played to its end.
+    Scripts that need blocks take them from --chain, a regtest bitcoind (or `fulmen chain`) that the node is on; those
+    in which the node opens a channel need --open-command, and one in which it closes one needs --close-command. What is
+    not run says what it lacks.
+
+    Ends with 0 when nothing failed, with 1 when a MUST was not kept, with 2 when the command line makes no sense, with
+    3 when the node, or its chain, cannot be reached, when nothing was played, or when a script that was begun could not
+    be played to its end. A SHOULD that is not kept is a warning, and changes no code.
     """
     scripts = _chosen(only)
+    _together(
+        {
+            "--cookie": (cookie, "--chain", chain_url),
+            "--synced-command": (synced_command, "--chain", chain_url),
+            "--node-id": (node_id, "HOST:PORT", address),
+            "--chain": (chain_url, "HOST:PORT", address),
+            "--open-command": (open_command, "HOST:PORT", address),
+            "--close-command": (close_command, "HOST:PORT", address),
+        }
+    )
+    if ourselves and address:
+        raise click.UsageError("say one node: HOST:PORT, or --ourselves")
     if listing:
         _list(settings, scripts)
         return
@@ -93,10 +109,11 @@ def conformance(
         else:
             if not address or not node_id:
                 raise click.UsageError("say which node: HOST:PORT and --node-id ID (or --ourselves)")
-            operator = CommandOperator(open_command, close_command) if open_command and close_command else None
+            operator = CommandOperator(open_command, close_command)
             sees_blocks = synced(synced_command, patience)
             subject, chain = _over_tcp(settings, address, node_id, chain_url, cookie, sees_blocks, operator)
             subject.patience = patience
+            subject.can_be_told = operator.commands
             about["node"] = f"{node_id}@{address}"
             # What is not there is said once, not a hundred times.
             if chain is not None:
@@ -127,6 +144,17 @@ def conformance(
 conformance.params.append(json_option())
 
 
+def _together(options: Mapping[str, tuple[object, str, object]]) -> None:
+    """Say of what would be of no use that it is of none, in place of passing it over.
+
+    Raises:
+        click.UsageError: an option goes with another one that was not given.
+    """
+    for option, (value, companion, companions_value) in options.items():
+        if value is not None and companions_value is None:
+            raise click.UsageError(f"{option} goes with {companion}, which is not there")
+
+
 def _opened(junit: Path | None) -> TextIO | None:
     """The file of the report, before anything is played.
 
@@ -153,10 +181,10 @@ def _chosen(only: str | None) -> list[Script]:
     if not only:
         return list(ALL)
     wanted = [each.strip() for each in only.split(",") if each.strip()]
-    chosen = [script for script in ALL if any(_matches(script, each) for each in wanted)]
-    if not chosen:
-        raise click.UsageError(f"no script has an id or words like {only!r}; see --list")
-    return chosen
+    for each in wanted or [only]:
+        if not any(_matches(script, each) for script in ALL):
+            raise click.UsageError(f"no script has an id or words like {each!r}; see --list")
+    return [script for script in ALL if any(_matches(script, each) for each in wanted)]
 
 
 def _matches(script: Script, wanted: str) -> bool:

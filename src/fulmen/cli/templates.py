@@ -75,22 +75,30 @@ class Template:
 class CommandOperator:
     """Tells the node what to do by shell commands of the user's."""
 
-    def __init__(self, opens: str, closes: str) -> None:
-        """Take both commands.
+    def __init__(self, opens: str | None, closes: str | None) -> None:
+        """Take the commands that there are.
 
         Raises:
             click.UsageError: one of them cannot be one.
         """
-        self._opens = Template("--open-command", opens, "node_id", "amount")
-        self._closes = Template("--close-command", closes, "channel_id", "funding")
+        self._templates: dict[str, Template] = {}
+        if opens is not None:
+            self._templates["open"] = Template("--open-command", opens, "node_id", "amount")
+        if closes is not None:
+            self._templates["close"] = Template("--close-command", closes, "channel_id", "funding")
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What it can tell the node."""
+        return tuple(self._templates)
 
     def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
         """Have it open a channel to a connected peer; the command may take as long as the channel."""
-        self._opens.start(node_id=node_id.hex(), amount=str(amount_sat))
+        self._templates["open"].start(node_id=node_id.hex(), amount=str(amount_sat))
 
     def close_channel(self, channel_id: ChannelId, funding: str) -> None:
         """Have it close a channel."""
-        self._closes.start(channel_id=channel_id.hex(), funding=funding)
+        self._templates["close"].start(channel_id=channel_id.hex(), funding=funding)
 
 
 def synced(command: str | None, patience: float) -> Callable[[int], None]:

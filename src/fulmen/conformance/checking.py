@@ -39,13 +39,24 @@ def _holds(peer: FakePeer, value: Any, expected: Any) -> bool:
             return value is not None and len(value) == expected.count
         case script.OneOf():
             return any(_holds(peer, value, each) for each in expected.values)
+        case script.AllOf():
+            return all(_holds(peer, value, each) for each in expected.conditions)
+        case script.Contains():
+            return value is not None and resolve(peer, expected.element) in value
         case script.Not():
             return not _holds(peer, value, expected.value)
         case script.Present():
             return value is not None
         case script.ShutdownScript():
-            return is_shutdown_script(value, anysegwit=peer.node_features.supports(OPTION_SHUTDOWN_ANYSEGWIT))
+            anysegwit = peer.node_features.supports(OPTION_SHUTDOWN_ANYSEGWIT)
+            return value is not None and is_shutdown_script(value, anysegwit=anysegwit)
+        case script.AgreedScript():
+            return not (agreed := _agreed(peer, expected)) or bool(value == agreed)
     return bool(value == resolve(peer, expected))
+
+
+def _agreed(peer: FakePeer, expected: script.AgreedScript) -> bytes:
+    return peer.told[expected.message].upfront_shutdown_script or b""
 
 
 def described(peer: FakePeer, expected: Any) -> str:
@@ -65,12 +76,18 @@ def described(peer: FakePeer, expected: Any) -> str:
             return f"{expected.count} bytes"
         case script.OneOf():
             return " or ".join(described(peer, each) for each in expected.values)
+        case script.AllOf():
+            return " and ".join(described(peer, each) for each in expected.conditions)
+        case script.Contains():
+            return f"{shown(resolve(peer, expected.element))} among them"
         case script.Not():
             return f"anything but {described(peer, expected.value)}"
         case script.Present():
             return "it to be there"
         case script.ShutdownScript():
             return "a script of an allowed form"
+        case script.AgreedScript():
+            return f"{shown(_agreed(peer, expected))}, as its {expected.message} has it"
     return shown(resolve(peer, expected))
 
 

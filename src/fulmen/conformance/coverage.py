@@ -36,10 +36,15 @@ def page(before: str, scripts: Sequence[Script] = ALL) -> str:
     return "".join((head, BEGIN, "\n\n", *(f"{line}\n" for line in _lines(scripts)), "\n", END, tail))
 
 
+def sentences(scripts: Sequence[Script] = ALL) -> set[str]:
+    """What is quoted; of what is quoted here in part and there as a whole, the whole alone."""
+    quoted = {quote for script in scripts for quote in script.quotes}
+    return {each for each in quoted if not any(each in other for other in quoted - {each})}
+
+
 def _lines(scripts: Sequence[Script]) -> Iterator[str]:
-    sentences = {quote for script in scripts for quote in script.quotes}
     covered = [each for each in SUBJECTS if _of(each, scripts)]
-    yield f"{len(scripts)} scripts hold a node to {len(sentences)} sentences."
+    yield f"{len(scripts)} scripts hold a node to {len(sentences(scripts))} sentences."
     yield f"{len(covered)} of {len(SUBJECTS)} ids have scripts."
     yield ""
     missing = [f"{each} ({SUBJECTS[each]})" for each in SUBJECTS if each not in covered]
@@ -59,9 +64,7 @@ def _of(each: str, scripts: Sequence[Script]) -> list[Script]:
 
 
 def _needs(script: Script) -> str:
-    needs = [
-        name for name, needed in (("a chain", script.needs_chain), ("an operator", script.needs_operator)) if needed
-    ]
+    needs = [name for name, needed in (("a chain", script.needs_chain), ("an operator", script.asks)) if needed]
     return f"needs {' and '.join(needs)}" if needs else ""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fulmen.conformance.checking import why_not
 from fulmen.conformance.defaults.compose import compose
 from fulmen.conformance.defaults.values import resolve
 from fulmen.conformance.links import LinkClosed
 from fulmen.conformance.peer import FakePeer
+from fulmen.conformance.ranges import RangeReplies
 from fulmen.conformance.script import (
     PATIENCE_S,
     Connect,
@@ -21,10 +23,12 @@ from fulmen.conformance.script import (
     ExpectGossip,
     ExpectNoGossip,
     ExpectQuiet,
+    ExpectRange,
     ExpectSilence,
     Scid,
     Send,
 )
+from fulmen.conformance.signed import check_signed
 from fulmen.conformance.talking import GOSSIP, POLL_S, ScriptFailed, Talk, line_of
 from fulmen.core.base.ids import ShortChannelId
 from fulmen.core.base.record import Record
@@ -128,7 +132,9 @@ class Hearing(Talk):
         deadline = self._subject.now() + step.for_s
         while (left := deadline - self._subject.now()) > 0:
             message = self._message_or_none(peer, left, gossip=True)
-            if message is not None and name_of(message) in step.messages and self._concerns_us(message):
+            if message is None or name_of(message) not in step.messages or not self._concerns_us(message):
+                continue
+            if _may_be(peer, message, step.fields):
                 raise ScriptFailed(f"the node says {name_of(message)}")
 
     def _concerns_us(self, message: Record) -> bool:
@@ -139,6 +145,20 @@ class Hearing(Talk):
             if peer.channel is not None:
                 names |= {peer.channel.channel_id, peer.channel.scid}
         return any(getattr(message, name, None) in names for name in ("short_channel_id", "channel_id", "node_id"))
+
+    def expect_range(self, peer: FakePeer, step: ExpectRange) -> None:
+        """All `reply_channel_range` to the last query, and nothing after the one that calls itself the last."""
+        replies = RangeReplies(peer, extended=step.extended)
+        while not replies.complete:
+            self._next_of(peer, [Expect("reply_channel_range")], step.within_s)
+            if wrong := replies.add(peer.told["reply_channel_range"]):
+                raise ScriptFailed(wrong)
+        if step.lists and resolve(peer, Scid()) not in replies.scids:
+            raise ScriptFailed("the replies do not list the channel that was announced")
+        self._send(peer, encode(Ping(QUIET_PONG, b"")), "ping, to see whether that was all")
+        while not isinstance(message := self._message(peer, step.within_s, gossip=True), Pong):
+            if name_of(message) == "reply_channel_range":
+                raise ScriptFailed("a reply_channel_range follows the one with sync_complete")
 
     def expect_gossip(self, peer: FakePeer, step: ExpectGossip) -> None:
         """Ask for the announced channel until the answer is as expected, or time is up."""
@@ -187,6 +207,7 @@ class Hearing(Talk):
                 self.send(stranger, Send(name))
             found = False
             while (told := self._message_or_none(stranger, STRANGERS_WAIT_S, gossip=True)) is not None:
+                check_signed(stranger, told)
                 found = found or _tells(peer, told, step, wanted)
             return found
         finally:
@@ -196,13 +217,14 @@ class Hearing(Talk):
         names = {each.message: each for each in expected}
         gossip = any(type_of_name(name) in GOSSIP for name in names)
         deadline = self._subject.now() + within_s
+        passed_over = ""
         while True:
             message = self._message_or_none(peer, deadline - self._subject.now(), gossip=gossip)
             if message is None:
-                raise ScriptFailed(f"nothing of {' or '.join(names)} came within {within_s:g} s")
+                raise ScriptFailed(f"nothing of {' or '.join(names)} came within {within_s:g} s{passed_over}")
             found = names.get(name_of(message))
             early = [each for each in expected if name_of(message) in each.ahead_of]
-            if early and not why_not(peer, message, early[0].fields):
+            if early and self._concerns_us(message) and _may_be(peer, message, early[0].fields):
                 raise ScriptFailed(f"the node says {name_of(message)} before {early[0].message}")
             if found is None and (isinstance(message, WarningMessage) or (gossip and type_of(message) in GOSSIP)):
                 continue
@@ -219,6 +241,8 @@ class Hearing(Talk):
             if not why:
                 return found
             if gossip:
+                # There may be more of it, about other things.
+                passed_over = f" that fits (of the last one {why})"
                 continue
             raise ScriptFailed(why)
 
@@ -227,6 +251,11 @@ class Hearing(Talk):
             missing = [TABLE[bit].name for bit in self._script.offers if not peer.node_features.supports(bit)]
             if missing:
                 raise Unsuited(f"the node does not offer {', '.join(missing)}")
+
+
+def _may_be(peer: FakePeer, message: Record, fields: Mapping[str, Any]) -> bool:
+    """Whether the fields are so, as far as a message has them."""
+    return not why_not(peer, message, {name: value for name, value in fields.items() if hasattr(message, name)})
 
 
 def _tells(peer: FakePeer, message: Record, step: ExpectGossip, wanted: ShortChannelId) -> bool:

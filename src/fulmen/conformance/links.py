@@ -51,7 +51,7 @@ class Link(Protocol):
 
 
 class Operator(Protocol):
-    """Somebody who tells the node under test what to do."""
+    """Somebody who tells the node under test what to do, as far as `Subject.can_be_told` says."""
 
     def open_channel(self, node_id: NodeId, amount_sat: Sat) -> None:
         """Have it open a channel to a connected peer."""
@@ -84,6 +84,8 @@ class Subject:
     """The scripts played so far, by name, and why each was not passed; empty when it was."""
     answers_queries: bool = True
     """Until a query was not answered: from then on strangers with filters look at what the node knows."""
+    can_be_told: tuple[str, ...] = ("open", "close")
+    """Which commands there are to tell it with; without an operator, none."""
 
 
 class TcpLink:

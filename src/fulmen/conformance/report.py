@@ -100,14 +100,19 @@ def as_json(outcomes: Sequence[Outcome], about: dict[str, Any]) -> dict[str, Any
 
 
 def as_junit(outcomes: Sequence[Outcome], about: dict[str, Any]) -> str:
-    """What build servers read: a test case for each script, grouped by the first id."""
+    """What build servers read: a test case for each script, grouped by the first id.
+
+    A MUST that is not kept is a failure, what was begun and not played to its end an error.
+    """
     count = Counter(outcome.verdict for outcome in outcomes)
+    unfinished = sum(outcome.unfinished for outcome in outcomes)
     suite = ElementTree.Element(
         "testsuite",
         name=_NAME,
         tests=str(len(outcomes)),
         failures=str(count[Verdict.FAILED]),
-        skipped=str(count[Verdict.NOT_RUN]),
+        errors=str(unfinished),
+        skipped=str(count[Verdict.NOT_RUN] - unfinished),
         time=f"{sum(outcome.seconds for outcome in outcomes):.3f}",
     )
     properties = ElementTree.SubElement(suite, "properties")
@@ -125,6 +130,8 @@ def as_junit(outcomes: Sequence[Outcome], about: dict[str, Any]) -> str:
         if outcome.verdict is Verdict.FAILED:
             failure = ElementTree.SubElement(case, "failure", message=_printable(outcome.reason))
             failure.text = "\n".join([*outcome.script.quotes, "", trace])
+        elif outcome.unfinished:
+            ElementTree.SubElement(case, "error", message=_printable(outcome.reason)).text = trace
         elif outcome.verdict is Verdict.NOT_RUN:
             ElementTree.SubElement(case, "skipped", message=_printable(outcome.reason))
         elif outcome.verdict is Verdict.WARNED:

@@ -134,6 +134,7 @@ def _played(script: Script, subject: Subject, seed: bytes, limit_s: float) -> Ou
 def _why_not_run(script: Script, subject: Subject) -> str:
     if script.needs_chain and subject.coins is None:
         return "needs a chain (--chain)"
-    if script.needs_operator and subject.operator is None:
-        return "needs somebody who tells the node what to do (--open-command, --close-command)"
+    told = () if subject.operator is None else subject.can_be_told
+    if missing := [f"--{command}-command" for command in script.asks if command not in told]:
+        return f"needs somebody who tells the node what to do ({', '.join(missing)})"
     return ""

@@ -126,6 +126,16 @@ class Disabled(Value):
     """The default flags of a `channel_update`, and the bit that disables."""
 
 
+class OtherEnd(Value):
+    """The default flags of a `channel_update`, and the direction of the other end."""
+
+
+class NodeOf(Value):
+    """The node id of a fake peer."""
+
+    peer: str
+
+
 class NewChannelId(Value):
     """The channel_id that follows from `funding_created`."""
 
@@ -143,6 +153,10 @@ class Scid(Value):
 
 class Scids(Value):
     """An array of short channel ids as queries carry it: the announced channel's."""
+
+
+class ChainHash(Value):
+    """Which chain it is that the node is on."""
 
 
 # -- conditions: what a field of the node's message has to be ----------------------------------------------------------
@@ -195,6 +209,18 @@ class OneOf(Condition):
     values: tuple[Any, ...]
 
 
+class AllOf(Condition):
+    """All of these hold."""
+
+    conditions: tuple[Any, ...]
+
+
+class Contains(Condition):
+    """An array with this among its elements."""
+
+    element: Any
+
+
 class Not(Condition):
     """Not equal to this."""
 
@@ -207,6 +233,12 @@ class Present(Condition):
 
 class ShutdownScript(Condition):
     """A script of one of the forms that `shutdown` allows."""
+
+
+class AgreedScript(Condition):
+    """The `upfront_shutdown_script` that the node has given in its last message of this name, if it gave one."""
+
+    message: str
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
@@ -261,7 +293,7 @@ class Expect(Step):
     lost: bool = False
     """It never arrives, as far as the fake peer's books go: a connection that breaks at the wrong moment."""
     ahead_of: tuple[str, ...] = ()
-    """Gossip about the same channel that must not come before it."""
+    """Gossip about the same channel, or about a fake peer, that must not come before it."""
     passing: tuple[str, ...] = ()
     """What may come before it, and does not matter."""
     suited: Mapping[str, Any] = {}
@@ -314,10 +346,24 @@ class ExpectSilence(Step):
 
 
 class ExpectNoGossip(Step):
-    """The node says none of these messages about the script's own channels and peers for so long."""
+    """The node says none of these messages about the script's own channels and peers for so long.
+
+    Only those count whose `fields` are so, as far as a message has them.
+    """
 
     messages: tuple[str, ...]
     for_s: float
+    fields: Mapping[str, Any] = {}
+
+
+class ExpectRange(Step):
+    """The node answers the peer's last `query_channel_range` to its end: in order, and about all that was asked for."""
+
+    lists: bool = False
+    """The channel that gossip speaks of is among the answers."""
+    extended: bool = False
+    """With timestamps and checksums: those of the updates that the fake peers sent."""
+    within_s: float = PATIENCE_S
 
 
 class ExpectGossip(Step):
@@ -376,7 +422,10 @@ class ExpectSpent(Step):
 
 
 class Ask(Step):
-    """Tell the node's operator to do something: `open` (a channel to the peer) or `close` (the peer's channel)."""
+    """Tell the node's operator to do something: `open` (a channel to the peer) or `close` (the peer's channel).
+
+    The names are those of the operator's commands: `--open-command`, `--close-command`.
+    """
 
     command: str
     fields: Mapping[str, Any] = {}
@@ -411,9 +460,9 @@ class Script(Record, kw_only=True):
         )
 
     @property
-    def needs_operator(self) -> bool:
-        """Whether somebody has to tell the node what to do."""
-        return any(isinstance(step, Ask) for step in self.steps)
+    def asks(self) -> tuple[str, ...]:
+        """What somebody has to tell the node to do."""
+        return tuple(dict.fromkeys(step.command for step in self.steps if isinstance(step, Ask)))
 
     @property
     def peers(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fulmen.conformance.channel import NodeIsWrong
 from fulmen.conformance.defaults.gossip import own_announcement
+from fulmen.conformance.defaults.numbers import DIRECTION
 from fulmen.conformance.peer import FakePeer
 from fulmen.conformance.script import ALICE, BOB
 from fulmen.core.base.ids import NodeId
@@ -23,9 +24,6 @@ from fulmen.core.wire.messages.gossip import (
     ChannelUpdate,
     NodeAnnouncement,
 )
-
-DIRECTION = 1
-"""In `channel_flags`: whether the update is of node_id_2."""
 
 
 def check_signed(peer: FakePeer, message: Record) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.builders.liars import forging
 
-from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.conformance.links import Link, Subject
 from fulmen.conformance.own_node import NodeUnderTest
 from fulmen.conformance.runner import Verdict, run
@@ -18,9 +18,7 @@ from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import Msat
 from fulmen.core.channel import updates
-from fulmen.core.crypto.hashes import sha256
 from fulmen.core.gossip.intake import FundingOutput
-from fulmen.core.signer.announcing import SignAnnouncement
 from fulmen.core.wire import decode, encode, name_of
 from fulmen.core.wire.messages.gossip import AnnouncementSignatures, ChannelAnnouncement, ChannelUpdate
 from fulmen.core.wire.messages.opening import AcceptChannel
@@ -134,36 +132,6 @@ class Forgetful:
         if isinstance(message, AcceptChannel):
             return encode(message.but(max_htlc_value_in_flight_msat=Msat(800_000_000)))
         return frame
-
-
-class Forger:
-    """A link to a node that says some messages otherwise; with `keys`, it signs its `channel_update`s so."""
-
-    def __init__(self, link: Link, change: Callable[[Record], Record], keys: InProcessKeys | None) -> None:
-        self._link = link
-        self._change = change
-        self._keys = keys
-        self.send = link.send
-        self.close = link.close
-
-    def receive(self, within_s: float) -> bytes | None:
-        frame = self._link.receive(within_s)
-        message = None if frame is None else decode(frame)
-        if message is None or (changed := self._change(message)) is message:
-            return frame
-        if self._keys is not None and isinstance(changed, ChannelUpdate):
-            signature, _ = self._keys.announce(SignAnnouncement(encode(changed)))
-            changed = changed.but(signature=signature)
-        return encode(changed)
-
-
-def forging(change: Callable[[Record], Record], *, signs: bool = False) -> Subject:
-    node = NodeUnderTest(b"forger")
-    subject = node.subject()
-    connect = subject.connect
-    keys = InProcessKeys(sha256(b"forger")) if signs else None
-    subject.connect = lambda secret: Forger(connect(secret), change, keys)
-    return subject
 
 
 def _other(kind: type[Record], field: str) -> Callable[[Record], Record]:

@@ -14,7 +14,7 @@ from fulmen.adapters.chain.faults import SourceUnauthorized, SourceUnreachable
 from fulmen.conformance import report
 from fulmen.conformance.chain import Coins, NoCoins, NodeLags
 from fulmen.conformance.links import HelperFailed, LinkClosed, Subject
-from fulmen.conformance.runner import Verdict, run
+from fulmen.conformance.runner import Outcome, Verdict, run
 from fulmen.conformance.script import (
     AtMost,
     Connect,
@@ -202,6 +202,14 @@ def test_junit_counts_and_can_be_read_whatever_a_node_says():
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
     failure = suite.find("testcase/failure")
     assert failure is not None and "MUST do it." in str(failure.text) and "error" in str(failure.text)
+
+
+def test_what_was_not_played_to_its_end_is_an_error_to_a_build_server_and_not_skipped():
+    late = Outcome(next(iter(_outcomes())).script, Verdict.NOT_RUN, "took too long", unfinished=True)
+    suite = ElementTree.fromstring(report.as_junit([*_outcomes(), late], {}))
+    assert (suite.get("tests"), suite.get("errors"), suite.get("skipped")) == ("5", "1", "1")
+    error = suite.find("testcase/error")
+    assert error is not None and error.get("message") == "took too long"
 
 
 def test_json_has_the_trace_of_what_failed():

@@ -12,12 +12,14 @@ from click.testing import CliRunner, Result
 from fulmen.adapters.chain.faults import SourceUnreachable
 from fulmen.cli import templates
 from fulmen.cli.main import cli
-from fulmen.cli.templates import Template
+from fulmen.cli.templates import CommandOperator, Template
 from fulmen.conformance import report
 from fulmen.conformance.chain import Coins, EmbeddedChain, NodeLags
 from fulmen.conformance.links import HelperFailed
-from fulmen.conformance.runner import Outcome, Verdict
+from fulmen.conformance.own_node import NodeUnderTest
+from fulmen.conformance.runner import Outcome, Verdict, run
 from fulmen.conformance.script import Script
+from fulmen.conformance.scripts import ALL
 
 NODE = "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 PINGS = ("--ourselves", "--only", "B1-9")
@@ -48,6 +50,37 @@ def test_a_report_that_cannot_be_written_is_said_before_anything_is_played(tmp_p
 def test_a_command_that_cannot_be_one_is_said_before_anything_is_played(words: tuple[str, ...], said: str):
     done = told("127.0.0.1:1", "--node-id", NODE, "--chain", "http://u:p@127.0.0.1:1", *words)
     assert done.exit_code == 2 and said in done.output, done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("127.0.0.1:1", "--node-id", NODE, "--synced-command", "true"), "--synced-command goes with --chain"),
+        (("127.0.0.1:1", "--node-id", NODE, "--cookie", "x"), "--cookie goes with --chain"),
+        (("--ourselves", "--chain", "http://u:p@127.0.0.1:1"), "--chain goes with HOST:PORT"),
+        (("--ourselves", "--open-command", "true"), "--open-command goes with HOST:PORT"),
+        (("--ourselves", "127.0.0.1:1"), "say one node"),
+        (("--ourselves", "--only", "B1-9,B1-99"), "'B1-99'"),
+    ],
+)
+def test_what_would_be_passed_over_is_said_before_anything_is_played(words: tuple[str, ...], said: str):
+    done = told(*words)
+    assert done.exit_code == 2 and said in done.output and "✓" not in done.output, done.output
+
+
+@pytest.mark.parametrize("given", ["open", "close"])
+def test_one_command_alone_is_used_and_what_lacks_the_other_says_so(given: str):
+    lacking = {"open": "close", "close": "open"}[given]
+    commands = {f"{each}s": "true" if each == given else None for each in ("open", "close")}
+    subject = NodeUnderTest().subject()
+    subject.can_be_told = CommandOperator(**commands).commands
+    assert subject.can_be_told == (given,)
+    by_command = {command: next(script for script in ALL if script.asks == (command,)) for command in ("open", "close")}
+    assert run(by_command[given], subject, b"told").verdict is Verdict.PASSED
+    outcome = run(by_command[lacking], subject, b"told")
+    assert outcome.verdict is Verdict.NOT_RUN and f"(--{lacking}-command)" in outcome.reason
+    subject.operator = None
+    assert f"(--{given}-command)" in run(by_command[given], subject, b"told").reason
 
 
 def test_a_chain_that_is_not_there_ends_the_run_before_it_begins():

@@ -50,6 +50,8 @@ CLOSING_FEE_SAT = Sat(2_000)
 FAILURE_REASON = bytes(292)
 INVALID_ONION_HMAC = 0xC005
 MUST_BE_ONE = 1
+DIRECTION = 1
+"""In `channel_flags`: whether the update is of node_id_2."""
 NO_BLOCK = 16_000_000
 """The first of the blocks that will not be found for centuries: where aliases lie."""
 PAYMENTS = 100

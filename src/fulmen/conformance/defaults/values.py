@@ -7,6 +7,7 @@ from typing import Any
 
 from fulmen.conformance import script
 from fulmen.conformance.channel import FakeChannel
+from fulmen.conformance.defaults.numbers import DIRECTION
 from fulmen.conformance.peer import FakePeer
 from fulmen.core.base.faults import InvariantBroken
 from fulmen.core.base.ids import ShortChannelId, Signature
@@ -54,12 +55,18 @@ def resolve(peer: FakePeer, value: Any, default: Any = None) -> Any:
             return peer.script(value.number)
         case script.Disabled():
             return default | DISABLE
+        case script.OtherEnd():
+            return default ^ DIRECTION
+        case script.NodeOf():
+            return cast.peers[value.peer].node_id
         case script.NewChannelId():
             return channel_of(peer).channel_id
         case script.Scid():
             return scid_of(peer, value) + value.plus
         case script.Scids():
             return encode_scids([scid_of(peer, script.Scid())])
+        case script.ChainHash():
+            return cast.subject.network.chain_hash
     return value
 
 

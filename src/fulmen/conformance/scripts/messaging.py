@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fulmen.conformance.defaults.numbers import FEATURES, OTHER_CHAIN, UNKNOWN_CHANNEL
 from fulmen.conformance.script import (
+    ChainHash,
     Connect,
+    Contains,
     Expect,
     ExpectClosed,
     ExpectQuiet,
@@ -47,13 +49,17 @@ def offering(*bits: int) -> bytes:
 
 INIT = (
     Script(
-        name="init comes first, and names the chain",
+        name="init comes first",
         ids=("B1-6",),
-        quotes=(
-            "MUST send `init` as the first Lightning message for any connection.",
-            "SHOULD set `networks` to all chains it will gossip or open channels for.",
-        ),
+        quotes=("MUST send `init` as the first Lightning message for any connection.",),
         steps=(Connect(), Expect("init"), Send("init"), ExpectQuiet()),
+    ),
+    Script(
+        name="init names the chain",
+        ids=("B1-6",),
+        level=Level.SHOULD,
+        quotes=("SHOULD set `networks` to all chains it will gossip or open channels for.",),
+        steps=(Connect(), Expect("init", {"networks": Contains(ChainHash())})),
     ),
     Script(
         name="nothing but init is said before the peer's init",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fulmen.conformance.defaults.numbers import P2PKH, P2TR
 from fulmen.conformance.script import (
     BOB,
+    AgreedScript,
     Disconnect,
     Expect,
     ExpectClosed,
@@ -81,7 +82,7 @@ SHUTDOWNS = (
         ),
     ),
     Script(
-        name="shutdown to the script agreed on is answered",
+        name="shutdown to the script agreed on is answered, by one to the node's own",
         ids=("B2-31",),
         quotes=(
             "if it sent a non-zero-length `shutdown_scriptpubkey` in `open_channel` or `accept_channel`: - MUST send "
@@ -90,7 +91,7 @@ SHUTDOWNS = (
         steps=(
             *used(upfront_shutdown_script=Script22(1)),
             Send("shutdown", {"scriptpubkey": Script22(1)}),
-            Expect("shutdown"),
+            Expect("shutdown", {"scriptpubkey": AgreedScript("accept_channel")}),
         ),
     ),
     Script(

@@ -26,8 +26,11 @@ from fulmen.conformance.scripts.gossip.common import BOTH, FUNDED, KNOWN, TOLD
 from fulmen.core.wire.features import GOSSIP_QUERIES
 
 NOT_CORRECT = "`node_signature_2` are invalid OR NOT correct:"
+UNKNOWN_CHAIN = "if the specified `chain_hash` is unknown to the receiver:"
 IGNORES = "MUST ignore the message."
 GOOD = twin("channel_announcement", *TOLD)
+WITH_TERMS = Send("channel_update", peer=BOB)
+"""Without an update, a node that took a channel may still keep it to itself; who announced it may have been cut."""
 
 
 def ignored_announcement(name: str, quote: str, fields: dict[str, Any]) -> Script:
@@ -40,6 +43,7 @@ def ignored_announcement(name: str, quote: str, fields: dict[str, Any]) -> Scrip
         steps=(
             *FUNDED,
             Send("channel_announcement", fields),
+            WITH_TERMS,
             ExpectGossip("channel_announcement", known=False, peer=BOB),
         ),
     )
@@ -56,8 +60,7 @@ def ignored_output(name: str, plus: int) -> Script:
         steps=(
             *FUNDED,
             Send("channel_announcement", scid),
-            # Without it, a node that took the channel may still keep it to itself.
-            Send("channel_update", scid),
+            Send("channel_update", scid, peer=BOB),
             ExpectGossip("channel_announcement", scid=Scid(plus=plus), known=False, peer=BOB),
         ),
     )
@@ -77,7 +80,7 @@ CHANNELS = (
     ),
     ignored_announcement(
         "it is about another chain",
-        "if the specified `chain_hash` is unknown to the receiver:",
+        UNKNOWN_CHAIN,
         {"chain_hash": OTHER_CHAIN},
     ),
     ignored_output("there is no such output", 5),
@@ -91,6 +94,7 @@ CHANNELS = (
             *FUNDED,
             SpendAnnounced(depth=6),
             Send("channel_announcement"),
+            Send("channel_update", {"channel_flags": Disabled()}, peer=BOB),
             ExpectGossip("channel_announcement", known=False, peer=BOB),
         ),
     ),
@@ -107,6 +111,7 @@ CHANNELS = (
             *BOTH,
             FundAnnounced(depth=1),
             Send("channel_announcement"),
+            WITH_TERMS,
             ExpectGossip("channel_announcement", known=False, peer=BOB),
         ),
     ),

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fulmen.conformance.defaults.numbers import OTHER_CHAIN
 from fulmen.conformance.script import (
+    ALICE,
     BOB,
-    AtLeast,
-    AtMost,
+    Disconnect,
     Expect,
     ExpectComplaint,
     ExpectNoGossip,
+    ExpectRange,
+    Flipped,
+    Height,
     Level,
+    NodeOf,
     Now,
-    Ours,
-    Present,
+    OneOf,
+    OtherEnd,
     Scid,
     Script,
     Send,
 )
 from fulmen.conformance.scripts import good
-from fulmen.conformance.scripts.common import HELLO
-from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, TOLD
+from fulmen.conformance.scripts.common import HELLO, hello
+from fulmen.conformance.scripts.gossip.announcements import IGNORES, NOT_CORRECT, UNKNOWN_CHAIN
+from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, KNOWN, TOLD
+from fulmen.conformance.scripts.gossip.updates import (
+    OF_AN_END,
+    STRANGE_FLAGS,
+    UNSIGNED,
+    UPDATE_OF_UNKNOWN_CHAIN,
+)
 from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX
 
 NOBODYS = b"\0" + bytes(7) + b"\x09"
@@ -35,17 +48,13 @@ QUERIES = (
         quotes=(
             "MUST respond with one or more `reply_channel_range`:",
             "MUST set with `chain_hash` equal to that of `query_channel_range`,",
+            "MUST have `first_blocknum` equal or greater than the previous `first_blocknum`.",
+            "MUST set `sync_complete` to `false` if this is not the final `reply_channel_range`.",
+            "MUST have `first_blocknum` plus `number_of_blocks` equal or greater than the `query_channel_range` "
+            "`first_blocknum` plus `number_of_blocks`.",
             "MUST set `sync_complete` to `true`.",
         ),
-        steps=(
-            *HELLO,
-            Send("query_channel_range"),
-            Expect(
-                "reply_channel_range",
-                {"chain_hash": Ours("query_channel_range", "chain_hash"), "sync_complete": 1},
-                within_s=30.0,
-            ),
-        ),
+        steps=(*HELLO, Send("query_channel_range"), ExpectRange(within_s=30.0)),
     ),
     Script(
         name="query_channel_range of a few blocks is answered for those",
@@ -58,7 +67,26 @@ QUERIES = (
         steps=(
             *HELLO,
             Send("query_channel_range", {"first_blocknum": 50, "number_of_blocks": 10}),
-            Expect("reply_channel_range", {"first_blocknum": AtMost(50), "number_of_blocks": AtLeast(1)}),
+            ExpectRange(),
+        ),
+    ),
+    Script(
+        name="query_channel_range is answered with the channels that the node knows",
+        ids=("B7-5",),
+        offers=(GOSSIP_QUERIES,),
+        quotes=(
+            "This allows querying for channels within specific blocks.",
+            "`0`: uncompressed array of `short_channel_id` types, in ascending order.",
+            "MUST limit `number_of_blocks` to the maximum number of blocks whose results could fit in "
+            "`encoded_short_ids`",
+        ),
+        steps=(
+            *TOLD,
+            Send("query_channel_range", peer=BOB),
+            ExpectRange(lists=True, peer=BOB),
+            # Its funding has six confirmations; what else nodes know there does not matter.
+            Send("query_channel_range", {"first_blocknum": Height(-5), "number_of_blocks": 1}, peer=BOB),
+            ExpectRange(lists=True, peer=BOB),
         ),
     ),
     Script(
@@ -77,11 +105,18 @@ QUERIES = (
         ids=("B7-5",),
         level=Level.SHOULD,
         offers=(GOSSIP_QUERIES_EX,),
-        quotes=("the receiver MAY append a `timestamps_tlv` that contains `channel_update` timestamps",),
+        quotes=(
+            "the receiver MAY append a `timestamps_tlv` that contains `channel_update` timestamps",
+            "the receiver MAY append a `checksums_tlv` that contains `channel_update` checksums",
+            "`timestamp_node_id_1` is the timestamp of the `channel_update` for `node_id_1`, or 0 if there was no "
+            "`channel_update` from that node.",
+            "`checksum_node_id_1` is the checksum of the `channel_update` for `node_id_1`, or 0 if there was no "
+            "`channel_update` from that node.",
+        ),
         steps=(
             *TOLD,
             Send("query_channel_range", {"query_option": 3}, peer=BOB),
-            Expect("reply_channel_range", {"timestamps": Present(), "checksums": Present()}, peer=BOB),
+            ExpectRange(lists=True, extended=True, peer=BOB),
         ),
     ),
     Script(
@@ -159,8 +194,111 @@ PASSED_ON = Script(
         Expect("channel_update", {"short_channel_id": Scid()}, peer=BOB, within_s=FLUSH_S),
     ),
 )
+NODE_PASSED_ON = Script(
+    name="a node_announcement of another is passed on, after its channel",
+    ids=("B7-3", "B7-6"),
+    offers=(GOSSIP_QUERIES,),
+    quotes=(
+        "SHOULD queue the message for rebroadcasting.",
+        "MUST send the `channel_announcement` prior to any corresponding `channel_update`s and `node_announcement`s.",
+    ),
+    steps=(
+        *KNOWN,
+        Send("node_announcement"),
+        Send("gossip_timestamp_filter", peer=BOB),
+        Expect(
+            "channel_announcement",
+            {"short_channel_id": Scid()},
+            peer=BOB,
+            ahead_of=("channel_update", "node_announcement"),
+            within_s=FLUSH_S,
+        ),
+        Expect("node_announcement", {"node_id": NodeOf(ALICE)}, peer=BOB, within_s=FLUSH_S),
+    ),
+)
+BAD_UPDATES: dict[int, dict[str, Any]] = {
+    7: {"chain_hash": OTHER_CHAIN},
+    8: {"signature": Flipped()},
+    9: {"channel_flags": OtherEnd()},
+}
+"""What nobody may believe, under a `fee_base_msat` that tells it from the good one."""
 RELAY = (
     PASSED_ON,
+    Script(
+        name="a channel_update with flags that nobody knows is passed on as it came",
+        good=PASSED_ON,
+        ids=("B7-4", "B7-6"),
+        level=Level.SHOULD,
+        offers=(GOSSIP_QUERIES,),
+        quotes=("SHOULD queue the message for rebroadcasting.",),
+        steps=(
+            *TOLD,
+            Send("gossip_timestamp_filter", peer=BOB),
+            Send("channel_update", {"timestamp": Now(100), **STRANGE_FLAGS}),
+            Expect(
+                "channel_update",
+                {"short_channel_id": Scid(), "message_flags": 0xFD},
+                peer=BOB,
+                # Who keeps to a pace may tell only the update before it with the first flush.
+                within_s=2 * FLUSH_S,
+            ),
+        ),
+    ),
+    Script(
+        name="a channel_announcement that is not to be believed is not passed on",
+        good=PASSED_ON,
+        ids=("B7-2", "B7-6"),
+        offers=(GOSSIP_QUERIES,),
+        quotes=(UNKNOWN_CHAIN, NOT_CORRECT, IGNORES),
+        steps=(
+            *FUNDED,
+            Send("gossip_timestamp_filter", peer=BOB),
+            Send("channel_announcement", {"chain_hash": OTHER_CHAIN}),
+            # Each may cost alice her connection.
+            *(
+                step
+                for name in ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
+                for step in (Send("channel_announcement", {name: Flipped()}), Disconnect(), *hello())
+            ),
+            Send("channel_update"),
+            ExpectNoGossip(("channel_announcement", "channel_update"), FLUSH_S, peer=BOB),
+        ),
+    ),
+    Script(
+        name="a channel_update that is not to be believed is not passed on",
+        good=PASSED_ON,
+        ids=("B7-4", "B7-6"),
+        offers=(GOSSIP_QUERIES,),
+        quotes=(UNSIGNED, OF_AN_END, UPDATE_OF_UNKNOWN_CHAIN),
+        steps=(
+            *TOLD,
+            Send("gossip_timestamp_filter", peer=BOB),
+            *(
+                step
+                for fee, fields in BAD_UPDATES.items()
+                for step in (
+                    Send("channel_update", {"fee_base_msat": fee, "timestamp": Now(100), **fields}),
+                    Disconnect(),
+                    *hello(),
+                )
+            ),
+            ExpectNoGossip(("channel_update",), FLUSH_S, fields={"fee_base_msat": OneOf(tuple(BAD_UPDATES))}, peer=BOB),
+        ),
+    ),
+    NODE_PASSED_ON,
+    Script(
+        name="a node_announcement that is not to be believed is not passed on",
+        good=NODE_PASSED_ON,
+        ids=("B7-3", "B7-6"),
+        offers=(GOSSIP_QUERIES,),
+        quotes=("if `signature` is NOT a valid signature", UNSIGNED),
+        steps=(
+            *KNOWN,
+            Send("gossip_timestamp_filter", peer=BOB),
+            Send("node_announcement", {"signature": Flipped()}),
+            ExpectNoGossip(("node_announcement",), FLUSH_S, peer=BOB),
+        ),
+    ),
     Script(
         name="a channel without any update is not passed on",
         good=PASSED_ON,

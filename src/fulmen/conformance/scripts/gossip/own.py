@@ -17,6 +17,7 @@ from fulmen.conformance.script import (
     Flipped,
     FundChannel,
     Lacks,
+    OneOf,
     Ours,
     Said,
     Scid,
@@ -28,6 +29,11 @@ from fulmen.conformance.scripts.common import accepted, hello, reconnected
 from fulmen.conformance.scripts.gossip.common import FLUSH_S
 
 PUBLIC = 1
+PRIVATE = {
+    "message_flags": 3,
+    "short_channel_id": OneOf((Ours("channel_ready", "alias"), Scid(ALICE, real=True))),
+}
+"""Fields of a `channel_update` for the peer alone."""
 
 
 def own(**fields: Any) -> tuple[Step, ...]:
@@ -167,14 +173,18 @@ OWN = (
     Script(
         name="a channel_update for the peer alone is not to be passed on",
         ids=("B7-4",),
-        quotes=("MUST set `dont_forward` to 1 in `message_flags`",),
+        quotes=(
+            "MUST set `dont_forward` to 1 in `message_flags`",
+            "MUST set the `short_channel_id` to either an `alias` it has received from the peer, or the real channel "
+            "`short_channel_id`.",
+        ),
         steps=(
             *accepted(),
             Send("funding_created"),
             Expect("funding_signed"),
             FundChannel(depth=6),
             Send("channel_ready"),
-            ExpectEach((Expect("channel_ready"), Expect("channel_update", {"message_flags": 3})), within_s=30.0),
+            ExpectEach((Expect("channel_ready"), Expect("channel_update", PRIVATE)), within_s=30.0),
         ),
     ),
 )

@@ -15,13 +15,16 @@ from fulmen.conformance.script import (
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import ACCEPTED, HELLO
-from fulmen.conformance.scripts.opening.offers import LARGE_SAT, TYPE
+from fulmen.conformance.scripts.opening.offers import LARGE_SAT, TYPE, UPFRONT, VALID_UPFRONT
 from fulmen.core.wire.features import (
     OPTION_SCID_ALIAS,
     OPTION_STATIC_REMOTEKEY,
     OPTION_SUPPORT_LARGE_CHANNEL,
+    OPTION_UPFRONT_SHUTDOWN_SCRIPT,
     Features,
 )
+
+AS_IN_OPEN_CHANNEL = "Other fields have the same requirements as their counterparts in `open_channel`."
 
 ANSWERS = (
     Script(
@@ -50,6 +53,13 @@ ANSWERS = (
                 },
             ),
         ),
+    ),
+    Script(
+        name="accept_channel brings an upfront script of an allowed form, or an empty one",
+        ids=("B2-11", "B2-14"),
+        offers=(OPTION_UPFRONT_SHUTDOWN_SCRIPT,),
+        quotes=(VALID_UPFRONT, AS_IN_OPEN_CHANNEL),
+        steps=(*HELLO, Send("open_channel"), Expect("accept_channel", {"upfront_shutdown_script": UPFRONT})),
     ),
     Script(
         name="accept_channel keeps its dust limit below a small reserve",

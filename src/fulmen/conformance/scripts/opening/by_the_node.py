@@ -15,22 +15,22 @@ from fulmen.conformance.script import (
     HighS,
     Level,
     OneOf,
-    Present,
     Said,
     Script,
     Send,
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO, OPENED_BY_NODE, asked
-from fulmen.conformance.scripts.opening.offers import OFF_CURVE, TYPE, VALID_UPFRONT
+from fulmen.conformance.scripts.opening.answers import AS_IN_OPEN_CHANNEL
+from fulmen.conformance.scripts.opening.offers import OFF_CURVE, TYPE, UPFRONT, VALID_UPFRONT
 from fulmen.core.wire.features import (
     OPTION_SCID_ALIAS,
     OPTION_SHUTDOWN_ANYSEGWIT,
     OPTION_STATIC_REMOTEKEY,
+    OPTION_UPFRONT_SHUTDOWN_SCRIPT,
     Features,
 )
 
-AS_IN_OPEN_CHANNEL = "Other fields have the same requirements as their counterparts in `open_channel`."
 SMALL_SAT = 400_000
 
 
@@ -42,21 +42,22 @@ def answered_badly(
     level: Level = Level.MUST,
     amount_sat: int = FUNDING_SAT,
     lacking: tuple[int, ...] = (),
+    as_offer: bool = False,
 ) -> Script:
-    """An `accept_channel` that has to be refused."""
+    """An `accept_channel` that has to be refused, `as_offer` for a rule of `open_channel`."""
     return Script(
         name=f"accept_channel is refused: {name}",
         good=good.ACCEPT_CHANNEL,
         ids=("B2-14",),
         level=level,
-        quotes=(quote,),
+        quotes=(quote, AS_IN_OPEN_CHANNEL) if as_offer else (quote,),
         steps=(*asked(*lacking, amount_sat=amount_sat), Send("accept_channel", fields), ExpectFailure()),
     )
 
 
 ANSWERS_AS_OFFERS = (
     *(
-        answered_badly(name, f"{quote} {AS_IN_OPEN_CHANNEL}", fields)
+        answered_badly(name, quote, fields, as_offer=True)
         for name, quote, fields in (
             (
                 "a dust limit above its own reserve",
@@ -84,9 +85,10 @@ ANSWERS_AS_OFFERS = (
     *(
         answered_badly(
             f"{name} out of reason",
-            f"it considers `{field}` too {way}. {AS_IN_OPEN_CHANNEL}",
+            f"it considers `{field}` too {way}.",
             {field: value},
             level=Level.SHOULD,
+            as_offer=True,
         )
         for name, field, way, value in (
             ("a reserve", "channel_reserve_satoshis", "large", FUNDING_SAT // 2),
@@ -103,15 +105,17 @@ ANSWERS_AS_OFFERS = (
     ),
     answered_badly(
         "an upfront script of no allowed form",
-        f"{VALID_UPFRONT} {AS_IN_OPEN_CHANNEL}",
+        VALID_UPFRONT,
         {"upfront_shutdown_script": P2PKH},
         level=Level.SHOULD,
+        as_offer=True,
     ),
     answered_badly(
         "an upfront script of taproot, without option_shutdown_anysegwit",
-        f"{VALID_UPFRONT} {AS_IN_OPEN_CHANNEL}",
+        VALID_UPFRONT,
         {"upfront_shutdown_script": P2TR},
         level=Level.SHOULD,
+        as_offer=True,
         lacking=(OPTION_SHUTDOWN_ANYSEGWIT,),
     ),
 )
@@ -125,8 +129,6 @@ AS_FUNDEE = (
             "MUST set `channel_reserve_satoshis` greater than or equal to `dust_limit_satoshis`.",
             "MUST set it to a defined type representing the type it wants.",
             "MUST use the smallest bitmap possible to represent the channel type.",
-            "MUST include `upfront_shutdown_script` with either a valid `shutdown_scriptpubkey` as required by "
-            "`shutdown` `scriptpubkey`, or a zero-length `shutdown_scriptpubkey`",
         ),
         steps=(
             *HELLO,
@@ -140,11 +142,17 @@ AS_FUNDEE = (
                     "channel_reserve_satoshis": AtLeast(Said("open_channel", "dust_limit_satoshis")),
                     "max_accepted_htlcs": AtMost(483),
                     "channel_type": OneOf((TYPE.to_bytes(), Features.of(OPTION_STATIC_REMOTEKEY).to_bytes())),
-                    "upfront_shutdown_script": Present(),
                 },
                 within_s=30.0,
             ),
         ),
+    ),
+    Script(
+        name="open_channel brings an upfront script of an allowed form, or an empty one",
+        ids=("B2-11",),
+        offers=(OPTION_UPFRONT_SHUTDOWN_SCRIPT,),
+        quotes=(VALID_UPFRONT,),
+        steps=(*HELLO, Ask("open"), Expect("open_channel", {"upfront_shutdown_script": UPFRONT}, within_s=30.0)),
     ),
     answered_badly(
         "no channel_type",

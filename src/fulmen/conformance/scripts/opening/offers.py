@@ -10,8 +10,10 @@ from fulmen.conformance.script import (
     Expect,
     ExpectFailure,
     Level,
+    OneOf,
     Script,
     Send,
+    ShutdownScript,
 )
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import hello_without
@@ -34,6 +36,8 @@ VALID_UPFRONT = (
     "MUST include `upfront_shutdown_script` with either a valid `shutdown_scriptpubkey` as required by `shutdown` "
     "`scriptpubkey`, or a zero-length `shutdown_scriptpubkey`"
 )
+UPFRONT = OneOf((b"", ShutdownScript()))
+"""What may stand in `upfront_shutdown_script`; nothing at all may not."""
 TYPE = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS)
 PUBKEYS = (
     "funding_pubkey",
