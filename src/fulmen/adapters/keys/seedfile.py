@@ -160,11 +160,11 @@ def _write(path: Path, text: str, overwrite: bool) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, text.encode("ascii"))
+        # A file object goes on after a write that did less than all of it, until the disk says why.
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode("ascii"))
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         if overwrite:
             temporary.replace(path)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from fulmen.adapters.keys.seedfile import (
@@ -78,6 +80,22 @@ def test_a_password_can_be_changed(path):
     assert open_seed(path, "new") == SEED
     with pytest.raises(WrongPassword):
         open_seed(path, "old")
+
+
+def test_a_file_that_has_no_room_for_the_seed_leaves_the_old_one(path):
+    """A write that does less than it was asked for says so by its result, not by an error."""
+    create_seed(path, SEED, "old", CHEAP)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(SeedUnreadable):
+            change_password(path, "old", "new", CHEAP)
+        with pytest.raises(SeedUnreadable):
+            create_seed(path.with_name("other"), SEED, "new", CHEAP)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert open_seed(path, "old") == SEED
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_no_password_is_refused_by_name(path):
