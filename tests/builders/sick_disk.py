@@ -19,6 +19,10 @@ class Write(NamedTuple):
     offset: int
     data: bytes
 
+    def covers(self, other: Write) -> bool:
+        """Whether nothing of the other one is left once this is done."""
+        return self.offset <= other.offset and other.offset + len(other.data) <= self.offset + len(self.data)
+
 
 class SickDisk(apsw.VFS):
     """SQLite's own file system under a name of its own, with somebody looking over its shoulder."""
@@ -32,6 +36,8 @@ class SickDisk(apsw.VFS):
         """(operation, file's ending) since the first one that failed, but for reads."""
         self._troubled = False
         self._unsynced: dict[Path, list[Any]] = {}
+        self._dropped: dict[Path, list[Any]] = {}
+        """What a sync has failed for: kernels forget that it is not on the disk, and only writing it again helps."""
         super().__init__(name, "")
 
     def xOpen(self, name: Any, flags: list[int]) -> SickFile:
@@ -50,10 +56,16 @@ class SickDisk(apsw.VFS):
     def changed(self, path: Path, undo: Any) -> None:
         """This changes a file, and no sync has come since."""
         self._unsynced.setdefault(path, []).append(undo)
+        dropped = self._dropped.get(path, [])
+        self._dropped[path] = [change for change in dropped if not undo.write.covers(change.write)]
 
     def synced(self, path: Path) -> None:
-        """What a file holds is safe."""
+        """What a file holds is safe, but for what an earlier sync has failed for."""
         self._unsynced.pop(path, None)
+
+    def not_synced(self, path: Path) -> None:
+        """A sync has failed: the next one will say yes, and mean what is written from now on."""
+        self._dropped.setdefault(path, []).extend(self._unsynced.pop(path, []))
 
     def cut_the_power(self, chance: random.Random) -> int:
         """Of what was not synced any part may be gone, and any write may be torn. Gives how many writes that were.
@@ -61,11 +73,13 @@ class SickDisk(apsw.VFS):
         All connections must be closed.
         """
         changes = 0
-        for path, undone in self._unsynced.items():
+        for path in dict.fromkeys((*self._dropped, *self._unsynced)):
             if not path.exists():
                 continue
+            dropped, unsynced = self._dropped.get(path, []), self._unsynced.get(path, [])
+            undone = [*dropped, *unsynced]
             changes += len(undone)
-            kept = [(change.write, chance.random()) for change in undone]
+            kept = [(change.write, chance.random()) for change in unsynced]
             data = bytearray(path.read_bytes())
             for change in reversed(undone):
                 data[change.write.offset : change.write.offset + len(change.write.data)] = change.before
@@ -78,6 +92,7 @@ class SickDisk(apsw.VFS):
                 data[write.offset : write.offset + len(part)] = part
             path.write_bytes(data)
         self._unsynced.clear()
+        self._dropped.clear()
         return changes
 
 
@@ -122,7 +137,11 @@ class SickFile(apsw.VFSFile):
         super().xWrite(write.data, write.offset)
 
     def xSync(self, flags: int) -> None:
-        self._ask("sync")
+        try:
+            self._ask("sync")
+        except apsw.Error:
+            self.disk.not_synced(self.path)
+            raise
         super().xSync(flags)
         self.disk.synced(self.path)
 
