@@ -128,13 +128,16 @@ class Daemon:
         self._open_node(tip, feerates)
         await self._open_pathfinder()
         self._listen_to_driver()
+        self._is_behind(True)
         self._driver.start()
+        # Nobody reads the chain before all that is wanted of it is known: of a block that is undone, or that pays a
+        # script of ours, only those are told who want something.
+        await self._driver.begun()
         self._rescanner = Rescanner(self._source, self._keys, self._driver.post, self._fundings)
         wallet = self._node.state(WALLET)
         if isinstance(wallet, Wallet) and wallet.lookout:
             await self._rescanner.look_out()
         self._chain = self._chain_side()
-        self._is_behind(True)
         for changed in self._early_wants:
             self._chain.wants_changed(changed)
         for host, port in self._options.listen:

@@ -90,6 +90,19 @@ class Driver:
         log.info("resumed", snapshots=len(stored.snapshots), rows=len(stored.rows), position=batch.position)
         self._submit(batch, first=True)
 
+    async def begun(self) -> None:
+        """Until what the start has decided is on disk and let go, the first wants among it.
+
+        Raises:
+            Fault: the disk failed before that.
+        """
+        begun: asyncio.Future[None] = self._loop.create_future()
+        self._gate.when_empty(lambda: begun.set_result(None))
+        self._store.flush()
+        await asyncio.wait((begun, self._stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            self._stopped.result()
+
     # ---- running -------------------------------------------------------------------------------
 
     @property
