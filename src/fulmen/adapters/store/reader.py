@@ -46,20 +46,30 @@ class StoryLine(Record):
     details: dict[str, Any]
 
 
-def sealed(payload: bytes) -> bytes:
-    """A stored value with its checksum in front."""
-    return crc32(payload).to_bytes(4, "little") + payload
+def sealed(payload: bytes, number: int, key: bytes = b"") -> bytes:
+    """A stored value with its checksum in front, which is another one in another place.
+
+    Args:
+        number: that of the kind for what has an address; of the row in the journal.
+        key: that of the address; of a snapshot followed by its position.
+    """
+    return crc32(payload, crc32(key, number & 0xFFFFFFFF)).to_bytes(4, "little") + payload
 
 
-def opened(data: bytes) -> bytes:
+def opened(data: bytes, number: int, key: bytes = b"") -> bytes:
     """The reverse of `sealed`.
 
     Raises:
-        CorruptDatabase: the bytes are not those that were written.
+        CorruptDatabase: the bytes are not those that were written, or were written elsewhere.
     """
-    if not isinstance(data, bytes) or len(data) < 4 or crc32(memoryview(data)[4:]).to_bytes(4, "little") != data[:4]:
+    if not isinstance(data, bytes) or sealed(data[4:], number, key) != data:
         raise CorruptDatabase("a stored value has a wrong checksum")
     return data[4:]
+
+
+def snapshot_key(key: bytes, position: int) -> bytes:
+    """What the checksum of a snapshot takes in besides its kind."""
+    return key + position.to_bytes(8, "big")
 
 
 @cache
@@ -99,10 +109,10 @@ class Reader:
             return None
         fresh = self._fresh().get(kind, address.key)
         if fresh is not None:
-            return self.codec.unpack(opened(fresh.row))
+            return self.codec.unpack(opened(fresh.row, kind, address.key))
         at = "SELECT row FROM cold WHERE id = (SELECT id FROM places WHERE kind = ? AND key = ?)"
         for (row,) in self._query(at, (kind, address.key)):
-            return self.codec.unpack(opened(row))
+            return self.codec.unpack(opened(row, kind, address.key))
         return None
 
     def read_stretch(self, wanted: Stretch) -> ColdRows:
@@ -124,7 +134,7 @@ class Reader:
         fresh = [(Address(wanted.kind, row.key), row.row) for row in self._fresh().rows() if row.kind == kind]
         rows |= {address: row for address, row in fresh if wanted.holds(address)}
         ordered = sorted(rows.items(), key=lambda item: item[0].key)
-        return tuple([(address, self.codec.unpack(opened(row))) for address, row in ordered])
+        return tuple([(address, self.codec.unpack(opened(row, kind, address.key))) for address, row in ordered])
 
     def find(self, wanted: Beginning | Outlived) -> tuple[Address, ...]:
         """Where cold rows are that may go: one walk over an index.
@@ -176,7 +186,7 @@ class Reader:
                 (number, least, most, limit),
             )
         )
-        rows = tuple((Address(kind, key), self.codec.unpack(opened(row))) for _, key, row in found)
+        rows = tuple((Address(kind, key), self.codec.unpack(opened(row, number, key))) for _, key, row in found)
         return ColdPage(rows, found[-1][0] if len(found) == limit else None)
 
     def tail(self) -> tuple[int, list[FreshRow]]:
@@ -199,7 +209,7 @@ class Reader:
             "SELECT at, line FROM story WHERE kind = ? AND key = ? ORDER BY id DESC LIMIT ?",
             (number, about.key, limit),
         )
-        lines = [StoryLine(at, *self.codec.unpack(opened(line))) for at, line in found]
+        lines = [StoryLine(at, *self.codec.unpack(opened(line, number or 0, about.key))) for at, line in found]
         return tuple(reversed(lines))
 
     def load(self) -> Stored:
@@ -208,15 +218,19 @@ class Reader:
         Raises:
             CorruptDatabase: a row is missing, or cannot be read.
         """
-        snapshots = []
+        snapshots: list[Snapshot] = []
         for number, key, position, row in self._query("SELECT kind, key, position, row FROM snapshots", ()):
-            state, frozen = self.codec.unpack(opened(row))
+            state, frozen = self.codec.unpack(opened(row, number, snapshot_key(key, position)))
             snapshots.append(Snapshot(self._address(number, key), position, state, frozen))
         rows: list[JournalRow] = []
         for position, row in self._query("SELECT position, row FROM journal ORDER BY position", ()):
             if rows and position != rows[-1].position + 1:
                 raise CorruptDatabase("a row of the journal is missing", position=rows[-1].position + 1)
-            rows.append(JournalRow(position, tuple(self._facts(opened(row)))))
+            rows.append(JournalRow(position, tuple(self._facts(opened(row, position)))))
+        last = rows[-1].position if rows else 0
+        # The newest row always stays, and nothing is snapshotted beyond it.
+        if any(snapshot.position > last for snapshot in snapshots):
+            raise CorruptDatabase("the end of the journal is missing", position=last)
         return Stored(tuple(snapshots), tuple(rows))
 
     def _facts(self, data: bytes) -> Iterator[tuple[Address, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from fulmen.adapters.store.codec import Codec
 from fulmen.adapters.store.fresh import ENOUGH, Fresh
 from fulmen.adapters.store.names import Numbers
-from fulmen.adapters.store.reader import Reader, kind_name, sealed
+from fulmen.adapters.store.reader import Reader, kind_name, sealed, snapshot_key
 from fulmen.adapters.store.schema import (
     DROP_COLD,
     DROP_FRESH,
@@ -26,7 +26,7 @@ from fulmen.adapters.store.schema import (
 )
 from fulmen.adapters.store.writer import Row, Work, Writer
 from fulmen.core.base.faults import Fault
-from fulmen.core.base.machine import Address, Fact
+from fulmen.core.base.machine import Address
 from fulmen.core.base.retention import Beginning, Outlived
 from fulmen.core.base.stretch import Stretch
 from fulmen.core.node.batch import Batch, ColdRow, Ended, StoryRow
@@ -141,7 +141,7 @@ class SqliteStore:
     def _rows(self, batch: Batch) -> list[Row]:
         rows: list[Row] = []
         if batch.facts or batch.cold or batch.story:
-            rows.append((WRITE_JOURNAL, batch.position, None, None, self._journal_row(batch.facts), None))
+            rows.append((WRITE_JOURNAL, batch.position, None, None, self._journal_row(batch), None))
             if self._first_row == 0:
                 self._first_row = batch.position
         for cold in batch.cold:
@@ -151,10 +151,13 @@ class SqliteStore:
                 rows.append((DROP_SNAPSHOT, *self._at(address), None, None, None))
         for snapshot in batch.snapshots:
             packed = self._codec.pack((snapshot.state, snapshot.frozen))
-            rows.append((WRITE_SNAPSHOT, *self._at(snapshot.address), snapshot.position, sealed(packed), None))
+            kind, key = self._at(snapshot.address)
+            row = sealed(packed, kind, snapshot_key(key, snapshot.position))
+            rows.append((WRITE_SNAPSHOT, kind, key, snapshot.position, row, None))
         for line in batch.story:
             packed = self._codec.pack((line.what, line.details))
-            rows.append((WRITE_STORY, *self._at(line.about), line.at, sealed(packed), None))
+            kind, key = self._at(line.about)
+            rows.append((WRITE_STORY, kind, key, line.at, sealed(packed, kind, key), None))
         if batch.story:
             self._trim_story(rows, batch.story)
         if batch.keep_from - self._first_row >= TRIM_AFTER:
@@ -171,20 +174,20 @@ class SqliteStore:
         else:
             rows.append((DROP_FRESH, fresh, None, None, None, None))
         if cold.row is not None:
-            packed = sealed(self._codec.pack(cold.row))
+            packed = sealed(self._codec.pack(cold.row), kind, key)
             written = self._fresh.write(kind, key, cold.until, packed)
             rows.append((WRITE_COLD, written, key, cold.until, packed, kind))
 
-    def _journal_row(self, facts: tuple[tuple[Address, Fact], ...]) -> bytes:
+    def _journal_row(self, batch: Batch) -> bytes:
         """`[[kind, key, fact, fact …] …]`: consecutive facts of one machine share its address."""
         groups: list[list[Any]] = []
         last: Address | None = None
-        for address, fact in facts:
+        for address, fact in batch.facts:
             if address != last:
                 groups.append([*self._at(address)])
                 last = address
             groups[-1].append(self._codec.record_to_disk(fact))
-        return sealed(self._codec.pack_raw(groups))
+        return sealed(self._codec.pack_raw(groups), batch.position)
 
     def _trim_story(self, rows: list[Row], story: tuple[StoryRow, ...]) -> None:
         self._story_seen += len(story)

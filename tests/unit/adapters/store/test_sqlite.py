@@ -279,9 +279,10 @@ def test_an_older_database_is_brought_to_this_version(path, version):
     codec = Codec()
     older = apsw.Connection(str(path))
     older.execute(";".join(MIGRATIONS[:version]))
-    kind, packed = codec.numbers.of("kind order"), sealed(codec.pack(row))
+    kind, packed = codec.numbers.of("kind order"), codec.pack(row)
     older.executemany(
-        "INSERT INTO cold (kind, key, row) VALUES (?, ?, ?)", [(kind, key, packed) for key in (b"b", b"a")]
+        "INSERT INTO cold (kind, key, row) VALUES (?, ?, ?)",
+        [(kind, key, sealed(packed, kind, key)) for key in (b"b", b"a")],
     )
     if version > 1:
         older.execute("UPDATE cold SET until = 5 WHERE key = x'61'")
@@ -420,11 +421,17 @@ def test_what_is_no_database_is_refused(path):
         "DELETE FROM names WHERE name = 'toy.BatchCredited'",
         "UPDATE names SET name = 'toy.NoSuchThing' WHERE name = 'toy.BatchCredited'",
         "UPDATE snapshots SET row = substr(row, 2)",
+        "UPDATE snapshots SET position = position - 1",
+        "UPDATE snapshots SET key = x'02'",
+        "UPDATE journal SET position = 4 WHERE position = 3",
+        "UPDATE journal SET row = (SELECT row FROM journal WHERE position = 1) WHERE position = 3",
+        "DELETE FROM journal WHERE position = 3",
     ],
 )
 def test_a_damaged_row_is_refused_by_name(path, statement):
     pumped = Pumped(path)
-    pumped.submit(a_batch(1), a_batch(2, snapshots=(Snapshot(LINK, 1, toy.LINK.initial(LINK.key)),)), a_batch(3))
+    snapshots = (Snapshot(LINK, 3, toy.LINK.initial(LINK.key)),)
+    pumped.submit(a_batch(1), a_batch(2), a_batch(3, snapshots=snapshots))
     pumped.pump(lambda: len(pumped.done) == 3)
     pumped.close()
     damage = apsw.Connection(str(path))
@@ -434,6 +441,21 @@ def test_a_damaged_row_is_refused_by_name(path, statement):
     pumped = Pumped(path)
     with pytest.raises(CorruptDatabase):
         pumped.store.load()
+    pumped.close()
+
+
+def test_a_cold_row_that_an_index_finds_in_the_place_of_another_is_refused_by_name(path):
+    pumped = Pumped(path, enough=1)
+    one, other = Address("order", b"1"), Address("order", b"2")
+    pumped.submit(a_batch(1, cold=(ColdRow(one, toy.Committed(1, ())), ColdRow(other, toy.Committed(2, ())))))
+    pumped.pump(lambda: pumped.done)
+    pumped.close()
+    damage = apsw.Connection(str(path))
+    damage.execute("UPDATE places SET id = 3 - id")
+    damage.close()
+    pumped = Pumped(path)
+    with pytest.raises(CorruptDatabase):
+        pumped.store.read(one)
     pumped.close()
 
 
