@@ -56,7 +56,9 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
         if directory.seed.exists():
             raise SeedThere(f"there is a seed already: {directory.seed}. Nothing was changed")
         entropy = entropy_of(_words_read()) if restore else os.urandom(ENTROPY_BYTES)
-        create_seed(directory.seed, entropy, _password_to_set(settings, password_file))
+        password = _password_to_set(settings, password_file)
+        directory.make()
+        create_seed(directory.seed, entropy, password)
     except Fault as fault:
         fail(fault, settings, "init", Exit.REFUSED)
     if settings.json:
@@ -143,6 +145,7 @@ def _unlocked(settings: Settings, directory: DataDirectory, password_file: Path 
     password = password_given(os.environ, password_file)
     # Where a journal is there was a seed: another one could not open it, and would stand in the way of the right one.
     if not directory.seed.exists() and not directory.journal.exists() and _plain(settings):
+        directory.make()
         create_seed(directory.seed, os.urandom(ENTROPY_BYTES), password or REGTEST_PASSWORD)
         click.echo(f"A regtest seed was made, in {directory.seed}.", err=True)
     if password is None and directory.seed.exists():

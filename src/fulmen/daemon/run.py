@@ -53,6 +53,7 @@ async def run(settings: Settings, seed: bytes, ready: Callable[[Daemon], None] =
     network = network_named(settings.network)
     risks.check(network, settings.accept_the_risks)
     directory = DataDirectory(Path(settings.data_dir), settings.network)
+    directory.make()
     async with AsyncExitStack() as exits:
         exits.callback(directory.lock().release)
         keys = InProcessKeys(seed, network.coin_type, settings.policy.feerates.cap_per_kw)

@@ -67,6 +67,25 @@ def test_mainnet_is_refused_whatever_is_accepted(fulmen):
     assert "lose money" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--network", "mainnet", "start"],
+        ["--network", "mainnet", "init"],
+        ["--network", "signet", "start"],
+        ["--network", "signet", "init", "--restore"],
+        ["init", "--password-file", "/nowhere/at/all"],
+        ["start", "--password-file", "/nowhere/at/all"],
+        ["start", "--set", "spoon=1"],
+        ["getinfo"],
+    ],
+    ids=" ".join,
+)
+def test_who_is_refused_leaves_nothing_behind(fulmen, tmp_path, words):
+    assert fulmen(*words, stdin="no words of a seed").exit_code != Exit.DONE
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_elsewhere_than_on_regtest_no_embedded_chain_is_offered(fulmen):
     assert fulmen("--network", "signet", "init").exit_code == Exit.DONE
     ran = fulmen("--network", "signet", "start")

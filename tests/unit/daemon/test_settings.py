@@ -208,9 +208,11 @@ def test_every_setting_has_one_name():
 def test_the_data_directory_is_for_its_owner_alone(tmp_path):
     directory = DataDirectory(tmp_path / "deep", "regtest")
     assert directory.path == tmp_path / "deep" / "regtest"
+    assert not directory.path.parent.exists(), "whoever only names it leaves nothing behind"
+    directory.make()
     assert directory.path.stat().st_mode & 0o777 == 0o700
     directory.path.chmod(0o755)
-    DataDirectory(tmp_path / "deep", "regtest")
+    DataDirectory(tmp_path / "deep", "regtest").make()
     assert directory.path.stat().st_mode & 0o777 == 0o700
     lock = directory.lock()
     lock.release()
