@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from demo.chapters import ALL
 from demo.ledger import Ledger
 from demo.screen import Screen
 from demo.stage import Stage
-from demo.story import PRICES, Story
+from demo.story import PRICES, Chapter, Story
 from rich.console import Console
 from tests.builders.line import Line, line_of_four
+from tests.builders.playhouse import Playhouse
 
 
 @pytest.fixture(scope="session")
-def story() -> Iterator[Story]:
-    """The demo's stage, with nobody on it yet."""
-    with Stage() as stage, open("/dev/null", "w", encoding="utf-8") as nowhere:
-        yield Story(stage, Ledger(dict(PRICES)), Screen(Console(file=nowhere, width=120)))
-        no_tracebacks(stage.directory)
+def playhouse() -> Iterator[Playhouse]:
+    """The demo's chapters."""
+    with open("/dev/null", "w", encoding="utf-8") as nowhere:
+        screen = Screen(Console(file=nowhere, width=120))
+        playhouse = Playhouse(
+            [cast("Chapter", one) for one in ALL], lambda: Story(Stage(), Ledger(dict(PRICES)), screen)
+        )
+        try:
+            yield playhouse
+            if playhouse.story is not None:
+                no_tracebacks(playhouse.story.stage.directory)
+        finally:
+            playhouse.clear()
 
 
 @pytest.fixture(scope="session")
