@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bench.floor import Floor
 from bench.measure import Figure, fastest_us
 from fulmen.core.base.env import Basepoints
-from fulmen.core.base.ids import OFFERED, ChannelId, HtlcKey, OutPoint, PaymentHash, Point, Secret, Txid
+from fulmen.core.base.ids import OFFERED, ChannelId, HtlcKey, OutPoint, PaymentHash, Point, Secret, Signature, Txid
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat
 from fulmen.core.crypto.hashes import sha256
@@ -90,20 +90,20 @@ def run(floor: Floor) -> Iterator[Figure]:
             number = next(place)
             return commitment(number, htlcs, points[number % len(points)])
 
-        def send(fresh: object = fresh) -> list[bytes]:
-            made = fresh()  # type: ignore[operator]
+        def send(fresh: Callable[[], CommitmentTx] = fresh) -> list[Signature]:
+            made = fresh()
             return [
                 sign_ecdsa(funding_key, made.digest),
                 *(sign_ecdsa(htlc_key, digest) for digest in made.htlc_digests()),
             ]
 
         built = commitment(7, htlcs, points[7])
-        signed = [
+        signed: list[tuple[Point, Signature]] = [
             (THEIRS.funding_pubkey, sign_ecdsa(funding_key, built.digest)),
             *((point_of(htlc_key), sign_ecdsa(htlc_key, digest)) for digest in built.htlc_digests()),
         ]
 
-        def receive(htlcs: list[Offer] = htlcs, signed: list[tuple[Point, bytes]] = signed) -> list[bool]:
+        def receive(htlcs: list[Offer] = htlcs, signed: list[tuple[Point, Signature]] = signed) -> list[bool]:
             commitment_keys.cache_clear()
             made = commitment(7, htlcs, points[7])
             digests = [made.digest, *made.htlc_digests()]

@@ -17,6 +17,7 @@ from fulmen.core.routing.pathfinder import Pathfinder
 from fulmen.core.routing.words import BlockConnected, Heard, PeerUp, Settings
 from fulmen.core.wire import decode
 from fulmen.core.wire.features import GOSSIP_QUERIES, optional
+from fulmen.core.wire.messages.gossip import ChannelAnnouncement
 
 NOW = Timestamp(1_600_000_000)
 FEATURES = optional(GOSSIP_QUERIES).to_bytes()
@@ -34,6 +35,7 @@ def run(floor: Floor) -> Iterator[Figure]:
     graph = Graph()
     for frame, capacity in real_channels():
         message = decode(frame)
+        assert isinstance(message, ChannelAnnouncement)
         if message.short_channel_id not in graph:
             graph.add_channel(message, frame, NOW, Sat(capacity))
     data = b"".join(dump(graph, CHAIN))

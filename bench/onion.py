@@ -36,7 +36,11 @@ def run(floor: Floor) -> Iterator[Figure]:
     for hops in (1, 3, 10, 20):
         path = route(hops)
         least = hops * (floor.create_key + floor.ecdh)
-        actual = fastest_us(lambda path=path: build_onion(SESSION, path, HASH))
+
+        def construct(path: list[OnionHop] = path) -> object:
+            return build_onion(SESSION, path, HASH)
+
+        actual = fastest_us(construct)
         yield Figure("onion", f"construct, {hops} hop{'s' * (hops > 1)}", actual, floor=least)
     for name, hops, least in (("forward", 3, floor.ecdh + floor.multiply), ("final", 1, floor.ecdh)):
         packet = build_onion(SESSION, route(hops), HASH).packet

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from bench.floor import Floor
 from bench.measure import Figure, latencies_us, percentile
 from fulmen.core.base.units import Timestamp
 from fulmen.core.routing.finder import Finder
-from fulmen.core.routing.requests import Weights
+from fulmen.core.routing.requests import RouteRequest, Weights
 
 WHOLE = Path(os.environ.get("FULMEN_DATA", "/nonexistent")) / "graph" / "mainnet_2026-02-03_channels.csv.xz"
 NOW = Timestamp(1_770_000_000)
@@ -52,7 +52,7 @@ def run(_floor: Floor) -> Iterator[Figure]:
     yield from _figures("compiled", finder, requests)
 
 
-def _figures(name: str, finder: Finder, requests: list) -> Iterator[Figure]:
+def _figures(name: str, finder: Finder, requests: Sequence[RouteRequest]) -> Iterator[Figure]:
     best: list[float] | None = None
     for _ in range(3):
         # Each query's fastest of three, so that a busy machine does not count as a slow search.

@@ -7,7 +7,7 @@ import lzma
 
 from tests.builders.vectors import ROOT
 
-from fulmen.core.base.ids import OutPoint, scid
+from fulmen.core.base.ids import ChainHash, NodeId, OutPoint, scid
 from fulmen.core.base.machine import Tell
 from fulmen.core.base.outer import HangUp
 from fulmen.core.commitments.announcing import AnnouncementHalf
@@ -21,7 +21,7 @@ from fulmen.core.wire import decode, encode
 from fulmen.core.wire.features import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, Features, optional
 from fulmen.core.wire.messages.gossip import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 
-CHAIN = bytes.fromhex("6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000")
+CHAIN = ChainHash(bytes.fromhex("6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"))
 NOW = 1_750_000_000
 FEATURES = optional(GOSSIP_QUERIES, GOSSIP_QUERIES_EX)
 
@@ -31,7 +31,7 @@ def secret(number: int) -> bytes:
 
 
 _BY_ID = sorted((point_of(secret(number)), secret(number)) for number in range(1, 41))
-NODES = [node_id for node_id, _ in _BY_ID]
+NODES = [NodeId(node_id) for node_id, _ in _BY_ID]
 """Forty node ids in byte order: NODES[i] < NODES[i + 1]."""
 SECRETS = [key for _, key in _BY_ID]
 

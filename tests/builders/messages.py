@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -51,6 +52,7 @@ def values(codec: Codec) -> st.SearchStrategy[Any]:
     return records(codec.cls)
 
 
+@cache  # to make a strategy takes longer than to draw from it
 def records(cls: type[Record]) -> st.SearchStrategy[Any]:
     """Instances of a declared class."""
     layout = layout_of(cls)

@@ -12,6 +12,7 @@ import enum
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from inspect import Parameter, signature
 from operator import contains
 from typing import Any, NamedTuple
@@ -172,7 +173,7 @@ class Codec:
         if not issubclass(cls, msgspec.Struct):
             raise NotStorable(f"{cls} is no Record")
         try:
-            hints = typing.get_type_hints(cls)
+            hints = _hints_of(cls)
         except NameError as error:
             raise NotStorable(f"{name_of(cls)}: {error}") from error
         to_disk: list[tuple[int, Convert]] = []
@@ -188,9 +189,8 @@ class Codec:
             if form.from_disk is not None:
                 from_disk.append((index, form.from_disk))
             classes.append(form.classes)
-        by_name = any(parameter.kind is Parameter.KEYWORD_ONLY for parameter in signature(cls).parameters.values())
         names = cls.__struct_fields__
-        return Shape(number, cls, tuple(to_disk), tuple(from_disk), tuple(classes), names if by_name else None)
+        return Shape(number, cls, tuple(to_disk), tuple(from_disk), tuple(classes), names if _by_name(cls) else None)
 
     def _form(self, declared: Any) -> Form:
         while hasattr(declared, "__supertype__"):  # NewType
@@ -334,6 +334,17 @@ class _All:
 
 _ALL = _All()
 Classes = frozenset[type] | _All
+
+
+@cache  # to evaluate them takes longer than all the rest of a shape, and every store asks again
+def _hints_of(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+@cache
+def _by_name(cls: type) -> bool:
+    """Whether any of its fields is taken by name only."""
+    return any(parameter.kind is Parameter.KEYWORD_ONLY for parameter in signature(cls).parameters.values())
 
 
 def _kind(value: Any) -> str:
