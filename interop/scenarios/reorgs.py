@@ -57,8 +57,12 @@ def their_close_is_undone(lab: Lab) -> None:
 @scenario("what we took of their own close is undone, and confirms again", Can.FORCE_CLOSE)
 def our_sweep_is_undone(lab: Lab) -> None:
     ending = open_for(lab, "clara")
+    # Told of the close, we would publish our commitment as well, and it may come first.
+    ending.us.stop()
     ending.them.close(ending.outpoint, force=True)
     ending.mine_close()
+    ending.us.start()
+    lab.caught_up()
     lab.mine_until(lambda: _ours(ending) == "ours", "we took ours")
     lab.chain.reorganize(1, empty=2)
     lab.caught_up()
