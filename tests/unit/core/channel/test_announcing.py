@@ -6,7 +6,7 @@ from fulmen.core.base.ids import NodeId, Signature, scid
 from fulmen.core.base.outer import Block
 from fulmen.core.base.policy import ForwardPolicy
 from fulmen.core.base.units import BlockHeight, Msat, Sat
-from fulmen.core.channel.announcing import announced
+from fulmen.core.channel.announcing import announced, announced_at
 from fulmen.core.channel.facts import RemoteHalfKept
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide
@@ -68,7 +68,8 @@ def test_a_channel_on_its_way_out_says_so_and_one_that_is_over_says_nothing() ->
 
 
 def test_a_channel_without_both_channel_readys_is_not_ready() -> None:
-    assert not announced(a_channel(ready_received=False), BlockHeight(105), DEFAULT).ready
+    for missing in ({"ready_received": False}, {"ready_sent": False}):
+        assert announced(a_channel(**missing), BlockHeight(105), DEFAULT).ready is False
 
 
 def test_a_policy_of_its_own_comes_first() -> None:
@@ -108,3 +109,28 @@ def test_gossip_is_told_of_a_kept_half_while_the_funding_lies_where_it_says() ->
     moved = moved.but(fundings=(funding.but(confirmed=Block(BlockHeight(101), bytes(32)), index_in_block=4),))
     again = the_half(scid(101, 4, VOUT))
     assert decide(moved, HalfHeard(again), keys_of("alice")).state.remote_half == again
+
+
+def test_a_channel_that_somebody_wants_closed_says_so_before_its_peer_knows() -> None:
+    assert announced(a_channel(shutdown_wanted=b"script"), BlockHeight(105), DEFAULT).closing
+    assert not announced(a_channel(phase=Phase.AWAITING_READY), BlockHeight(105), DEFAULT).closing
+
+
+def test_a_channel_whose_reserve_is_all_there_is_carries_nothing() -> None:
+    channel = a_channel()
+    kept = channel.terms.remote.but(channel_reserve_sat=Sat(CAPACITY_SAT + 1))
+    told = announced(channel.but(params=channel.terms.but(remote=kept)), BlockHeight(105), DEFAULT)
+    assert told.htlc_maximum_msat == 0
+
+
+def test_nothing_is_announced_nor_kept_of_a_funding_that_is_in_no_block() -> None:
+    channel = a_channel()
+    (funding,) = channel.fundings
+    unconfirmed = channel.but(fundings=(funding.but(confirmed=None),), scid=None)
+    assert announced_at(unconfirmed) > 1 << 31
+    assert decide(unconfirmed, HalfHeard(the_half(FUNDED)), keys_of("alice")).facts == []
+    assert announced_at(channel) == 105
+
+
+def test_without_an_alias_none_is_told() -> None:
+    assert announced(a_channel(local_aliases=()), BlockHeight(105), DEFAULT).local_alias is None

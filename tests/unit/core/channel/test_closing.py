@@ -12,7 +12,7 @@ from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId, PaymentHash, Secret
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
-from fulmen.core.base.outer import Answer, Send, WantPublished
+from fulmen.core.base.outer import Answer, Notify, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, fee_for_weight
 from fulmen.core.channel import faults
@@ -340,3 +340,99 @@ def test_an_answer_to_shutdown_waits_for_the_connection() -> None:
         step = decide(owed.but(link=link), Lull(), BOB)
         assert not step.actions and step.state.shutdown_sent is None
     assert decide(owed, Lull(), BOB).state.shutdown_sent == OURS
+
+
+# -- at the very bounds -----------------------------------------------------------------------------------------------
+
+
+def poorer(channel: Channel, opener_msat: int) -> Channel:
+    """The same channel, with so much left to the one who pays the fee."""
+    rest = Msat(1_000_000_000 - opener_msat)
+    ours, theirs = (Msat(opener_msat), rest) if channel.terms.is_opener else (rest, Msat(opener_msat))
+    totals = channel.local.totals.but(local_msat=ours, remote_msat=theirs)
+    return channel.but(local=channel.local.but(totals=totals))
+
+
+@pytest.mark.parametrize(("name", "env"), [("alice", ALICE), ("bob", BOB)])
+def test_no_fee_is_more_than_its_payer_has(name: str, env: Env) -> None:
+    weight = closing_weight(OURS, THEIRS)
+    floor, wanted = fee_for_weight(FeeratePerKw(253), weight), fee_for_weight(env.feerates.closing_per_kw, weight)
+    assert floor < wanted - 1
+    assert fee_limits(poorer(drained_channel(name), 10_999), env) == (10, 10, 10)
+    assert fee_limits(poorer(drained_channel(name), 1000 * (wanted - 1)), env) == (floor, wanted - 1, wanted - 1)
+    _, _, most = fee_limits(drained_channel(name), env)
+    assert most == (4 * wanted if name == "alice" else 600_000)
+
+
+def test_a_floor_of_the_mempool_is_the_least_that_is_taken_and_what_we_want_ourselves_is_enough_for_us() -> None:
+    full = FeeratePerKw(5000)
+    for name, env in (("alice", ALICE), ("bob", BOB)):
+        crowded = replace(env, feerates=env.feerates.but(floor_per_kw=full))
+        least, wanted, _ = fee_limits(drained_channel(name), crowded)
+        assert wanted == fee_for_weight(env.feerates.closing_per_kw, closing_weight(OURS, THEIRS))
+        assert least == (wanted if name == "alice" else fee_for_weight(full, closing_weight(OURS, THEIRS)))
+
+
+def test_an_opener_whose_output_the_fee_leaves_as_dust_may_find_it_left_out() -> None:
+    """What is ours less the fee, for the fee is ours as well."""
+    channel = poorer(drained_channel("alice"), 1_500_000)
+    for dust, count in ((500, 2), (501, 3)):
+        terms = channel.terms.but(remote=channel.terms.remote.but(dust_limit_sat=Sat(dust)))
+        assert len(variants(channel.but(params=terms), Sat(1000))) == count
+
+
+def test_a_fee_that_leaves_nothing_of_the_payer_is_no_closing_at_all() -> None:
+    assert variants(poorer(drained_channel("alice"), 1_000_000), Sat(1001)) == ()
+
+
+def test_an_accepter_that_has_named_a_fee_takes_no_other() -> None:
+    """ "if `fee_satoshis` is not the same as the value it sent: MUST fail the channel"."""
+    channel = drained_channel("bob")
+    low, _, _ = fee_limits(channel, BOB)
+    too_low = ClosingSigned(CHANNEL_ID, Sat(1), signed_by("alice", channel, 1), FeeRange(Sat(1), Sat(2 * low)))
+    named = heard(channel, too_low, BOB)
+    (counter,) = offers(named)
+    ours = counter.fee_satoshis
+    for fee in (ours + 1, ours - 1):
+        other = ClosingSigned(CHANNEL_ID, Sat(fee), signed_by("alice", named.state, fee), FeeRange(low, Sat(2 * low)))
+        with pytest.raises(faults.ClosingFeeOutOfRange):
+            heard(named.state, other, BOB)
+    same = ClosingSigned(CHANNEL_ID, ours, signed_by("alice", named.state, ours), FeeRange(low, Sat(2 * low)))
+    assert heard(named.state, same, BOB).state.phase is Phase.CLOSING
+    assert not offers(heard(named.state, same, BOB)), "it has our signature already"
+
+
+def test_a_fee_that_only_repeats_itself_from_below_meets_nobody() -> None:
+    channel = drained_channel("bob")
+    low, _, _ = fee_limits(channel, BOB)
+    first = heard(channel, ClosingSigned(CHANNEL_ID, Sat(low - 9), signed_by("alice", channel, low - 9)), BOB).state
+    assert first.negotiation.their_fee_sat == low - 9
+    again = ClosingSigned(CHANNEL_ID, Sat(low - 9), signed_by("alice", first, low - 9))
+    with pytest.raises(faults.ClosingFeeOutOfRange):
+        heard(first, again, BOB)
+    nearer = heard(first, ClosingSigned(CHANNEL_ID, Sat(low - 8), signed_by("alice", first, low - 8)), BOB)
+    assert nearer.state.negotiation.their_fee_sat == low - 8
+
+
+@pytest.mark.parametrize("apart", [1, 2])
+def test_between_two_fees_that_are_neighbours_there_is_no_middle(apart: int) -> None:
+    channel = drained_channel("alice")
+    _, _, high = fee_limits(channel, ALICE)
+    channel = channel.but(negotiation=channel.negotiation.but(our_fee_sat=Sat(high + 1 - apart)))
+    message = ClosingSigned(CHANNEL_ID, Sat(high + 1), signed_by("bob", channel, high + 1))
+    if apart == 1:
+        with pytest.raises(faults.ClosingFeeOutOfRange):
+            heard(channel, message)
+    else:
+        assert [offer.fee_satoshis for offer in offers(heard(channel, message))] == [high]
+
+
+def test_what_both_agreed_on_is_kept_with_the_most_that_we_would_have_paid() -> None:
+    channel = decide(drained_channel("alice"), Lull(), ALICE).state
+    low, fee, high = fee_limits(channel, ALICE)
+    step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signed_by("bob", channel, fee), FeeRange(low, high)))
+    assert step.state.agreed is not None
+    assert (step.state.agreed.fee_sat, step.state.agreed.highest_fee_sat) == (fee, high)
+    about = {"channel_id": CHANNEL_ID.hex(), "fee_sat": fee}
+    assert Notify("channel_close_agreed", about) in step.actions
+    assert not offers(step), "ours was the first to be said"

@@ -6,22 +6,25 @@ from typing import Any
 
 import pytest
 from tests.builders.channels import CHANNEL_ID, keys_of, preimage_of
-from tests.builders.dancing import mirror
-from tests.builders.normal_channels import ALICE, a_normal_channel
+from tests.builders.dancing import both_signed, commitment_of, mirror, signed_for
+from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
-from fulmen.core.base.ids import OFFERED, HtlcKey, PaymentHash, Secret
+from fulmen.core.base.ids import OFFERED, RECEIVED, HtlcKey, PaymentHash, Point, Secret
 from fulmen.core.base.machine import Address, Event, Fact, Lull, Step, Tell, fold
 from fulmen.core.base.mount import CheckFailed
+from fulmen.core.base.outer import Send
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, Msat
 from fulmen.core.channel import faults
-from fulmen.core.channel.dance import local_view, tell_locked_in
+from fulmen.core.channel.dance import _told_failed, local_view, owes_commitment, send_revocation, tell_locked_in
 from fulmen.core.channel.facts import PreimageLearned
-from fulmen.core.channel.state import Channel
+from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import checks, decide
-from fulmen.core.commitments.htlcs import Failed, HtlcLockedIn, OfferHtlc
+from fulmen.core.commitments.htlcs import Failed, FailHtlc, HtlcLockedIn, HtlcRemoved, OfferHtlc
+from fulmen.core.commitments.updates import Remove
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.secp256k1 import point_of
+from fulmen.core.signer.requests import RevealSecret
 from fulmen.core.signer.signing import sign_commitment
 from fulmen.core.wire.messages.updates import CommitmentSigned, RevokeAndAck, UpdateAddHtlc, UpdateFailHtlc
 
@@ -170,3 +173,90 @@ def test_a_received_onion_is_told_again_after_a_reconnection_and_ours_is_dropped
     assert (theirs.onion, theirs.since) == (bytes(1366), 2)
     told = tell_locked_in(channel, theirs).event
     assert isinstance(told, HtlcLockedIn) and told.onion == bytes(1366)
+
+
+# -- who hears what, and when -----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_signed_while_nothing_may_be_said_or_by_who_is_behind() -> None:
+    proposed = decide(a_normal_channel("alice"), an_offer(), ALICE).state
+    assert owes_commitment(proposed) is True
+    for changes in (
+        {"link": Link.REESTABLISHING},
+        {"link": Link.OFFLINE},
+        {"outdated": True},
+        {"remote_next_point": Point(b"")},
+        {"phase": Phase.CLOSING},
+    ):
+        assert owes_commitment(proposed.but(**changes)) is False
+    assert owes_commitment(proposed.but(phase=Phase.SHUTDOWN)) is True
+    assert owes_commitment(a_normal_channel("alice")) is False
+
+
+def an_offer(ref: int = 0) -> OfferHtlc:
+    hash_ = PaymentHash(sha256(preimage_of(2)))
+    return OfferHtlc(Address("payer", b"p"), ref, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+
+
+def test_what_the_peer_proposed_alone_is_reason_enough_to_sign() -> None:
+    channel = decide(a_normal_channel("alice"), MessageReceived(an_add()), ALICE).state
+    assert owes_commitment(channel) is False, "it is not on our side yet"
+    assert owes_commitment(heard(channel, signed_by_bob(channel)).state) is True
+
+
+def test_a_revocation_is_asked_for_the_commitment_before_the_newest_and_brings_the_point_after_it() -> None:
+    channel = a_normal_channel("alice").but(local=a_normal_channel("alice").local.but(number=5))
+    send = send_revocation(channel, ALICE)
+    assert isinstance(send.message, RevokeAndAck)
+    assert send.message.next_per_commitment_point == ALICE.per_commitment_point(7, 6)
+    assert send.sign == (RevealSecret(7, 4),)
+
+
+def test_nobody_hears_of_a_failed_htlc_that_nobody_owns() -> None:
+    offered = with_a_signed_offer()
+    (add,) = offered.local_log.adds
+    key = HtlcKey(CHANNEL_ID, OFFERED, 0)
+    remove = Remove(0, 0, reason=b"no", failure_code=3, sha256_of_onion=b"o" * 32)
+    assert _told_failed(offered, add.but(owner=None), remove) == ()
+    (tell,) = _told_failed(offered, add, remove)
+    assert tell == Tell(Address("payer", b"p"), Failed(0, key, b"no", 3, b"o" * 32))
+
+
+def test_a_circuit_hears_that_its_htlc_is_gone_when_neither_commitment_holds_it() -> None:
+    """Given back, signed by us and acknowledged: the peer's signature on our side is the last of it."""
+    bob = decide(a_normal_channel("bob"), MessageReceived(an_add()), BOB).state
+    alice = decide(a_normal_channel("alice"), an_offer_for(an_add()), ALICE).state
+    alice, bob = both_signed(("alice", alice), ("bob", bob))
+    give_back = decide(bob, FailHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), b"no" * 146), BOB)
+    (fail,) = [action.message for action in give_back.actions if isinstance(action, Send)]
+    alice = decide(alice, MessageReceived(fail), ALICE).state
+    step, alice = signed_for(("bob", give_back.state), ("alice", alice))
+    assert not circuits(step)
+    signed = decide(alice, Lull(), ALICE).state
+    last = decide(step.state, MessageReceived(commitment_of("bob", step.state, "alice")), BOB)
+    assert circuits(last) == [HtlcRemoved(HtlcKey(CHANNEL_ID, RECEIVED, 0))]
+    assert signed.remote_next is not None and not last.state.remote_log.adds
+
+
+def an_offer_for(add: UpdateAddHtlc) -> OfferHtlc:
+    return an_offer().but(payment_hash=add.payment_hash)
+
+
+def circuits(step: Step[Channel]) -> list[Event]:
+    return [action.event for action in step.actions if isinstance(action, Tell) and action.to.kind == "circuit"]
+
+
+def test_an_htlc_is_told_once_the_peer_has_revoked_what_was_without_it_and_not_with_the_next() -> None:
+    bob = decide(a_normal_channel("bob"), MessageReceived(an_add()), BOB).state
+    alice = decide(a_normal_channel("alice"), an_offer_for(an_add()), ALICE).state
+    step, bob = signed_for(("alice", alice), ("bob", bob))
+    last, alice = signed_for(("bob", bob), ("alice", step.state))
+    (told,) = circuits(last)
+    assert isinstance(told, HtlcLockedIn) and told.htlc.key == HtlcKey(CHANNEL_ID, RECEIVED, 0)
+    second = decide(alice, an_offer(1), ALICE)
+    (add,) = [action.message for action in second.actions if isinstance(action, Send)]
+    bob = decide(last.state, MessageReceived(add), BOB).state
+    step, bob = signed_for(("alice", second.state), ("bob", bob))
+    last, _ = signed_for(("bob", bob), ("alice", step.state))
+    (told,) = circuits(last)
+    assert isinstance(told, HtlcLockedIn) and told.htlc.key == HtlcKey(CHANNEL_ID, RECEIVED, 1)

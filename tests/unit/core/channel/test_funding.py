@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from tests.builders.channels import CAPACITY_SAT, FUNDING, env_of
+from tests.builders.channels import CAPACITY_SAT, CHANNEL_ID, FEATURES, FUNDING, born, env_of
 from tests.builders.normal_channels import a_normal_channel, an_unconfirmed_channel
 
 from fulmen.core.base.env import Env
-from fulmen.core.base.ids import BlockHash, OutPoint, Txid, scid, scid_parts
-from fulmen.core.base.machine import Faulted, Step, Tell
+from fulmen.core.base.funds import ReleaseFunding, SpendFunding
+from fulmen.core.base.ids import (
+    BlockHash,
+    ChannelId,
+    CommandId,
+    NodeId,
+    OutPoint,
+    Point,
+    Signature,
+    Txid,
+    scid,
+    scid_parts,
+)
+from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, evolve
 from fulmen.core.base.outer import (
+    Answer,
     Block,
     ChainRewound,
     HeightReached,
     Send,
+    TimeReached,
     TxConfirmed,
     WantHeight,
     WantSpendWatch,
+    WantTime,
     WantTxWatch,
 )
-from fulmen.core.base.peers import ChannelDetached, MessageReceived
-from fulmen.core.base.units import BlockHeight, Sat
+from fulmen.core.base.peers import ChannelAttached, ChannelDetached, ChannelErrored, MessageReceived, PeerReady
+from fulmen.core.base.units import BlockHeight, Sat, Timestamp
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
-from fulmen.core.channel.faults import TooManyAliases
-from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES
+from fulmen.core.channel.commands import ChannelOpening
+from fulmen.core.channel.facts import Created, ReadyReceived
+from fulmen.core.channel.faults import BadFundingSignature, TooManyAliases
+from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES, WALLET, ChannelProposed, send_channel_ready
 from fulmen.core.channel.state import Channel, Link, Phase
-from fulmen.core.channel.table import decide, view, wants
+from fulmen.core.channel.table import decide, initial, view, wants
 from fulmen.core.transactions.funding import funding_output
-from fulmen.core.wire.messages.opening import ChannelReady
+from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned
 
 
 def at(height: int, name: str = "alice") -> Env:
@@ -165,3 +185,156 @@ def test_the_opener_never_forgets_its_own_money() -> None:
     channel = an_unconfirmed_channel("alice")
     late = channel.funding_broadcast_at + 5000
     assert decide(channel, HeightReached(block(late)), at(late)).state.phase is Phase.AWAITING_READY
+
+
+# -- before there is a channel ----------------------------------------------------------------------------------------
+
+COMMAND = CommandId(b"open it, please!")
+SIGNED = MessageReceived(FundingSigned(CHANNEL_ID, Signature(b"s" * 64)))
+
+
+def proposed(until: int = 1_700_000_600, *, command: CommandId | None = COMMAND) -> Step[Channel]:
+    """Alice has the coins and has told the channel to be."""
+    born_ = born("alice", "bob", BOBS_ID, is_opener=True, minimum_depth=3)
+    created = Created(born_.opened, b"coins", command, Timestamp(until))
+    event = ChannelProposed(created, ChannelId(b"t" * 32), FEATURES, FEATURES)
+    return decide(initial(CHANNEL_ID), event, at(100))
+
+
+BOBS_ID = NodeId(b"bob".rjust(33, b"\x02"))
+
+
+def answers(step: Step[Channel]) -> list[Answer]:
+    return [action for action in step.actions if isinstance(action, Answer)]
+
+
+def told(step: Step[Channel]) -> list[Tell]:
+    return [action for action in step.actions if isinstance(action, Tell)]
+
+
+def test_a_channel_that_is_proposed_belongs_to_its_connection() -> None:
+    step = proposed()
+    assert step.state.phase is Phase.CREATED and step.state.link is Link.READY
+    assert told(step) == [Tell(Address("peer", BOBS_ID), ChannelAttached(CHANNEL_ID))]
+    (send,) = [action for action in step.actions if isinstance(action, Send)]
+    assert isinstance(send.message, FundingCreated)
+    assert (send.message.funding_txid, send.message.funding_output_index) == (FUNDING.txid, FUNDING.vout)
+    assert wants(step.state) == (WantTime(Timestamp(1_700_000_600)),)
+    assert wants(proposed(0).state) == ()
+
+
+@pytest.mark.parametrize("command", [COMMAND, None])
+def test_the_funding_goes_out_once_the_peer_has_signed_and_never_before(command: CommandId | None) -> None:
+    before = proposed(command=command)
+    assert not [tell for tell in told(before) if tell.to == WALLET]
+    step = decide(before.state, SIGNED, at(100))
+    assert told(step)[0] == Tell(WALLET, SpendFunding(b"coins"))
+    assert step.state.phase is Phase.AWAITING_READY and step.state.funding.peer_signature == b"s" * 64
+    opened = [answer.result for answer in answers(step)]
+    assert opened == ([ChannelOpening(CHANNEL_ID, FUNDING.txid, FUNDING.vout)] if command is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("event", "why", "says"),
+    [
+        (Disconnected(), "disconnected", 0),
+        (ChannelErrored(b"no, thank you"), "refused: no, thank you", 0),
+        (TimeReached(Timestamp(1_700_000_600)), "in time", 1),
+        (Faulted(SIGNED, BadFundingSignature()), "signature", 1),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_what_the_peer_never_signed_frees_its_coins_and_is_forgotten(event: Event, why: str, says: int) -> None:
+    late = replace(at(100), wall=Timestamp(1_700_000_600))
+    step = decide(proposed().state, event, late)
+    assert told(step) == [
+        Tell(WALLET, ReleaseFunding(b"coins")),
+        Tell(Address("peer", BOBS_ID), ChannelDetached(CHANNEL_ID)),
+    ]
+    (answer,) = answers(step)
+    assert answer.command_id == COMMAND and why in str(answer.refused)
+    assert step.state.but(met=False) == initial(CHANNEL_ID)
+    assert messages(step) == ["ErrorMessage"] * says
+    assert not answers(decide(proposed(command=None).state, event, late))
+
+
+def test_nobody_loses_patience_early_or_where_no_time_was_set() -> None:
+    early = replace(at(100), wall=Timestamp(1_700_000_599))
+    for state, env in ((proposed().state, early), (proposed(0).state, at(100))):
+        step = decide(state, TimeReached(env.wall), env)
+        assert step.state.phase is Phase.CREATED and not step.actions
+
+
+def test_after_a_crash_the_peer_machine_forgets_the_name_of_what_never_was() -> None:
+    step = decide(initial(CHANNEL_ID), PeerReady(BOBS_ID, FEATURES, FEATURES), at(100))
+    assert step.actions == [Tell(Address("peer", BOBS_ID), ChannelDetached(CHANNEL_ID))] and not step.facts
+
+
+# -- confirmations ----------------------------------------------------------------------------------------------------
+
+
+def test_another_transaction_and_the_same_one_again_confirm_nothing() -> None:
+    online = an_unconfirmed_channel().but(link=Link.READY)
+    other = TxConfirmed(Txid(b"o" * 32), a_funding_tx(online), block(101), 4)
+    assert not decide(online, other, at(101)).facts
+    once = confirmed(online).state
+    assert not confirmed(once).facts
+
+
+@pytest.mark.parametrize(("to", "confirms"), [(101, True), (100, False)])
+def test_only_a_reorg_below_its_block_undoes_a_confirmation(to: int, confirms: bool) -> None:
+    channel = confirmed(an_unconfirmed_channel()).state
+    assert (decide(channel, ChainRewound(BlockHeight(to)), at(to)).state.funding.confirmed is not None) is confirms
+    assert not decide(an_unconfirmed_channel(), ChainRewound(BlockHeight(0)), at(0)).facts
+
+
+def test_one_block_of_depth_is_one_block() -> None:
+    channel = an_unconfirmed_channel().but(link=Link.READY)
+    shallow = channel.but(params=channel.terms.but(minimum_depth=1))
+    assert not decide(shallow, HeightReached(block(101)), at(101)).facts, "not in a block yet"
+    assert messages(confirmed(shallow)) == ["ChannelReady"]
+
+
+def test_channel_ready_is_owed_while_the_peer_is_away_and_while_the_channel_shuts_down() -> None:
+    away = confirmed(an_unconfirmed_channel(), tip=103)
+    assert away.state.ready_sent and not messages(away)
+    closing = an_unconfirmed_channel().but(link=Link.READY, phase=Phase.SHUTDOWN)
+    assert messages(confirmed(closing, tip=103)) == ["ChannelReady"]
+    for said in (away.state.but(link=Link.READY), closing.but(phase=Phase.CLOSING)):
+        assert not messages(decide(said, HeightReached(block(104)), at(104)))
+
+
+def test_channel_ready_brings_the_second_point_and_the_newest_alias() -> None:
+    names = (scid(16_000_000, 0, 1), scid(16_000_000, 0, 2), scid(16_000_000, 0, 3))
+    channel = an_unconfirmed_channel().but(local_aliases=names)
+    said = send_channel_ready(channel, at(100)).message
+    assert isinstance(said, ChannelReady)
+    assert said.second_per_commitment_point == at(100).per_commitment_point(channel.terms.key_index, 1)
+    assert said.alias == names[-1]
+
+
+def test_a_second_point_that_is_said_again_replaces_none() -> None:
+    channel = a_normal_channel("alice")
+    point = env_of("bob").per_commitment_point(7, 9)
+    again = decide(channel, MessageReceived(ChannelReady(CHANNEL_ID, point, scid(16_000_001, 2, 3))), at(101)).state
+    assert again.remote_next_point == channel.remote_next_point != point
+    for used in (
+        channel.but(remote_next_point=Point(b""), remote=channel.remote.but(number=1)),
+        channel.but(remote_next_point=Point(b""), remote_next=channel.remote.but(number=1)),
+    ):
+        assert evolve(used, ReadyReceived(point, None)).remote_next_point == b""
+    assert evolve(channel.but(remote_next_point=Point(b"")), ReadyReceived(point, None)).remote_next_point == point
+
+
+@pytest.mark.parametrize(
+    ("changes", "forgotten"),
+    [({"ready_sent": True}, False), ({"ready_sent": True, "minimum_depth": 0}, True), ({"ready_sent": False}, True)],
+    ids=str,
+)
+def test_a_funding_that_was_deep_enough_once_is_waited_for(changes: dict[str, Any], forgotten: bool) -> None:
+    """A reorg took it back, and it will be there again; one that never had to confirm is no better than none."""
+    channel = an_unconfirmed_channel("bob")
+    params = channel.terms.but(minimum_depth=changes.get("minimum_depth", 3))
+    channel = channel.but(params=params, ready_sent=changes["ready_sent"])
+    late = channel.funding_broadcast_at + 2016
+    assert (decide(channel, HeightReached(block(late)), at(late, "bob")).state.phase is Phase.CLOSED) is forgotten

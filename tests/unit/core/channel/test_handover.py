@@ -8,19 +8,21 @@ from tests.builders.channels import CHANNEL_ID, env_of, preimage_of
 from tests.builders.closing_channels import drained_channel
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
-from fulmen.core.base.ids import OFFERED, RECEIVED, BlockHash, HtlcKey, PaymentHash
+from fulmen.core.base.ids import OFFERED, RECEIVED, BlockHash, HtlcKey, PaymentHash, Signature
 from fulmen.core.base.machine import Address, Event, Lull, Step, Tell, evolve
 from fulmen.core.base.outer import Block, ChainRewound, HeightReached, Notify, OutputSpent, WantHeight
-from fulmen.core.base.peers import ChannelErrored, MessageReceived
+from fulmen.core.base.peers import ChannelDetached, ChannelErrored, MessageReceived
 from fulmen.core.base.units import BlockHeight, Msat, Sat
+from fulmen.core.bitcoin.transaction import parse_tx
 from fulmen.core.channel.chain import at_close
 from fulmen.core.channel.closing import closing_tx
 from fulmen.core.channel.dance import local_view
-from fulmen.core.channel.facts import PreimageHeld, PreimageLearned
-from fulmen.core.channel.state import Channel, Phase
+from fulmen.core.channel.facts import CloseAgreed, PreimageHeld, PreimageLearned
+from fulmen.core.channel.state import Agreed, Channel, Phase
 from fulmen.core.channel.table import decide, wants
 from fulmen.core.commitments.building import build
 from fulmen.core.commitments.close import (
+    ChannelResolved,
     ChannelSpent,
     ChannelUnspent,
     ClaimHtlc,
@@ -30,6 +32,7 @@ from fulmen.core.commitments.close import (
     KnownPreimage,
 )
 from fulmen.core.commitments.htlcs import FulfillHtlc, OfferHtlc
+from fulmen.core.commitments.revoked import forget_revoked
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.messages.updates import UpdateAddHtlc
 
@@ -84,6 +87,8 @@ def test_a_mutual_close_in_a_block_withdraws_a_commitment_that_we_had_published(
     step = decide(failed.state, mutual, ALICE)
     assert told(step, CommitmentWithdrawn) and not told(step, ChannelSpent)
     assert step.state.phase is Phase.SPENT
+    about = {"channel_id": CHANNEL_ID.hex(), "height": 600, "txid": parse_tx(mutual.tx).txid[::-1].hex()}
+    assert Notify("funding_spent", about) in step.actions
     assert WantHeight(BlockHeight(BLOCK.height + 1)) in wants(step.state), "each block counts from then on"
 
 
@@ -92,7 +97,7 @@ def test_a_spend_in_the_mempool_ends_nothing_yet() -> None:
     unconfirmed = commitment_spends(channel).but(block=None)
     step = decide(channel, unconfirmed, ALICE)
     assert step.state == channel
-    assert "funding_spend_seen" in [action.topic for action in step.actions if isinstance(action, Notify)]
+    assert Notify("funding_spend_seen", {"channel_id": CHANNEL_ID.hex()}) in step.actions
     assert told(step, CommitmentSeen) == [CommitmentSeen(at_close(channel, ALICE), unconfirmed.tx)]
 
 
@@ -127,7 +132,26 @@ def test_a_preimage_between_our_failing_and_the_block_is_held_for_the_chain() ->
     claim = FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2))
     held = decide(failed, claim, BOB).state
     assert [one.preimage for one in held.held_preimages] == [preimage_of(2)]
-    assert not decide(held, claim, BOB).facts
+    (published,) = told(decide(failed, claim, BOB), CommitmentPublished)
+    assert published.claimable == (claim.key,)
+    again = decide(held, claim, BOB)
+    assert not again.facts and not again.actions
+    unknown = decide(failed, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 9), preimage_of(9)), BOB)
+    assert not unknown.facts and not unknown.actions
+
+
+def test_each_of_two_preimages_reaches_the_chain_before_the_spend_and_after_it() -> None:
+    hash_ = PaymentHash(sha256(preimage_of(3)))
+    add = UpdateAddHtlc(CHANNEL_ID, 1, Msat(1_000_000), hash_, BlockHeight(500), bytes(1366))
+    two = decide(with_a_received_htlc(), MessageReceived(add), BOB).state
+    failed = evolve(decide(two, Lull(), BOB).state, PreimageHeld(0, preimage_of(2)))
+    both = failed.local_pending
+    failed = failed.but(phase=Phase.FAILED, local=both, remote=both.but(side=failed.remote.side), remote_next=None)
+    claim = FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 1), preimage_of(3))
+    assert [one.id for one in decide(failed, claim, BOB).state.held_preimages] == [0, 1]
+    spent = failed.but(phase=Phase.SPENT)
+    assert told(decide(spent, claim, BOB), ClaimHtlc) == [ClaimHtlc(claim.key, claim.preimage)]
+    assert not told(decide(spent, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), preimage_of(2)), BOB), ClaimHtlc)
 
 
 def test_a_spend_that_leaves_the_chain_is_told_and_our_commitment_published_again() -> None:
@@ -135,6 +159,7 @@ def test_a_spend_that_leaves_the_chain_is_told_and_our_commitment_published_agai
     spent = decide(channel, commitment_spends(channel), ALICE).state
     step = decide(spent, ChainRewound(BlockHeight(599)), ALICE)
     assert told(step, ChannelUnspent) and told(step, CommitmentPublished)
+    assert step.state.phase is Phase.FAILED and step.state.local_point == ALICE.per_commitment_point(7, 0)
     assert not decide(spent, ChainRewound(BlockHeight(600)), ALICE).facts
 
 
@@ -145,3 +170,20 @@ def test_a_mutual_close_is_over_a_hundred_blocks_deep_and_not_before() -> None:
     for height, phase in ((698, Phase.SPENT), (699, Phase.CLOSED)):
         tip = Block(BlockHeight(height), BlockHash(bytes(32)))
         assert decide(spent, HeightReached(tip), env_of("alice", tip=tip)).state.phase is phase
+
+
+def test_a_mutual_close_that_leaves_the_chain_is_wanted_there_again_and_no_commitment_is() -> None:
+    channel = drained_channel()
+    tx = closing_tx(channel, Sat(500)).serialize()
+    agreed = evolve(channel, CloseAgreed(Agreed(tx, Signature(bytes(64)))))
+    spent = decide(agreed, OutputSpent(channel.funding.outpoint, tx, BLOCK), ALICE).state
+    step = decide(spent, ChainRewound(BlockHeight(599)), ALICE)
+    assert step.state.phase is Phase.CLOSING
+    assert told(step, ChannelUnspent) and not told(step, CommitmentPublished)
+
+
+def test_a_channel_that_is_over_leaves_its_peer_and_what_it_kept_for_a_penalty() -> None:
+    spent = decide(a_normal_channel(), commitment_spends(a_normal_channel()), ALICE).state
+    step = decide(spent, ChannelResolved(), ALICE)
+    assert forget_revoked(CHANNEL_ID) in step.actions
+    assert told(step, ChannelDetached, "peer") == [ChannelDetached(CHANNEL_ID)]

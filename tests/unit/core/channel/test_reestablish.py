@@ -11,17 +11,17 @@ from tests.builders.normal_channels import ALICE, a_normal_channel, a_settled_wo
 from tests.laws.channel_family import channel_of, outcome, pay
 
 from fulmen.core.base.ids import PaymentHash, Secret
-from fulmen.core.base.machine import Address, Disconnected, Step, fold
+from fulmen.core.base.machine import Address, Disconnected, Step, Tell, evolve, fold
 from fulmen.core.base.outer import Notify, Send, WantPublished
 from fulmen.core.base.peers import ChannelErrored, MessageReceived, PeerReady
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat
 from fulmen.core.channel import faults
 from fulmen.core.channel.dance import UNSIGNED
-from fulmen.core.channel.facts import CommitmentReceived, CommitmentSent
+from fulmen.core.channel.facts import CommitmentReceived, CommitmentSent, PreimageHeld, ShutdownSent
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, wants
 from fulmen.core.commitments.htlcs import OfferHtlc
-from fulmen.core.commitments.updates import Updates
+from fulmen.core.commitments.updates import Remove, Updates
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.crypto.shachain import index_of, per_commitment_secret
 from fulmen.core.wire.messages.opening import ChannelReady
@@ -198,3 +198,117 @@ def test_a_failed_channel_that_learns_it_is_behind_publishes_no_more() -> None:
     assert not [want for want in wants(told) if isinstance(want, WantPublished)]
     liar = decide(failed, MessageReceived(says(6, 5, b"\x11" * 32)), ALICE).state
     assert not liar.outdated
+
+
+# -- who says what, to the letter -------------------------------------------------------------------------------------
+
+
+def test_where_nothing_was_revoked_no_secret_is_shown_and_none_may_be() -> None:
+    fresh = a_normal_channel("alice")
+    (send,) = reconnected(fresh).actions
+    assert isinstance(send, Send) and isinstance(send.message, ChannelReestablish)
+    assert (send.message.next_commitment_number, send.message.next_revocation_number) == (1, 0)
+    assert send.message.your_last_per_commitment_secret == bytes(32)
+    assert after(fresh, says(1, 0, bytes(32))).state.link is Link.READY
+    with pytest.raises(faults.BadReestablishSecret):
+        after(fresh, says(1, 0, b"\x11" * 32))
+
+
+def test_a_connection_begins_once_and_keeps_what_both_offer() -> None:
+    step = reconnected(a_used_channel())
+    assert (step.state.local_features, step.state.remote_features) == (FEATURES, FEATURES)
+    node_id = step.state.terms.node_id
+    again = decide(step.state, PeerReady(node_id, b"", b""), ALICE)
+    assert not again.facts and not again.actions
+    ready = decide(step.state, MessageReceived(says(3, 2, secret_of("alice", 1))), ALICE).state
+    assert (ready.link, ready.local_features, ready.remote_features) == (Link.READY, FEATURES, FEATURES)
+    assert not decide(ready, PeerReady(node_id, b"", b""), ALICE).actions
+    assert not decide(ready, MessageReceived(says(3, 2, secret_of("alice", 1))), ALICE).facts, "it was said already"
+
+
+@pytest.mark.parametrize("phase", [Phase.SPENT, Phase.FAILED])
+def test_only_a_channel_that_waits_for_its_commitment_to_confirm_says_its_error_again(phase: Phase) -> None:
+    channel = a_normal_channel("alice").but(phase=phase, error_to_send="no")
+    step = decide(channel, PeerReady(channel.terms.node_id, FEATURES, FEATURES), ALICE)
+    assert sent(step) == (["ErrorMessage"] if phase is Phase.FAILED else [])
+
+
+def test_a_channel_that_is_spent_or_knows_it_already_hears_no_proof() -> None:
+    failed = decide(a_used_channel(), ChannelErrored(b"no"), ALICE).state
+    proof = MessageReceived(says(6, 5, secret_of("alice", 4)))
+    step = decide(failed, proof, ALICE)
+    assert step.state.outdated
+    assert step.actions == [Notify("channel_outdated", {"channel_id": CHANNEL_ID.hex()})]
+    for deaf in (step.state, failed.but(phase=Phase.SPENT)):
+        told = decide(deaf, proof, ALICE)
+        assert not told.facts and not told.actions
+
+
+@pytest.mark.parametrize(
+    ("changes", "next_commitment", "said"),
+    [
+        ({}, 1, True),
+        ({"ready_sent": False}, 1, False),
+        ({}, 2, False),
+    ],
+)
+def test_channel_ready_is_said_again_where_the_peer_may_have_missed_it_and_we_said_it(
+    changes: dict[str, Any], next_commitment: int, said: bool
+) -> None:
+    channel = a_normal_channel("alice").but(**changes)
+    if next_commitment == 2:
+        channel = fold(channel, (CommitmentSent(1, updates_of_both(channel)[0]),))
+    step = after(channel, says(next_commitment, 0, bytes(32)))
+    assert ("ChannelReady" in sent(step)) is said
+
+
+def test_what_the_peer_has_got_is_not_said_again() -> None:
+    channel = a_used_channel()
+    signed = fold(channel, (CommitmentSent(3, updates_of_both(channel)[0]),))
+    secret = secret_of("alice", 1)
+    assert sent(after(signed, says(3, 2, secret))) == ["UpdateAddHtlc", "CommitmentSigned"]
+    assert sent(after(signed, says(4, 2, secret))) == []
+    for number in (2, 5):
+        with pytest.raises(faults.CommitmentNumberMismatch):
+            after(signed, says(number, 2, secret))
+
+
+def reminded(channel: Channel) -> tuple[int, list[str]]:
+    """How many circuits are reminded when both have said where they stand, and what is said to the peer."""
+    step = after(channel, says(3, 2, secret_of("alice", 1)))
+    told = [action for action in step.actions if isinstance(action, Tell) and action.to.kind == "circuit"]
+    return len(told), sent(step)
+
+
+def with_a_received_htlc(*, irrevocable: bool) -> Channel:
+    """Alice's end; the peer's commitment holds the HTLC, or ours alone does."""
+    channel = a_used_channel()
+    channel = fold(channel, (CommitmentReceived(3, updates_of_both(channel)[1], UNSIGNED, ()),))
+    upto = channel.remote_log.next_index if irrevocable else channel.remote_log.next_index - 1
+    remote = channel.remote.but(remote_upto=upto)
+    local = channel.local.but(number=2)
+    return channel.but(remote=remote, local=local, local_pending=local.but(number=3), revoked_last=False)
+
+
+def test_circuits_are_reminded_of_what_is_irrevocable_and_not_given_back_already() -> None:
+    assert reminded(with_a_received_htlc(irrevocable=True)) == (1, [])
+    assert reminded(with_a_received_htlc(irrevocable=False)) == (0, [])
+
+    channel = with_a_received_htlc(irrevocable=True)
+    (add,) = channel.remote_log.adds
+    log = channel.local_log.with_update(Remove(channel.local_log.next_index, add.id, reason=b"no"))
+    given_back = channel.but(
+        local_log=log, remote_next=channel.remote.but(number=3, local_upto=log.next_index), remote_next_point=POINT
+    )
+    assert reminded(given_back) == (0, ["UpdateFailHtlc", "CommitmentSigned"])
+    assert reminded(evolve(given_back, PreimageHeld(add.id, preimage_of(0))))[1].count("UpdateFulfillHtlc") == 0
+
+
+POINT = keys_of("bob").per_commitment_point(7, 3)
+
+
+def test_a_shutdown_that_was_said_is_said_again() -> None:
+    channel = fold(a_used_channel(), (ShutdownSent(b"\x00\x14" + bytes(20)),))
+    step = after(channel, says(3, 2, secret_of("alice", 1)))
+    assert sent(step) == ["Shutdown"]
+    assert step.state.shutdown_on_this_link and not step.state.their_shutdown_on_this_link

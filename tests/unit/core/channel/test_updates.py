@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.builders.channels import CAPACITY_SAT, CHANNEL_ID, preimage_of
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
+from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Remedy
 from fulmen.core.base.ids import OFFERED as WE_OFFERED
 from fulmen.core.base.ids import RECEIVED, HtlcKey, PaymentHash, Preimage
@@ -20,7 +21,7 @@ from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.policy import CommitmentPolicy, Policy
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel import faults
-from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed
+from fulmen.core.channel.facts import LocalProposed, PreimageHeld, PreimageLearned, RemoteProposed, ShutdownReceived
 from fulmen.core.channel.limits import (
     most_htlcs,
     opener_cost_msat,
@@ -29,11 +30,19 @@ from fulmen.core.channel.limits import (
     spendable_msat,
     why_not_offer,
 )
-from fulmen.core.channel.state import Channel
+from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide
-from fulmen.core.channel.updates import MAX_FEE_CHANGES, FeeratesChanged
+from fulmen.core.channel.updates import MAX_FEE_CHANGES, FeeratesChanged, follow_feerate, locked_in
 from fulmen.core.commitments.commitment import including_remote
-from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, Fulfilled, HtlcOffered, OfferHtlc, OfferRefused
+from fulmen.core.commitments.htlcs import (
+    FailHtlc,
+    FailMalformedHtlc,
+    Fulfilled,
+    FulfillHtlc,
+    HtlcOffered,
+    OfferHtlc,
+    OfferRefused,
+)
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.transactions.formats import ANCHORS_ZERO_FEE_HTLC, STATIC_REMOTEKEY
 from fulmen.core.wire.messages.updates import (
@@ -558,3 +567,180 @@ def test_which_htlcs_are_dust_depends_on_who_offered_them() -> None:
     assert [add.over_dust_exposure for add in received] == [False]
     assert why_not_offer(channel.but(params=high), tight, Msat(3_400_000), BlockHeight(500)) == "DustExposure"
     assert why_not_offer(channel.but(params=high), tight, Msat(3_500_000), BlockHeight(500)) is None
+
+
+# -- at the very bounds -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_at_all_is_no_amount_even_where_we_ask_for_no_least_one() -> None:
+    channel = a_normal_channel("bob")
+    free = channel.but(params=channel.terms.but(local=channel.terms.local.but(htlc_minimum_msat=Msat(0))))
+    with pytest.raises(faults.AmountBelowMinimum):
+        heard(free, an_add(amount_msat=0))
+    assert heard(free, an_add(amount_msat=1)).facts
+
+
+def test_the_last_height_that_can_be_written_is_one() -> None:
+    assert heard(a_normal_channel("bob"), an_add(cltv_expiry=499_999_999)).facts
+
+
+def test_after_its_shutdown_a_peer_adds_nothing() -> None:
+    channel = evolve(a_normal_channel("bob"), ShutdownReceived(b"\x00\x14" + bytes(20)))
+    with pytest.raises(faults.AddAfterShutdown):
+        heard(channel, an_add())
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+def test_a_peer_adds_as_much_as_leaves_it_its_reserve_and_the_fee_to_the_last_msat(name: str) -> None:
+    channel, env = a_normal_channel(name), ALICE if name == "alice" else BOB
+    most = channel.local_pending.totals.remote_msat - to_msat(channel.terms.local.channel_reserve_sat)
+    if not channel.terms.is_opener:
+        most = Msat(most - opener_cost_msat(channel, channel.local_pending, 1))
+    assert heard(channel, an_add(amount_msat=most), env).facts
+    with pytest.raises(faults.CannotAfford):
+        heard(channel, an_add(amount_msat=most + 1), env)
+
+
+def test_an_htlc_that_is_next_to_become_irrevocable_is_not_yet() -> None:
+    """One that the peer's commitment holds no further than up to it can be neither claimed nor given back."""
+    channel = heard(heard(a_normal_channel("bob"), an_add(0)).state, an_add(1)).state
+    channel = channel.but(remote=channel.remote.but(remote_upto=1))
+    for id, sent in ((0, 1), (1, 0)):
+        key = HtlcKey(CHANNEL_ID, RECEIVED, id)
+        assert locked_in(channel, channel.remote_log.adds[id]) is (sent == 1)
+        assert len(decide(channel, FailHtlc(key, b"no"), BOB).actions) == sent
+        claimed = decide(channel, FulfillHtlc(key, preimage_of(id)), BOB)
+        assert len(claimed.actions) == sent and claimed.facts[0] == PreimageHeld(id, preimage_of(id))
+
+
+def test_what_is_irrevocable_is_settled_while_the_channel_is_usable_or_shuts_down() -> None:
+    channel = heard(a_normal_channel("bob"), an_add()).state
+    channel = channel.but(remote=channel.remote.but(remote_upto=1))
+    give_back = FailHtlc(HtlcKey(CHANNEL_ID, RECEIVED, 0), b"no")
+    for phase, sent in ((Phase.NORMAL, 1), (Phase.SHUTDOWN, 1), (Phase.AWAITING_READY, 0)):
+        assert len(decide(channel.but(phase=phase), give_back, BOB).actions) == sent
+
+
+def test_each_of_two_preimages_is_held_and_each_that_is_shown_is_stored() -> None:
+    channel = heard(heard(a_normal_channel("bob"), an_add(0)).state, an_add(1)).state
+    for id in (0, 1):
+        channel = decide(channel, FulfillHtlc(HtlcKey(CHANNEL_ID, RECEIVED, id), preimage_of(id)), BOB).state
+    assert [held.preimage for held in channel.held_preimages] == [preimage_of(0), preimage_of(1)]
+
+    channel = decide(a_normal_channel("alice"), an_offer(1_000_000, 0), ALICE).state
+    channel = decide(channel, an_offer(1_000_000, 1), ALICE).state
+    channel = channel.but(local=channel.local.but(local_upto=2), local_pending=channel.remote_pending)
+    for id in (0, 1):
+        channel = heard(channel, UpdateFulfillHtlc(CHANNEL_ID, id, preimage_of(id)), ALICE).state
+    assert [known.preimage for known in channel.learned_preimages] == [preimage_of(0), preimage_of(1)]
+
+
+def test_a_preimage_that_is_shown_again_after_a_reconnection_is_stored_once() -> None:
+    channel = evolve(_with_a_committed_offer(), PreimageLearned(0, preimage_of(0)))
+    step = heard(channel, UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), ALICE)
+    assert [type(fact) for fact in step.facts] == [RemoteProposed]
+    assert len(step.actions) == 1, "its owner hears of it again"
+
+
+def test_of_an_offer_without_an_owner_nobody_hears() -> None:
+    channel = _with_a_committed_offer()
+    (add,) = channel.local_log.adds
+    channel = channel.but(local_log=channel.local_log.but(adds=(add.but(owner=None),)))
+    assert not heard(channel, UpdateFulfillHtlc(CHANNEL_ID, 0, preimage_of(0)), ALICE).actions
+
+
+def test_an_htlc_that_is_long_gone_was_settled_already() -> None:
+    channel = a_normal_channel("alice")
+    used = channel.but(local_log=channel.local_log.but(next_id=3))
+    with pytest.raises(faults.AlreadySettled):
+        heard(used, UpdateFailHtlc(CHANNEL_ID, 2, b""), ALICE)
+    with pytest.raises(faults.HtlcUnknown):
+        heard(used, UpdateFailHtlc(CHANNEL_ID, 3, b""), ALICE)
+
+
+def test_an_offer_hears_that_the_peer_is_away_or_that_somebody_wants_the_channel_closed() -> None:
+    channel = a_normal_channel("alice")
+    assert refused(channel.but(link=Link.OFFLINE), an_offer(1000)) == "ChannelOffline"
+    assert refused(channel.but(link=Link.REESTABLISHING), an_offer(1000)) == "ChannelOffline"
+    assert refused(channel.but(shutdown_wanted=b"script"), an_offer(1000)) == "ChannelClosing"
+
+
+def test_the_least_and_the_highest_feerate_are_taken() -> None:
+    for feerate in (253, 25_000):
+        assert heard(a_normal_channel("bob"), UpdateFee(CHANNEL_ID, FeeratePerKw(feerate))).facts
+
+
+def test_a_feerate_that_confirms_too_late_is_refused_only_where_it_falls_and_nothing_can_be_added() -> None:
+    env = replace(BOB, feerates=BOB.feerates.but(floor_per_kw=FeeratePerKw(1000)))
+    hopeless = at_feerate(a_normal_channel("bob", LEGACY), FeeratePerKw(400))
+    for feerate in (400, 450):
+        assert heard(hopeless, UpdateFee(CHANNEL_ID, FeeratePerKw(feerate)), env).facts, "no worse than it was"
+    with pytest.raises(faults.FeerateOutOfRange, match="too low"):
+        heard(hopeless, UpdateFee(CHANNEL_ID, FeeratePerKw(399)), env)
+    anchored = at_feerate(a_normal_channel("bob"), FeeratePerKw(400))
+    assert heard(anchored, UpdateFee(CHANNEL_ID, FeeratePerKw(399)), env).facts
+
+
+def with_what_3000_would_trim(name: str) -> Channel:
+    """Without anchors, at 1000 sat/kw: an HTLC of 2,000 sat, which needs 354 + 2109 at 3000, and 1057 now."""
+    return heard(a_normal_channel(name, LEGACY), an_add(0, 2_000_000), ALICE if name == "alice" else BOB).state
+
+
+def within_dust(env: Env, most_msat: int) -> Env:
+    return replace(env, policy=Policy(commitment=CommitmentPolicy(max_dust_htlc_exposure_msat=Msat(most_msat))))
+
+
+def test_a_feerate_that_would_trim_more_than_our_bound_is_refused_where_it_rises() -> None:
+    channel, rise = with_what_3000_would_trim("bob"), UpdateFee(CHANNEL_ID, FeeratePerKw(3000))
+    assert heard(channel, rise, within_dust(BOB, 2_000_000)).facts
+    with pytest.raises(faults.FeerateOutOfRange, match="trimmed"):
+        heard(channel, rise, within_dust(BOB, 1_999_999))
+    high = at_feerate(channel, FeeratePerKw(5000))
+    high = heard(high, UpdateFee(CHANNEL_ID, FeeratePerKw(5000)), BOB).state
+    for feerate in (5000, 3000):
+        assert heard(high, UpdateFee(CHANNEL_ID, FeeratePerKw(feerate)), within_dust(BOB, 0)).facts
+
+
+def test_we_ourselves_raise_no_feerate_that_would_trim_more_than_our_bound() -> None:
+    channel = with_what_3000_would_trim("alice")
+    risen = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(3000)))
+    assert decide(channel, FeeratesChanged(), within_dust(risen, 2_000_000)).facts
+    assert not decide(channel, FeeratesChanged(), within_dust(risen, 1_999_999)).facts
+    fallen = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(3000)))
+    assert decide(at_feerate(channel, FeeratePerKw(5000)), FeeratesChanged(), within_dust(fallen, 0)).facts
+
+
+def test_an_opener_may_set_a_feerate_that_takes_all_it_has() -> None:
+    """BOLT 2 asks whether it can pay, not whether it keeps its reserve."""
+    channel, dear = a_normal_channel("bob"), FeeratePerKw(20_000)
+    cost = opener_cost_msat(channel, channel.local_pending, 0, dear)
+    for theirs, taken in ((cost, True), (cost - 1, False)):
+        totals = channel.local_pending.totals.but(remote_msat=Msat(theirs))
+        left = channel.but(local_pending=channel.local_pending.but(totals=totals))
+        if taken:
+            assert heard(left, UpdateFee(CHANNEL_ID, dear)).facts
+        else:
+            with pytest.raises(faults.CannotAfford):
+                heard(left, UpdateFee(CHANNEL_ID, dear))
+
+
+def test_a_feerate_that_stays_is_taken_where_it_is_already_too_high() -> None:
+    channel = a_normal_channel("bob")
+    assert heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(1000)), bounded(BOB, 100)).facts
+    with pytest.raises(faults.TooMuchInFees):
+        heard(channel, UpdateFee(CHANNEL_ID, FeeratePerKw(1001)), bounded(BOB, 100))
+
+
+@pytest.mark.parametrize(("wanted", "follows"), [(1199, False), (1200, True), (801, False), (800, True)])
+def test_a_feerate_is_followed_once_it_has_moved_by_a_fifth(wanted: int, follows: bool) -> None:
+    moved = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(wanted)))
+    assert bool(decide(a_normal_channel("alice"), FeeratesChanged(), moved).facts) is follows
+
+
+@pytest.mark.parametrize(
+    "changes", [{"link": Link.REESTABLISHING}, {"link": Link.OFFLINE}, {"phase": Phase.SHUTDOWN}], ids=str
+)
+def test_no_feerate_is_followed_while_nothing_may_be_said_or_the_channel_shuts_down(changes: dict[str, Any]) -> None:
+    risen = replace(ALICE, feerates=ALICE.feerates.but(commitment_per_kw=FeeratePerKw(2000)))
+    step = follow_feerate(a_normal_channel("alice").but(**changes), risen)
+    assert not step.facts and not step.actions
