@@ -12,7 +12,7 @@ from tests.laws.node_family import CHAIN, env_of, node_id_of
 from fulmen.core.base.ids import ChainHash, ChannelId, CommandId, Point
 from fulmen.core.base.peers import PeerView
 from fulmen.core.base.policy import OpeningPolicy
-from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat
+from fulmen.core.base.units import MAX_MONEY_SAT, CltvDelta, FeeratePerKw, Msat, Sat
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.faults import OpeningNotPossible, OpeningRefused
 from fulmen.core.channel.terms import (
@@ -21,6 +21,7 @@ from fulmen.core.channel.terms import (
     check_close_to,
     check_open,
     format_of,
+    largest_funding,
     minimum_depth,
     our_terms,
     upfront_script,
@@ -204,6 +205,12 @@ def test_terms_at_the_very_bounds_are_taken() -> None:
         {**POOR, "funding_satoshis": Sat(20_769)},
         {"funding_satoshis": Sat(20_000), "channel_reserve_satoshis": Sat(1000)},
         {"funding_satoshis": Sat(1_000_000_000), "max_htlc_value_in_flight_msat": Msat(10**12)},
+        {"htlc_minimum_msat": Msat(10_000_000)},
+        {"max_htlc_value_in_flight_msat": Msat(10_000_000)},
+        {"max_accepted_htlcs": 1},
+        {"max_accepted_htlcs": 483},
+        {"dust_limit_satoshis": Sat(354), "channel_reserve_satoshis": Sat(354)},
+        {"push_msat": Msat(0), "upfront_shutdown_script": b""},
         # 1124 weight units at 1000 sat/kw and two anchors are all that the opener keeps.
         {"push_msat": Msat(998_216_000)},
     ):
@@ -306,6 +313,48 @@ def test_an_upfront_script_of_taproot_is_taken_from_either_side_where_it_was_neg
         check_accept(an_open(), an_accept(upfront_shutdown_script=script), ENV.policy.opening, anysegwit=False)
 
 
+def test_an_answer_at_the_very_bounds_is_taken() -> None:
+    for changes in (
+        {"minimum_depth": 144},
+        {"channel_reserve_satoshis": Sat(354)},
+        {"dust_limit_satoshis": Sat(10_000)},
+        {"channel_type": b"\0" + ANCHORS},
+        {"max_accepted_htlcs": 1},
+    ):
+        check_accept(an_open(), an_accept(**changes), ENV.policy.opening, anysegwit=True)
+
+
+def test_one_side_above_the_reserve_is_enough() -> None:
+    """ "both `to_local` and `to_remote` amounts […] are less than or equal to `channel_reserve_satoshis`" """
+    for push, good in ((1000, False), (1001, True)):
+        message = an_open(**POOR).but(funding_satoshis=Sat(21_768), push_msat=Msat(1000 * push))
+        if good:
+            check_open(message, ENV, a_peer())
+        else:
+            with pytest.raises(OpeningRefused, match="more than the reserve"):
+                check_open(message, ENV, a_peer())
+
+
+def test_an_alias_alone_needs_to_be_negotiated() -> None:
+    kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SCID_ALIAS).to_bytes()
+    plain = a_peer(features=optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS))
+    with pytest.raises(OpeningRefused, match="scid_alias"):
+        check_open(an_open(channel_type=kind), ENV, plain)
+
+
+def test_what_we_announce_is_in_proportion_to_the_channel() -> None:
+    terms = our_terms(ENV, Sat(1_000_000_000), 0)
+    assert (terms.channel_reserve_sat, terms.max_htlc_value_in_flight_msat) == (10_000_000, 10**12)
+    assert terms.max_accepted_htlcs == 483
+    assert our_terms(ENV, Sat(20_000), 0).channel_reserve_sat == 354, "never below the dust limit"
+
+
+def test_how_large_a_channel_may_be_depends_on_both_ends() -> None:
+    small = optional(OPTION_STATIC_REMOTEKEY)
+    assert largest_funding(a_peer()) == MAX_MONEY_SAT
+    assert largest_funding(a_peer(features=small)) == 16_777_215
+
+
 def test_a_zeroconf_answer_waits_for_no_block() -> None:
     kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_ZEROCONF).to_bytes()
     check_accept(
@@ -318,6 +367,9 @@ def test_a_zeroconf_answer_waits_for_no_block() -> None:
 def test_more_money_waits_for_more_blocks() -> None:
     policy = OpeningPolicy()
     assert minimum_depth(ANCHORS, Sat(1_000_000), policy) == 3
+    assert minimum_depth(ANCHORS, Sat(199_999_999), policy) == 3
+    assert minimum_depth(ANCHORS, Sat(200_000_000), policy) == 4
+    assert minimum_depth(ANCHORS, Sat(249_999_999), policy) == 4
     assert minimum_depth(ANCHORS, Sat(250_000_000), policy) == 5
     assert minimum_depth(ANCHORS, Sat(900_000_000), policy) == 6
     zeroconf = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ZEROCONF).to_bytes()
@@ -343,3 +395,18 @@ def test_a_wish_that_the_peer_has_to_refuse_is_not_sent() -> None:
         channel_type(a_wish(scid_alias=True, announce=True), ALL, ALL, policy)
     with pytest.raises(OpeningNotPossible, match="zeroconf"):
         channel_type(a_wish(zeroconf=True), ALL, optional(OPTION_STATIC_REMOTEKEY), policy)
+
+
+def test_what_was_wished_for_is_asked_for_and_nothing_else() -> None:
+    policy = OpeningPolicy()
+    bits = (OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS)
+    hidden = channel_type(a_wish(scid_alias=True, announce=False), ALL, ALL, policy)
+    assert hidden == Features.of(*bits, OPTION_SCID_ALIAS).to_bytes()
+    trusted = channel_type(a_wish(zeroconf=True), ALL, ALL, policy)
+    assert trusted == Features.of(*bits, OPTION_ZEROCONF).to_bytes()
+    both = channel_type(a_wish(zeroconf=True, scid_alias=True, announce=False), ALL, ALL, policy)
+    assert both == Features.of(*bits, OPTION_SCID_ALIAS, OPTION_ZEROCONF).to_bytes()
+    assert format_of(both) == "anchors_zero_fee_htlc"
+    assert channel_type(a_wish(), ALL, ALL, policy.but(anchors=False)) == LEGACY
+    with pytest.raises(OpeningNotPossible, match="scid_alias"):
+        channel_type(a_wish(scid_alias=True, announce=False), ALL, optional(*bits), policy)
