@@ -12,9 +12,11 @@ from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 from fulmen.core.base.env import Env
 from fulmen.core.base.ids import CommandId, PaymentHash, Secret
 from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, fold
+from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import Answer, Notify, Send, WantPublished
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, fee_for_weight
+from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel import faults
 from fulmen.core.channel.closing import closing_tx, fee_limits, sign_closing, variants
 from fulmen.core.channel.commands import ChannelClosing, CloseChannel
@@ -27,7 +29,7 @@ from fulmen.core.channel.facts import (
     ShutdownSent,
 )
 from fulmen.core.channel.scripts import is_shutdown_script
-from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.channel.state import Channel, Deferred, Link, Phase
 from fulmen.core.channel.table import checks, decide, wants
 from fulmen.core.commitments.htlcs import OfferHtlc, OfferRefused
 from fulmen.core.commitments.updates import Updates
@@ -436,3 +438,35 @@ def test_what_both_agreed_on_is_kept_with_the_most_that_we_would_have_paid() -> 
     about = {"channel_id": CHANNEL_ID.hex(), "fee_sat": fee}
     assert Notify("channel_close_agreed", about) in step.actions
     assert not offers(step), "ours was the first to be said"
+
+
+def test_a_closing_signature_that_fits_nothing_fails_the_channel_by_its_name() -> None:
+    channel = drained_channel("bob")
+    fee = fee_limits(channel, BOB)[1]
+    message = ClosingSigned(CHANNEL_ID, fee, signed_by("alice", channel, fee + 1))
+    (check,) = checks(channel, MessageReceived(message), BOB)
+    for event in (CheckFailed(MessageReceived(message), check), MessageReceived(message)):
+        with pytest.raises(faults.BadClosingSignature):
+            decide(channel, event, BOB)
+
+
+def test_the_key_holder_is_told_where_our_share_goes_and_what_we_would_pay() -> None:
+    channel = drained_channel("alice").but(shutdown_path=PATH)
+    tx = closing_tx(channel, Sat(500))
+    request = sign_closing(channel, tx, Sat(700))
+    assert (request.payout, request.path, request.highest_fee_sat) == (OURS, PATH, 700)
+    assert (request.tx, request.funding_sat, request.key_index) == (tx.serialize(), 1_000_000, 7)
+    assert sign_closing(channel.but(shutdown_sent=None), tx).payout == b""
+
+
+PATH = KeyPath(84, 0, 5)
+
+
+def test_an_end_that_has_agreed_goes_on_with_a_peer_that_remembers() -> None:
+    channel, fee = agreed("bob", "alice", BOB)
+    point = channel.terms.remote.basepoints.payment_basepoint
+    said = ChannelReestablish(CHANNEL_ID, 1, 0, Secret(bytes(32)), point)
+    waiting = channel.but(link=Link.REESTABLISHING, deferred=Deferred(BlockHeight(100), "because", "no"))
+    step = decide(waiting, MessageReceived(said), BOB)
+    assert step.state.link is Link.READY and step.state.phase is Phase.CLOSING
+    assert step.state.agreed is not None and step.state.agreed.fee_sat == fee

@@ -209,6 +209,7 @@ def test_a_revocation_is_asked_for_the_commitment_before_the_newest_and_brings_t
     send = send_revocation(channel, ALICE)
     assert isinstance(send.message, RevokeAndAck)
     assert send.message.next_per_commitment_point == ALICE.per_commitment_point(7, 6)
+    assert send.message.per_commitment_secret == bytes(32), "until the key holder has filled it in"
     assert send.sign == (RevealSecret(7, 4),)
 
 

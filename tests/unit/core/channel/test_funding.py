@@ -41,11 +41,13 @@ from fulmen.core.base.peers import ChannelAttached, ChannelDetached, ChannelErro
 from fulmen.core.base.units import BlockHeight, Sat, Timestamp
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.channel.commands import ChannelOpening
+from fulmen.core.channel.dance import UNSIGNED
 from fulmen.core.channel.facts import Created, ReadyReceived
 from fulmen.core.channel.faults import BadFundingSignature, TooManyAliases
-from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES, WALLET, ChannelProposed, send_channel_ready
+from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES, WALLET, ChannelProposed, new_alias, send_channel_ready
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, initial, view, wants
+from fulmen.core.signer.requests import SignCommitment
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned
 
@@ -219,6 +221,8 @@ def test_a_channel_that_is_proposed_belongs_to_its_connection() -> None:
     (send,) = [action for action in step.actions if isinstance(action, Send)]
     assert isinstance(send.message, FundingCreated)
     assert (send.message.funding_txid, send.message.funding_output_index) == (FUNDING.txid, FUNDING.vout)
+    (request,) = send.sign
+    assert isinstance(request, SignCommitment) and request.with_htlcs is False and request.view.number == 0
     assert wants(step.state) == (WantTime(Timestamp(1_700_000_600)),)
     assert wants(proposed(0).state) == ()
 
@@ -338,3 +342,39 @@ def test_a_funding_that_was_deep_enough_once_is_waited_for(changes: dict[str, An
     channel = channel.but(params=params, ready_sent=changes["ready_sent"])
     late = channel.funding_broadcast_at + 2016
     assert (decide(channel, HeightReached(block(late)), at(late, "bob")).state.phase is Phase.CLOSED) is forgotten
+
+
+def test_an_accepter_remembers_the_channel_and_answers_with_its_signature() -> None:
+    step = decide(
+        initial(CHANNEL_ID), born("bob", "alice", ALICES_ID, is_opener=False, minimum_depth=3), at(100, "bob")
+    )
+    assert step.state.phase is Phase.AWAITING_READY and step.state.link is Link.READY
+    assert told(step) == [Tell(Address("peer", ALICES_ID), ChannelAttached(CHANNEL_ID))]
+    (send,) = [action for action in step.actions if isinstance(action, Send)]
+    assert send.message == FundingSigned(CHANNEL_ID, UNSIGNED) and len(UNSIGNED) == 64
+    (request,) = send.sign
+    assert isinstance(request, SignCommitment) and request.with_htlcs is False
+
+
+ALICES_ID = NodeId(b"alice".rjust(33, b"\x02"))
+
+
+@pytest.mark.parametrize(
+    ("chance", "parts"),
+    [
+        (0, (16_000_000, 0, 0)),
+        (249_999, (16_249_999, 0, 0)),
+        (250_000, (16_000_000, 0, 0)),
+        (1 << 18, (16_000_000 + (1 << 18) % 250_000, 1, 0)),
+        (1 << 37, (16_000_000 + (1 << 37) % 250_000, 1 << 19, 0)),
+        (1 << 38, (16_000_000 + (1 << 38) % 250_000, 0, 1)),
+        (1 << 53, (16_000_000 + (1 << 53) % 250_000, 0, 1 << 15)),
+        (1 << 54, (16_000_000 + (1 << 54) % 250_000, 0, 0)),
+    ],
+)
+def test_seven_bytes_of_chance_make_every_part_of_an_alias(chance: int, parts: tuple[int, int, int]) -> None:
+    def entropy(_purpose: str, size: int) -> bytes:
+        assert size == 7
+        return chance.to_bytes(7, "big")
+
+    assert scid_parts(new_alias(replace(at(100), entropy=entropy))) == parts

@@ -167,6 +167,16 @@ def test_a_wish_for_the_close_that_the_peer_would_not_keep_asks_nobody() -> None
         asked(close_to=HOME)
 
 
+def test_both_ends_begin_with_their_first_point_under_keys_that_chance_names() -> None:
+    named = int.from_bytes(b"\x07" * 6, "big")
+    opener, accepter = asked(), decided(opening.MOUNT.initial(ALICES_ID + TEMPORARY), an_open(), THEIRS)
+    for step, env in ((opener, OURS), (accepter, THEIRS)):
+        (message,) = messages(step)
+        assert step.state.key_index == named
+        assert message.first_per_commitment_point == env.per_commitment_point(named, 0)
+        assert message.funding_pubkey == env.basepoints(named).funding_pubkey
+
+
 def test_the_wallet_is_asked_for_exactly_the_output_of_the_channel() -> None:
     state = asked().state
     accept = an_accept(state)
