@@ -12,7 +12,7 @@ def is_shutdown_script(script: bytes, *, anysegwit: bool) -> bool:
     1. `OP_0` `20` 20 bytes, 2. `OP_0` `32` 32 bytes, 3. with option_shutdown_anysegwit `OP_1` … `OP_16` and one push
     of 2 to 40 bytes.
     """
-    if len(script) < 4 or len(script) > 42 or script[1] != len(script) - 2:
+    if len(script) < 4 or script[1] != len(script) - 2:
         return False
     if script[0] == 0:
         return script[1] in (20, 32)
@@ -20,9 +20,9 @@ def is_shutdown_script(script: bytes, *, anysegwit: bool) -> bool:
 
 
 def dust_limit_of(script: bytes) -> Sat:
-    """Below this an output of a closing transaction is not relayed (BOLT 3, "Dust Limits")."""
-    if len(script) == 22 and script[:2] == b"\x00\x14":
+    """Below this an output to such a script is not relayed (BOLT 3, "Dust Limits"): its beginning says which it is."""
+    if script[:2] == b"\x00\x14":
         return DUST_P2WPKH
-    if len(script) == 34 and script[:2] == b"\x00\x20":
+    if script[:2] == b"\x00\x20":
         return DUST_P2WSH
     return DUST_UNKNOWN_SEGWIT

@@ -62,6 +62,13 @@ def offers(step: Step[Channel]) -> list[ClosingSigned]:
         (b"\x76\xa9\x14" + bytes(20) + b"\x88\xac", True, False),
         (b"\x6a\x06abcdef", True, False),
         (b"", True, False),
+        (b"\x51", True, False),
+        (b"\x51\x28" + bytes(41), True, False),
+        (b"\x51\x28" + bytes(300), True, False),
+        (b"\x00\x14" + bytes(21), True, False),
+        (b"\x00\x13" + bytes(19), True, False),
+        (b"\x00\x21" + bytes(33), True, False),
+        (b"\x00\x02\x01\x02", True, False),
     ],
 )
 def test_only_the_forms_of_the_bolt_are_taken(script: bytes, anysegwit: bool, good: bool) -> None:

@@ -68,3 +68,11 @@ def test_our_share_may_go_where_the_close_says() -> None:
     for said, wanted, payout in ((b"said", None, b"said"), (None, b"wanted", b"wanted"), (b"said", b"wanted", b"said")):
         known = remembered(channel.but(shutdown_sent=said, shutdown_wanted=wanted))
         assert known is not None and known.payout == payout
+
+
+def test_htlcs_of_either_direction_are_pending() -> None:
+    channel = a_normal_channel("alice")
+    for count in ("offered_count", "received_count"):
+        totals = channel.local.totals.but(**{count: 1})
+        known = remembered(channel.but(local=channel.local.but(totals=totals)))
+        assert known is not None and known.local is not None and known.local.pending is True

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders.channels import CHANNEL_ID
+from tests.builders.closing_channels import drained_channel
 from tests.builders.messages import messages
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel, an_unconfirmed_channel
 
@@ -58,7 +59,7 @@ from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.commitment import LOCAL, REMOTE, Commitment, Totals
 from fulmen.core.commitments.htlcs import FailHtlc, FulfillHtlc, OfferHtlc, SeekOffer
 from fulmen.core.commitments.updates import Add
-from fulmen.core.wire.messages.closing import ClosingSigned
+from fulmen.core.wire.messages.closing import ClosingSigned, Shutdown
 from fulmen.core.wire.messages.opening import FundingSigned
 from fulmen.core.wire.messages.updates import CommitmentSigned, RevokeAndAck, UpdateAddHtlc, UpdateFee
 
@@ -405,3 +406,15 @@ def test_a_channel_closes_from_the_wish_on() -> None:
     channel = a_normal_channel("alice")
     assert not channel.closes and not channel.but(phase=Phase.AWAITING_READY).closes
     assert channel.but(shutdown_wanted=SCRIPT).closes and channel.but(phase=Phase.SHUTDOWN).closes
+
+
+def test_only_what_bears_a_signature_that_counts_is_looked_at() -> None:
+    funding = MessageReceived(FundingSigned(CHANNEL_ID, SIGNATURE))
+    for channel in (a_normal_channel("alice"), drained_channel("bob")):
+        assert checks(channel, funding, ALICE) == ()
+        assert checks(channel, MessageReceived(Shutdown(CHANNEL_ID, SCRIPT)), ALICE) == ()
+        assert checks(channel, Lull(), ALICE) == ()
+    (check,) = checks(drained_channel("bob"), MessageReceived(ClosingSigned(CHANNEL_ID, Sat(500), SIGNATURE)), BOB)
+    assert not check.holds()
+    opened = MessageReceived(ClosingSigned(CHANNEL_ID, Sat(500), SIGNATURE))
+    assert checks(a_normal_channel("alice"), opened, ALICE) == ()
