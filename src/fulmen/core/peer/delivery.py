@@ -35,7 +35,11 @@ openings = Topic()
 
 
 def deliver(peer: Peer, link: Link, message: Record, env: Env) -> Step[Peer]:
-    """A message that no handler of the connection itself takes."""
+    """A message that no handler of the connection itself takes.
+
+    Raises:
+        UnknownRequiredMessage: an even one that is not for us.
+    """
     number = type_of(message)
     if 256 <= number < 512:
         return Step(peer).act(GossipReceived(peer.node_id, encode(message)))
@@ -48,7 +52,9 @@ def deliver(peer: Peer, link: Link, message: Record, env: Env) -> Step[Peer]:
         # "SHOULD send `error` with the unknown `channel_id` in reply to messages of type `32`-`255` related to unknown
         # channels."
         return Step(peer).act(refusal(peer, channel_id, f"unknown channel for {name_of(message)}"))
-    # Types 2 to 31 that we know and do not carry are odd.
+    # `stfu`, which the wire can read and nobody here carries, is even: without `option_quiesce` it is unknown to us.
+    if number % 2 == 0:
+        raise UnknownRequiredMessage(type=number)
     return Step(peer)
 
 

@@ -15,7 +15,7 @@ ANNOUNCEMENT_SIGNATURES = 259
 def event_of(frame: bytes) -> Event:
     """What came; gossip stays bytes, for whoever keeps the graph reads it elsewhere."""
     number = int.from_bytes(frame[:2], "big")
-    if len(frame) >= 2 and number in GOSSIP and number != ANNOUNCEMENT_SIGNATURES:
+    if number in GOSSIP and number != ANNOUNCEMENT_SIGNATURES:
         return FrameReceived(frame)
     try:
         return MessageReceived(decode(frame))

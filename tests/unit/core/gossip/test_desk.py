@@ -98,7 +98,10 @@ def test_what_a_peer_told_us_goes_to_others_and_not_back_to_it() -> None:
     for place in (31, 33):
         world.connect(20, place)
         desk.receive(NODES[place], EVERYTHING, world.now)
-    feed(world, 20, [a_channel(3, 1, 2), an_update(3, 1)], stranger=31)
+    world.fund(a_channel(3, 1, 2))
+    for frame in (a_channel(3, 1, 2), an_update(3, 1)):
+        desk.receive(NODES[31], frame, world.now)
+    world.settle()
     world.run(200)
     told = {
         place: {type(m) for m in world.frames(20, place)} & {ChannelAnnouncement, ChannelUpdate} for place in (31, 33)
@@ -347,7 +350,9 @@ def test_the_log_of_a_flood_stays_within_its_cap() -> None:
     world = World(max_relay_log=10, messages_per_window=10_000)
     desk = world.desk(20)
     world.connect(20, 30)
-    feed(world, 20, [a_channel(1)] + [an_update(1, timestamp=NOW + n) for n in range(100)])
+    feed(world, 20, [a_channel(1)])
+    feed(world, 20, [an_update(1, timestamp=NOW + n) for n in range(100)])
+    assert desk.graph.timestamp(ONE, 0) == NOW + 99
     assert len(desk._relay._log) <= 10 and len(desk._relay._latest) <= 10
 
 
@@ -436,6 +441,20 @@ def test_our_own_gossip_goes_to_everybody_whatever_their_filter() -> None:
     assert [type_of(m) for m in told if type_of(m) in (256, 257, 258)][:3] == [256, 258, 257]
     node = next(m for m in told if isinstance(m, NodeAnnouncement))
     assert node.alias.rstrip(b"\0") == b"fulmen"
+
+
+def test_news_of_our_own_goes_also_to_who_asked_for_none() -> None:
+    """BOLT 7: "SHOULD send gossip messages as it generates them regardless of `timestamp`"."""
+    world = two_with_a_channel()
+    one = world.desks[NODES[1]]
+    world.run(3)
+    world.connect(1, STRANGER)
+    one.receive(NODES[STRANGER], encode(GossipTimestampFilter(CHAIN, 0xFFFFFFFF, 0)), world.now)
+    world.run(130)
+    one.set_channel(own(1, 1, 2, forward=ForwardPolicy(fee_base_msat=77)), world.now)
+    world.run(130)
+    told = [m.fee_base_msat for m in world.frames(1, STRANGER) if isinstance(m, ChannelUpdate)]
+    assert len(told) == 2 and told[-1] == 77
 
 
 def test_a_half_that_does_not_sign_the_announcement_is_refused() -> None:

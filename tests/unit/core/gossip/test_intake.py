@@ -191,6 +191,46 @@ def test_two_true_announcements_of_one_output_blacklist_all_four_nodes() -> None
     assert desk.offer(a_channel(2, 0, 5)) is Ignored.BLACKLISTED
 
 
+@pytest.mark.parametrize("ends", [(0, 5), (1, 5), (5, 20), (5, 21)])
+def test_a_channel_with_a_node_on_the_blacklist_at_either_end_is_ignored(ends: tuple[int, int]) -> None:
+    desk = Desk(check_funding=False)
+    for place in (0, 1, 20, 21):
+        desk.judge.put_on_blacklist(NODES[place])
+    assert desk.offer(a_channel(2, *ends)) is Ignored.BLACKLISTED
+    assert desk.offer(a_channel(3, 5, 6)) is None
+
+
+def test_the_blacklist_is_bounded_and_forgives_the_oldest() -> None:
+    desk = Desk(check_funding=False, max_blacklisted=2)
+    for place in (0, 1, 2):
+        desk.judge.put_on_blacklist(NODES[place])
+    assert list(desk.judge.blacklist) == NODES[1:3]
+
+
+def test_the_same_channel_told_otherwise_at_the_same_time_is_no_contradiction() -> None:
+    desk = Desk()
+    first, second = a_channel(1), a_channel(1, extra=b"\x01\x00")
+    for frame, peer in ((first, PEER), (second, LIAR)):
+        assert desk.offer(frame, peer) is None
+    assert desk.intake.take_lookups() == [ONE]
+    desk.intake.looked_up(ONE, found(first), NOW)
+    assert desk.graph.announcement(ONE) == first and desk.judge.blacklist == {}
+
+
+@pytest.mark.parametrize(("height", "ignored"), [(102, Ignored.TOO_YOUNG), (103, None)])
+def test_a_channel_is_believed_from_three_confirmations_on(height: int, ignored: Ignored | None) -> None:
+    desk = Desk(check_funding=False)
+    desk.judge.height = height
+    assert desk.offer(a_channel(1)) is ignored
+
+
+def test_a_full_graph_takes_no_more_channels_and_goes_on_hearing_of_those_it_has() -> None:
+    desk = Desk(check_funding=False, max_channels=1)
+    assert desk.offer(a_channel(1)) is None
+    assert desk.offer(a_channel(2)) is Ignored.FULL
+    assert desk.offer(an_update(1)) is None
+
+
 def test_without_a_chain_nobody_gets_another_blacklisted() -> None:
     desk = Desk(check_funding=False)
     desk.offer(a_channel(1, 0, 1))
@@ -230,6 +270,8 @@ def test_a_bad_signature_is_its_peers_fault_and_changes_nothing(frame: bytes) ->
         (an_update(4), Ignored.UNKNOWN_CHANNEL),
         (a_node(7), Ignored.UNKNOWN_NODE),
         (a_node(0, timestamp=NOW - 1), Ignored.OLDER),
+        (a_node(0, timestamp=NOW + 1, extra=bytes(2000)), Ignored.TOO_LONG),
+        (a_node(0, timestamp=NOW + 86_401), Ignored.FROM_THE_FUTURE),
     ],
     ids=lambda value: value.name.lower() if isinstance(value, Ignored) else "",
 )
@@ -276,6 +318,126 @@ def test_a_node_that_says_too_much_waits_for_the_next_window() -> None:
     assert said == [None, None, Ignored.RATE_LIMITED]
     desk.judge.new_window()
     assert desk.offer(an_update(1, timestamp=NOW + 9)) is None
+
+
+def test_a_node_that_announces_itself_too_often_waits_for_the_next_window() -> None:
+    desk = Desk(check_funding=False, messages_per_window=2)
+    desk.offer(a_channel(1))
+    said = [desk.offer(a_node(0, timestamp=NOW + second)) for second in range(3)]
+    assert said == [None, None, Ignored.RATE_LIMITED]
+    # Others are heard all the same.
+    assert desk.offer(a_node(1)) is None
+
+
+def test_what_is_as_old_as_what_we_have_is_never_news() -> None:
+    desk = Desk(check_funding=False)
+    for frame in (a_channel(1), an_update(1), a_node(0)):
+        assert desk.offer(frame) is None
+    told = list(desk.accepted)
+    assert [desk.offer(frame) for frame in (a_channel(1), an_update(1), a_node(0))] == [Ignored.DUPLICATE] * 3
+    assert desk.offer(a_node(0, rgb_color=b"\4\5\6")) is Ignored.OLDER
+    assert desk.accepted == told
+
+
+def test_of_two_that_are_looked_at_at_once_the_newer_stays_in_whichever_order_they_hold() -> None:
+    for order in ((1, 2), (2, 1)):
+        desk = Desk(check_funding=False)
+        desk.offer(a_channel(1))
+        for second in order:
+            update, node = an_update(1, timestamp=NOW + second), a_node(0, timestamp=NOW + second)
+            for frame in (update, node):
+                assert desk.intake.offer(NODES[30 + second], decode(frame), frame, NOW) is None
+        desk.answer()
+        assert desk.graph.timestamp(ONE, 0) == desk.graph.node_timestamp(NODES[0]) == NOW + 2
+
+
+def test_a_message_that_is_being_looked_at_is_not_looked_at_twice() -> None:
+    desk, frame = Desk(), a_channel(1)
+    assert desk.intake.offer(PEER, decode(frame), frame, NOW) is None
+    assert desk.intake.offer(LIAR, decode(frame), frame, NOW) is Ignored.DUPLICATE
+    assert len(desk.intake.take_checks()) == 1
+
+
+def test_all_peers_together_have_no_more_looked_at_than_there_is_room_for() -> None:
+    desk = Desk(max_pending=4, max_pending_per_peer=3)
+    frames = [a_channel(number, number % 5, 5 + number % 7) for number in range(1, 8)]
+    said = [desk.intake.offer(NODES[20 + at], decode(frame), frame, NOW) for at, frame in enumerate(frames)]
+    assert said == [None] * 4 + [Ignored.BUSY] * 3
+
+
+def test_an_output_that_pays_to_others_keeps_the_true_announcement_of_its_place_welcome() -> None:
+    desk, real, fake = Desk(), a_channel(1, 0, 1), a_channel(9, 3, 4, short_channel_id=ONE)
+    desk.offer(fake, LIAR)
+    desk.intake.take_lookups()
+    desk.intake.looked_up(ONE, found(real), NOW)
+    assert len(desk.graph) == 0
+    assert desk.offer(real) is None
+
+
+def test_places_that_fund_nothing_are_remembered_up_to_a_bound_and_not_asked_for() -> None:
+    desk = Desk(max_rejected=2)
+    for number in (1, 2, 3):
+        desk.offer(a_channel(number))
+        for place in desk.intake.take_lookups():
+            desk.intake.looked_up(place, None, NOW)
+    assert list(desk.intake._rejected) == [scid(102, 1, 0), scid(103, 1, 0)]
+    desk.offer(an_update(3))
+    assert desk.intake.wanted == {}
+    desk.offer(an_update(4))
+    assert list(desk.intake.wanted) == [scid(104, 1, 0)]
+
+
+def test_no_more_outputs_are_looked_for_at_once_than_the_policy_says() -> None:
+    desk = Desk(max_lookups=2)
+    for number in (1, 2, 3):
+        desk.offer(a_channel(number))
+    first = desk.intake.take_lookups()
+    assert len(first) == 2 and desk.intake.take_lookups() == []
+    desk.intake.looked_up(first[0], None, NOW)
+    assert len(desk.intake.take_lookups()) == 1
+
+
+def test_what_came_before_its_channel_is_held_as_the_newest_word_of_each_peer() -> None:
+    desk = Desk(check_funding=False)
+    for second in (5, 3):
+        desk.offer(an_update(1, timestamp=NOW - second))
+    # An old one of the same peer takes no place of a newer.
+    desk.offer(an_update(1, timestamp=NOW - 8))
+    desk.offer(a_channel(1))
+    desk.answer()
+    assert desk.graph.timestamp(ONE, 0) == NOW - 3
+
+
+def test_what_waits_longest_for_its_channel_gives_way_to_what_came_later() -> None:
+    desk = Desk(check_funding=False, max_held=2)
+    for number in (1, 2, 3):
+        desk.offer(an_update(number))
+    for number in (1, 2, 3):
+        desk.offer(a_channel(number))
+    desk.answer()
+    assert [desk.graph.timestamp(scid(100 + number, 1, 0), 0) for number in (1, 2, 3)] == [0, NOW, NOW]
+
+
+def test_no_peer_has_more_held_than_its_share_and_others_have_theirs() -> None:
+    desk = Desk(check_funding=False, max_held_per_peer=2)
+    for number in (1, 2, 3):
+        desk.offer(an_update(number), LIAR)
+    desk.offer(an_update(4))
+    assert desk.intake._held_of_peer == {LIAR: 2, PEER: 1}
+
+
+def test_of_many_who_speak_of_a_channel_that_nobody_knows_a_few_are_held() -> None:
+    desk = Desk(check_funding=False)
+    for place in range(MAX_PER_SCID + 3):
+        desk.offer(an_update(1, timestamp=NOW - place), NODES[place])
+    assert sum(desk.intake._held_of_peer.values()) == MAX_PER_SCID
+
+
+def test_a_node_with_broken_addresses_that_came_before_its_channel_is_nobodys_fault() -> None:
+    desk = Desk(check_funding=False)
+    assert desk.offer(a_node(0, addresses=b"\1\2")) is Ignored.UNKNOWN_NODE
+    assert desk.offer(a_channel(1)) is None
+    assert desk.graph.knows_node(NODES[0]) and desk.graph.node_announcement(NODES[0]) == b""
 
 
 def test_a_lying_peer_never_holds_more_than_its_share() -> None:

@@ -39,15 +39,26 @@ from fulmen.core.base.peers import (
 from fulmen.core.base.policy import OpeningPolicy, PeerPolicy, Policy
 from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, FeeratePerKw, Msat, Sat, Timestamp
-from fulmen.core.peer.delivery import printable
+from fulmen.core.peer.connection import MAX_CALLERS, MAX_CHANNELS
+from fulmen.core.peer.delivery import MAX_OPENINGS, printable
+from fulmen.core.peer.faults import CouldNotConnect
 from fulmen.core.peer.features import CARRIED, offered
 from fulmen.core.peer.state import Peer
 from fulmen.core.peer.table import MOUNT, initial
 from fulmen.core.wire import UnknownMessage, encode
-from fulmen.core.wire.features import OPTION_ANCHORS, Features, optional, required
+from fulmen.core.wire.features import OPTION_ANCHORS, OPTION_ZEROCONF, Features, optional, required
 from fulmen.core.wire.messages.gossip import GossipTimestampFilter
 from fulmen.core.wire.messages.opening import OpenChannel
-from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
+from fulmen.core.wire.messages.quiescence import Stfu
+from fulmen.core.wire.messages.setup import (
+    ErrorMessage,
+    Init,
+    PeerStorage,
+    PeerStorageRetrieval,
+    Ping,
+    Pong,
+    WarningMessage,
+)
 from fulmen.core.wire.messages.updates import UpdateFee
 
 NODE = NodeId(b"\x03" + bytes(31) + b"\x07")
@@ -167,6 +178,21 @@ def test_unknown_odd_features_and_no_networks_are_fine() -> None:
     assert peer.view.ready
 
 
+def test_a_list_of_no_chains_excludes_none_and_before_our_chain_is_known_none_is_the_wrong_one() -> None:
+    peer = connected()
+    peer(THEIR_INIT.but(networks=()))
+    assert peer.view.ready
+    early = Driven(an_env())
+    early(Connected(inbound=False, address=HERE), THEIR_INIT)
+    assert early.view.ready
+
+
+def test_a_peer_may_require_what_we_understand_and_do_not_offer_it() -> None:
+    peer = connected()
+    peer(Init(b"", (CARRIED | required(OPTION_ZEROCONF)).to_bytes()))
+    assert peer.view.ready and not Features.from_bytes(peer.view.local_features).supports(OPTION_ZEROCONF)
+
+
 def test_what_comes_before_init_or_a_second_one_ends_the_connection() -> None:
     assert ended_with(connected()(Ping(1, b"")), "InitNotFirst")
     assert ended_with(connected()(FrameReceived(b"\x01\x00")), "InitNotFirst")
@@ -231,6 +257,16 @@ def test_we_ping_when_it_is_time_and_hang_up_without_a_pong() -> None:
     assert ended_with(peer.at(30)(TimeReached(peer.env.wall)), "PongMissing")
 
 
+def test_nobody_is_pinged_or_given_up_before_the_time_or_after_we_hung_up() -> None:
+    peer = ready()
+    assert peer.at(29)(TimeReached(peer.env.wall)) == []
+    (sent,) = peer.at(1)(TimeReached(peer.env.wall))
+    assert isinstance(sent, Send)
+    assert peer.at(1)(TimeReached(peer.env.wall)) == []
+    peer(DisconnectPeer(COMMAND))
+    assert peer.at(3600)(TimeReached(peer.env.wall)) == []
+
+
 def test_with_each_pong_the_channels_look_whether_they_are_answered_too() -> None:
     peer = ready(CHANNEL, OTHER)
     (sent,) = peer.at(30)(TimeReached(peer.env.wall))
@@ -275,6 +311,29 @@ def test_a_message_for_a_channel_that_we_do_not_have_is_answered_with_an_error_a
 def test_an_error_fails_the_channel_that_it_names() -> None:
     actions = ready(CHANNEL, OTHER)(ErrorMessage(OTHER, b"no"))
     assert [action for action in actions if isinstance(action, Tell)] == [to_channel(OTHER, ChannelErrored(b"no"))]
+
+
+def test_an_error_ends_the_opening_that_it_names_and_no_other() -> None:
+    peer = ready(CHANNEL)
+    peer(OpeningStarted(OPENING), OpeningStarted(OTHER))
+    actions = peer(ErrorMessage(OTHER, b"no"))
+    told = [action for action in actions if isinstance(action, Tell)]
+    assert told == [Tell(Address("opening", NODE + OTHER), ChannelErrored(b"no"))]
+
+
+def test_no_peer_has_more_openings_channels_or_callers_than_we_count_to() -> None:
+    ids = [ChannelId(at.to_bytes(32, "big")) for at in range(MAX_CHANNELS + 1)]
+    peer = ready()
+    peer(*map(OpeningStarted, ids))
+    assert len(peer.state.openings) == MAX_OPENINGS
+    peer(*map(ChannelAttached, ids))
+    assert len(peer.state.channels) == MAX_CHANNELS
+    away = Driven()
+    commands = [CommandId(at.to_bytes(16, "big")) for at in range(MAX_CALLERS + 1)]
+    answers = away(*(ConnectPeer(command, (HERE,)) for command in commands))
+    assert away.state.callers == tuple(commands[:-1])
+    (refusal,) = (action for action in answers if isinstance(action, Answer))
+    assert refusal.command_id == commands[-1] and isinstance(refusal.refused, CouldNotConnect)
 
 
 def test_an_error_about_nothing_in_particular_fails_every_channel_and_opening() -> None:
@@ -340,6 +399,12 @@ def test_gossip_is_handed_on_as_it_came() -> None:
 def test_unknown_odd_messages_are_ignored_and_even_ones_end_the_connection() -> None:
     assert ready()(UnknownMessage(40001, b"x")) == []
     assert ended_with(ready()(UnknownMessage(40000, b"x")), "UnknownRequiredMessage")
+
+
+def test_of_what_we_can_read_and_do_not_carry_odd_messages_are_ignored_and_even_ones_end_the_connection() -> None:
+    peer = ready(CHANNEL)
+    assert peer(PeerStorage(b"x"), PeerStorageRetrieval(b"x")) == []
+    assert ended_with(peer(Stfu(OTHER, 1)), "UnknownRequiredMessage")
 
 
 def test_a_message_that_cannot_be_read_ends_the_connection() -> None:

@@ -35,8 +35,8 @@ OF_ALL = (
     "using `node_id` of the double-SHA256 of the entire message following the `signature` field (including unknown "
     "fields following `fee_proportional_millionths`):"
 )
-STRANGE_FLAGS = {"message_flags": Plus(0xFC), "channel_flags": Plus(0xFC)}
-"""All bits that have no meaning."""
+STRANGE_FLAGS = {"message_flags": Plus(0xFC), "channel_flags": Plus(0xFC), "fee_base_msat": 7}
+"""All bits that have no meaning; with other terms, for some drop what seems to repeat the update before it."""
 ODD_TLV = bytes.fromhex("c9014f")
 TAKEN = Script(
     name="a newer channel_update takes the place of the older",
