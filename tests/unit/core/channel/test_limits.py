@@ -16,6 +16,7 @@ from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel.facts import LocalProposed, RemoteProposed
 from fulmen.core.channel.limits import (
     dust_at,
+    fee_bound_sat,
     most_htlcs,
     opener_cost_msat,
     over_dust_exposure,
@@ -147,9 +148,17 @@ def test_the_value_that_a_feerate_would_trim_is_counted_on_the_worse_of_both_com
     assert dust_at(both, FeeratePerKw(3000)) == 4_750_000
 
 
-def test_where_nobody_cares_for_feerates_the_number_of_htlcs_is_still_one() -> None:
-    unpriced = CommitmentPolicy(anchor_feerate_cap_per_kw=FeeratePerKw(0), max_commitment_fee_ppm=2)
-    assert most_htlcs(Sat(1_000_000), unpriced.but(commitment_fee_allowance_sat=Sat(4))) == (2000 - 1124) // 172
+def test_what_fees_may_take_is_a_share_to_the_satoshi_and_for_us_half_of_it() -> None:
+    limits = CommitmentPolicy(max_commitment_fee_ppm=250_000)
+    assert fee_bound_sat(Sat(1_000_000_000), limits) == 250_000_000
+    assert fee_bound_sat(Sat(1_000_000_000), limits, own=True) == 125_000_000
+    assert fee_bound_sat(Sat(50_000), limits) == 25_000, "the allowance"
+
+
+def test_where_nobody_cares_for_feerates_the_number_of_htlcs_is_what_fits_at_one_sat() -> None:
+    """Half of the bound is 196 sat, at 1 sat/kw: 1124 weight units and 1133 times 172, exactly."""
+    unpriced = CommitmentPolicy(anchor_feerate_cap_per_kw=FeeratePerKw(0), max_commitment_fee_ppm=0)
+    assert most_htlcs(Sat(1_000_000), unpriced.but(commitment_fee_allowance_sat=Sat(392))) == 1133
 
 
 def test_a_fee_within_the_bound_is_not_over_it() -> None:

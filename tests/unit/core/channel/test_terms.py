@@ -24,6 +24,7 @@ from fulmen.core.channel.terms import (
     largest_funding,
     minimum_depth,
     our_terms,
+    terms_of,
     upfront_script,
 )
 from fulmen.core.wire.features import (
@@ -410,3 +411,8 @@ def test_what_was_wished_for_is_asked_for_and_nothing_else() -> None:
     assert channel_type(a_wish(), ALL, ALL, policy.but(anchors=False)) == LEGACY
     with pytest.raises(OpeningNotPossible, match="scid_alias"):
         channel_type(a_wish(scid_alias=True, announce=False), ALL, optional(*bits), policy)
+
+
+def test_an_upfront_script_that_is_not_there_is_empty() -> None:
+    assert terms_of(an_open()).upfront_shutdown_script == b""
+    assert terms_of(an_open(upfront_shutdown_script=SEGWIT)).upfront_shutdown_script == SEGWIT
