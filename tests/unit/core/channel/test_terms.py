@@ -50,6 +50,7 @@ ANCHORS = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS).to_bytes()
 LEGACY = Features.of(OPTION_STATIC_REMOTEKEY).to_bytes()
 SMALL = {"funding_satoshis": Sat(60_000), "channel_reserve_satoshis": Sat(600), "channel_type": LEGACY}
 """A quarter of it is less than the fee that any commitment may pay."""
+LARGEST = {"funding_satoshis": Sat(1_000_000_000), "max_htlc_value_in_flight_msat": Msat(10**12)}
 TAPROOT = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_SIMPLE_TAPROOT).to_bytes()
 POOR = {
     "funding_satoshis": Sat(20_001),
@@ -166,11 +167,12 @@ def test_good_terms_are_taken() -> None:
         ({"feerate_per_kw": FeeratePerKw(252)}, "feerate_per_kw"),
         ({"feerate_per_kw": FeeratePerKw(250_001), "channel_type": LEGACY}, "feerate_per_kw out of range"),
         ({"feerate_per_kw": FeeratePerKw(25_001)}, "feerate_per_kw out of range"),
-        ({"feerate_per_kw": FeeratePerKw(45_000), **SMALL}, "too large for this channel"),
+        ({"feerate_per_kw": FeeratePerKw(34_532), **SMALL}, "too large for this channel"),
         ({"dust_limit_satoshis": Sat(353)}, "dust_limit_satoshis"),
         ({"dust_limit_satoshis": Sat(10_001)}, "dust_limit_satoshis"),
         ({"channel_reserve_satoshis": Sat(300)}, "above channel_reserve"),
         ({"channel_reserve_satoshis": Sat(50_001)}, "channel_reserve_satoshis is too large"),
+        ({**LARGEST, "channel_reserve_satoshis": Sat(50_000_001)}, "channel_reserve_satoshis is too large"),
         ({"htlc_minimum_msat": Msat(10_000_001)}, "htlc_minimum_msat"),
         ({"max_htlc_value_in_flight_msat": Msat(9_999_999)}, "max_htlc_value_in_flight_msat"),
         ({"funding_satoshis": Sat(19_999), "channel_reserve_satoshis": Sat(354)}, "funding_satoshis out of range"),
@@ -199,13 +201,14 @@ def test_terms_at_the_very_bounds_are_taken() -> None:
         {"feerate_per_kw": FeeratePerKw(250_000), "channel_type": LEGACY, "push_msat": Msat(500_000_000)},
         {"feerate_per_kw": FeeratePerKw(25_000)},
         {"feerate_per_kw": FeeratePerKw(45_000), "channel_type": LEGACY},
-        {"feerate_per_kw": FeeratePerKw(34_530), **SMALL},
+        {"feerate_per_kw": FeeratePerKw(34_531), **SMALL},
         {"dust_limit_satoshis": Sat(10_000)},
         {"channel_reserve_satoshis": Sat(50_000)},
         {"to_self_delay": CltvDelta(2016)},
         {**POOR, "funding_satoshis": Sat(20_769)},
         {"funding_satoshis": Sat(20_000), "channel_reserve_satoshis": Sat(1000)},
         {"funding_satoshis": Sat(1_000_000_000), "max_htlc_value_in_flight_msat": Msat(10**12)},
+        {**LARGEST, "channel_reserve_satoshis": Sat(50_000_000)},
         {"htlc_minimum_msat": Msat(10_000_000)},
         {"max_htlc_value_in_flight_msat": Msat(10_000_000)},
         {"max_accepted_htlcs": 1},
@@ -257,6 +260,11 @@ def test_a_large_channel_needs_the_feature() -> None:
 def test_anchors_need_to_be_negotiated() -> None:
     with pytest.raises(OpeningRefused, match="anchors"):
         check_open(an_open(), ENV, a_peer(features=optional(OPTION_STATIC_REMOTEKEY)))
+
+
+def test_a_channel_of_the_first_type_asks_for_no_feature() -> None:
+    check_open(an_open(channel_type=LEGACY), ENV, a_peer(features=optional(OPTION_STATIC_REMOTEKEY)))
+    check_open(an_open(channel_type=LEGACY, channel_flags=1), ENV, a_peer(features=optional(OPTION_STATIC_REMOTEKEY)))
 
 
 def test_an_announced_channel_cannot_hide_behind_an_alias() -> None:
