@@ -163,6 +163,7 @@ def test_an_offer_in_the_overlap_is_agreed_to_and_published() -> None:
     step = heard(channel, message, BOB)
     assert step.state.phase is Phase.CLOSING
     assert [offer.fee_satoshis for offer in offers(step)] == [fee]
+    assert not offers(heard(step.state, message, BOB)), "once it was said, its echo needs no answer"
     assert "mutual close" in [want.name for want in wants(step.state) if isinstance(want, WantPublished)]
 
 
@@ -272,6 +273,7 @@ def test_the_least_fee_that_we_would_pay_is_agreed_to() -> None:
     for fee in (low, high):
         step = heard(channel, ClosingSigned(CHANNEL_ID, fee, signed_by("bob", channel, fee)), ALICE)
         assert step.state.agreed is not None and step.state.agreed.fee_sat == fee
+        assert [offer.fee_satoshis for offer in offers(step)] == [fee], "the peer has not heard it from us"
 
 
 def test_a_variant_without_the_signers_own_output_is_good_as_well() -> None:

@@ -42,11 +42,12 @@ from fulmen.core.base.units import BlockHeight, Sat, Timestamp
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.channel.commands import ChannelOpening
 from fulmen.core.channel.dance import UNSIGNED
-from fulmen.core.channel.facts import Created, ReadyReceived
+from fulmen.core.channel.facts import CommitmentReceived, Created, FundingConfirmed, FundingUnconfirmed, ReadyReceived
 from fulmen.core.channel.faults import BadFundingSignature, TooManyAliases
 from fulmen.core.channel.funding import ALIAS_BLOCK, MAX_ALIASES, WALLET, ChannelProposed, new_alias, send_channel_ready
 from fulmen.core.channel.state import Channel, Link, Phase
 from fulmen.core.channel.table import decide, initial, view, wants
+from fulmen.core.commitments.updates import Updates
 from fulmen.core.signer.requests import SignCommitment
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned
@@ -378,3 +379,24 @@ def test_seven_bytes_of_chance_make_every_part_of_an_alias(chance: int, parts: t
         return chance.to_bytes(7, "big")
 
     assert scid_parts(new_alias(replace(at(100), entropy=entropy))) == parts
+
+
+@pytest.mark.parametrize(("depth", "ready"), [(0, True), (1, False), (3, False)])
+def test_only_a_channel_that_waits_for_no_block_is_ready_at_birth(depth: int, ready: bool) -> None:
+    birth = born("bob", "alice", ALICES_ID, is_opener=False, minimum_depth=depth)
+    step = decide(initial(CHANNEL_ID), birth, at(100, "bob"))
+    assert step.state.ready_sent is ready
+    assert messages(step) == ["FundingSigned"] + ["ChannelReady"] * ready
+
+
+def test_the_funding_in_force_is_the_last_and_what_happens_to_it_leaves_the_others() -> None:
+    channel = an_unconfirmed_channel()
+    older = channel.funding.but(outpoint=OutPoint(Txid(b"o" * 32), 0))
+    channel = channel.but(fundings=(older, channel.funding))
+    assert channel.funding.outpoint == FUNDING
+    deep = evolve(channel, FundingConfirmed(block(101), 4))
+    assert deep.fundings[0] == older and deep.funding.confirmed == block(101)
+    undone = evolve(deep, FundingUnconfirmed())
+    assert undone.fundings == channel.fundings
+    signed = evolve(a_normal_channel().but(fundings=channel.fundings), CommitmentReceived(1, Updates(), UNSIGNED, ()))
+    assert signed.fundings[0] == older and len(signed.fundings) == 2

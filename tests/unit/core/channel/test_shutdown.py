@@ -163,6 +163,13 @@ def test_the_opener_names_its_fee_with_the_last_of_both_shutdowns_whoever_said_i
     assert fees(decide(answered.state, Lull(), ALICE)) == 0
 
 
+def test_a_wish_that_the_peer_does_not_take_is_not_turned_into_a_close_to_the_wallet() -> None:
+    channel = a_normal_channel("bob").but(local_features=b"", remote_features=b"")
+    step = perhaps_shutdown(fold(channel, (ShutdownWanted(TAPROOT),)), with_wallet(BOB))
+    assert not said(step) and step.state.phase is Phase.NORMAL
+    assert (step.state.shutdown_wanted, step.state.shutdown_sent) == (None, None)
+
+
 def test_a_lull_says_nothing_of_a_close_that_nobody_wants() -> None:
     step = decide(a_normal_channel("alice"), Lull(), with_wallet(ALICE))
     assert step.state.phase is Phase.NORMAL and not step.actions
