@@ -1,19 +1,21 @@
 """What peers say that is passed over or refused at the desk, one rule of BOLT 7 at a time; what is told no further."""
 
 import pytest
-from tests.builders.gossip import CHAIN, NODES, NOW, World, a_channel, a_node, an_outpoint, an_update, secret
+from tests.builders.gossip import CHAIN, NODES, NOW, SECRETS, World, a_channel, a_node, an_outpoint, an_update, secret
 
 from fulmen.core.base.ids import ChannelId, OutPoint, scid
 from fulmen.core.commitments.announcing import OwnChannel
-from fulmen.core.crypto.secp256k1 import point_of
+from fulmen.core.crypto.secp256k1 import point_of, sign_ecdsa
 from fulmen.core.gossip.encodings import encode_scids
 from fulmen.core.gossip.faults import BadRangeReply, Ignored, UnaskedReply
 from fulmen.core.gossip.graph import Graph
 from fulmen.core.gossip.policy import GossipPolicy
 from fulmen.core.gossip.sync import Phase, Sync
-from fulmen.core.wire import encode, type_of
+from fulmen.core.signer.announcing import announcement_digest
+from fulmen.core.wire import decode, encode, type_of
 from fulmen.core.wire.messages.gossip import (
     AnnouncementSignatures,
+    ChannelUpdate,
     GossipTimestampFilter,
     QueryShortChannelIds,
     ReplyChannelRange,
@@ -177,6 +179,54 @@ def asked(world: World, peer: int, *frames: bytes) -> int:
     for frame in frames:
         desk.receive(NODES[peer], frame, world.now)
     return len(desk.take_checks())
+
+
+def a_half(node_secret: bytes, funding_secret: bytes) -> bytes:
+    """What place 2 signs of the channel, with these keys."""
+    announcement = decode(a_channel(1, 1, 2))
+    digest = announcement_digest(encode(announcement))
+    signatures = sign_ecdsa(node_secret, digest), sign_ecdsa(funding_secret, digest)
+    return encode(AnnouncementSignatures(ChannelId((1).to_bytes(32, "big")), ONE, *signatures))
+
+
+@pytest.mark.parametrize(("node", "funding"), [(True, True), (False, True), (True, False)])
+def test_a_half_is_good_only_if_both_of_its_signatures_are(node: bool, funding: bool) -> None:
+    world = with_a_channel()
+    half = a_half(SECRETS[2 if node else 3], secret(1003 if funding else 1002))
+    world.desks[NODES[1]].receive(NODES[2], half, world.now)
+    world.settle()
+    assert (ONE in world.desks[NODES[1]].graph) is (node and funding)
+    assert bool(world.hung_up) is not (node and funding)
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_channel_that_begins_to_close_while_the_peers_half_is_looked_at_is_not_announced(closing: bool) -> None:
+    world = with_a_channel()
+    desk = world.desks[NODES[1]]
+    known = desk._ours.get(ChannelId((1).to_bytes(32, "big")))
+    assert known is not None and known.ours is not None
+    desk.receive(NODES[2], a_half(SECRETS[2], secret(1003)), world.now)
+    desk.set_channel(known.channel.but(closing=closing), world.now)
+    world.settle()
+    assert (ONE in desk.graph) is not closing
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, True), ({"closing": True}, False), ({"announce": False}, False), ({"ready": False}, False)],
+    ids=["to be announced", "closing", "not to be announced", "not ready"],
+)
+def test_our_half_is_said_only_of_what_may_be_announced(changes: dict, said: bool) -> None:
+    world = with_a_channel(**changes)
+    world.run(120)
+    assert any(isinstance(message, AnnouncementSignatures) for message in world.frames(1, 2)) is said
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_our_update_waits_for_the_peers_channel_ready(ready: bool) -> None:
+    world = with_a_channel(announce=False, ready=ready)
+    world.run(120)
+    assert any(isinstance(message, ChannelUpdate) for message in world.frames(1, 2)) is ready
 
 
 HALF = encode(AnnouncementSignatures(ChannelId((1).to_bytes(32, "big")), ONE, bytes(64), bytes(64)))

@@ -11,6 +11,7 @@ from fulmen.conformance.script import (
     Disconnect,
     Expect,
     ExpectComplaint,
+    ExpectGossip,
     ExpectNoGossip,
     ExpectRange,
     Flipped,
@@ -27,7 +28,7 @@ from fulmen.conformance.script import (
 from fulmen.conformance.scripts import good
 from fulmen.conformance.scripts.common import HELLO, hello
 from fulmen.conformance.scripts.gossip.announcements import IGNORES, NOT_CORRECT, UNKNOWN_CHAIN
-from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, KNOWN, TOLD
+from fulmen.conformance.scripts.gossip.common import FLUSH_S, FUNDED, KNOWN, SLOW_FLUSH_S, TOLD
 from fulmen.conformance.scripts.gossip.updates import (
     OF_AN_END,
     STRANGE_FLAGS,
@@ -205,6 +206,7 @@ NODE_PASSED_ON = Script(
     steps=(
         *KNOWN,
         Send("node_announcement"),
+        ExpectGossip("node_announcement", fields={"node_id": NodeOf(ALICE)}, peer=BOB),
         Send("gossip_timestamp_filter", peer=BOB),
         Expect(
             "channel_announcement",
@@ -240,7 +242,7 @@ RELAY = (
                 {"short_channel_id": Scid(), "message_flags": 0xFD},
                 peer=BOB,
                 # Who keeps to a pace may tell only the update before it with the first flush.
-                within_s=2 * FLUSH_S,
+                within_s=FLUSH_S + SLOW_FLUSH_S,
             ),
         ),
     ),
@@ -261,7 +263,7 @@ RELAY = (
                 for step in (Send("channel_announcement", {name: Flipped()}), Disconnect(), *hello())
             ),
             Send("channel_update"),
-            ExpectNoGossip(("channel_announcement", "channel_update"), FLUSH_S, peer=BOB),
+            ExpectNoGossip(("channel_announcement", "channel_update"), SLOW_FLUSH_S, peer=BOB),
         ),
     ),
     Script(
@@ -282,7 +284,9 @@ RELAY = (
                     *hello(),
                 )
             ),
-            ExpectNoGossip(("channel_update",), FLUSH_S, fields={"fee_base_msat": OneOf(tuple(BAD_UPDATES))}, peer=BOB),
+            ExpectNoGossip(
+                ("channel_update",), SLOW_FLUSH_S, fields={"fee_base_msat": OneOf(tuple(BAD_UPDATES))}, peer=BOB
+            ),
         ),
     ),
     NODE_PASSED_ON,
@@ -296,7 +300,7 @@ RELAY = (
             *KNOWN,
             Send("gossip_timestamp_filter", peer=BOB),
             Send("node_announcement", {"signature": Flipped()}),
-            ExpectNoGossip(("node_announcement",), FLUSH_S, peer=BOB),
+            ExpectNoGossip(("node_announcement",), SLOW_FLUSH_S, peer=BOB),
         ),
     ),
     Script(

@@ -14,6 +14,8 @@ from fulmen.conformance.scripts.common import hello
 
 FLUSH_S = 70.0
 """A flush of gossip comes every 60 seconds."""
+SLOW_FLUSH_S = 100.0
+"""LND takes 90 for it: what must not be passed on is waited for as long."""
 BOTH: tuple[Step, ...] = (*hello(ALICE), *hello(BOB))
 FUNDED: tuple[Step, ...] = (*BOTH, FundAnnounced())
 """Alice and bob are connected to the node, and share an output that is deep enough."""
