@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 WORKERS ?= auto
 
-.PHONY: help demo run test soak check lint types walls bench interop twin fuzz mutants lock clean
+.PHONY: help demo run test soak check lint types walls bench interop twin profile fuzz mutants lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16

@@ -136,6 +136,10 @@ CODES: dict[str, int] = {
 """Fault name -> code, for the faults of the rooms below that callers know by a number."""
 
 
+WHY = "why"
+"""The detail that is the reason: it is said behind a colon, and the others in brackets."""
+
+
 def code_of(fault: Fault) -> int:
     """The number of a fault."""
     if isinstance(fault, RpcError):
@@ -166,8 +170,11 @@ def sentence_of(fault: Fault) -> str:
         said = said[:1].upper() + said[1:]
     if isinstance(fault, RpcError) or not fault.details:
         return said if said[-1:] in ".!?)" else f"{said}."
-    details = ", ".join(_detail(name, value) for name, value in fault.details.items())
-    return f"{said.rstrip('.')} ({details})."
+    said = said.rstrip(".")
+    if fault.details.get(WHY):
+        said = f"{said}: {_shown(fault.details[WHY]).rstrip('.')}"
+    details = ", ".join(_detail(name, value) for name, value in fault.details.items() if name != WHY)
+    return f"{said} ({details})." if details else f"{said}."
 
 
 def _detail(name: str, value: Any) -> str:

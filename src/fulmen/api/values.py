@@ -140,10 +140,14 @@ class Hex(Value, bytes):
     @classmethod
     def from_json(cls, value: object) -> Self:
         if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9a-fA-F]{2})*", value, re.ASCII):
-            raise ValueError("it must be hexadecimal digits")
+            raise ValueError(f"it must be {cls._digits()}")
         if cls.length is not None and len(value) != 2 * cls.length:
-            raise ValueError(f"it must be {2 * cls.length} hexadecimal digits, not {len(value)}")
+            raise ValueError(f"it must be {cls._digits()}, not {len(value)}")
         return cls(bytes.fromhex(value))
+
+    @classmethod
+    def _digits(cls) -> str:
+        return "hexadecimal digits" if cls.length is None else f"{2 * cls.length} hexadecimal digits"
 
     def plain(self) -> bytes:
         return bytes(self)

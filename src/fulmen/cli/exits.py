@@ -113,9 +113,6 @@ def advice_of(fault: Fault, command: str = "") -> str | None:
         return "Ask the node what happened, with `fulmen listpays` or `fulmen listpeerchannels`, before asking again."
     if isinstance(fault, NodeUnreachable):
         return "Start a node with `fulmen start`, or say where it is with --dir and --network."
-    code = errors.code_of(fault)
-    return None if code in _OF_PAY and command != "pay" else _ADVICE.get(code)
-
-
-_OF_PAY = (errors.PAY_ROUTE_NOT_FOUND, errors.PAY_ROUTE_TOO_EXPENSIVE)
-"""What `getroutes` says as well, which needs other advice."""
+    if command == "getroutes" and errors.code_of(fault) == errors.PAY_ROUTE_NOT_FOUND:
+        return "Only announced channels are looked at; `fulmen pay` knows yours as well."
+    return _ADVICE.get(errors.code_of(fault))

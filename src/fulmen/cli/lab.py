@@ -36,6 +36,14 @@ class LabFailed(Refused):
     """A process of the network did not do what it was to do."""
 
 
+class LabAway(Refused):
+    """This network is not up, or not yet."""
+
+
+class NoSuchLab(Refused):
+    """There is neither such a file nor anything that a network of its name has left."""
+
+
 _file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 _state = click.option(
     "--state",
@@ -79,8 +87,11 @@ def up(settings: Settings, file: Path, directory: Path | None) -> None:
 @click.pass_obj
 def down(settings: Settings, file: Path, directory: Path | None) -> None:
     """Stop a network that is up, or what is left of one. What it has made stays for the next `lab up`."""
+    home = _home(file, directory)
     with _refusals(settings):
-        stopped = take_down(_home(file, directory))
+        if not file.exists() and not home.exists():
+            raise NoSuchLab(file=str(file))
+        stopped = take_down(home)
     if settings.json:
         click.echo(as_json({"stopped": stopped}))
     else:
@@ -96,8 +107,7 @@ def show(settings: Settings, file: Path, directory: Path | None) -> None:
     home = _home(file, directory)
     path = home / state.SHOWN
     if not is_held(home / UP) or not path.exists():
-        click.echo("This network is not up, or not yet.", err=True)
-        raise SystemExit(int(Exit.UNREACHABLE))
+        fail(LabAway(), settings, "lab", Exit.UNREACHABLE)
     _say(settings, msgspec.json.decode(path.read_bytes()))
 
 

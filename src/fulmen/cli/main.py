@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,7 +19,7 @@ from fulmen.api.registry import REGISTRY
 from fulmen.api.schema import schema_of_all
 from fulmen.cli.exits import Exit
 from fulmen.cli.exits import __doc__ as exit_codes
-from fulmen.cli.refusals import fail_usage
+from fulmen.cli.refusals import fail_telling, fail_usage
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings
 from fulmen.cli.verbs import as_json, commands_of
 
@@ -65,6 +66,13 @@ class ByGroup(click.Group):
         if standalone_mode:
             sys.exit(done or Exit.DONE)
         return done
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            # Faults say what a verb could not read or write: what is left is the telling.
+            fail_telling(error)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*PROCESSES, *self.commands]
@@ -162,6 +170,7 @@ for verb in commands_of(REGISTRY):
 
 def main() -> None:
     """The console script. No input of a user ends in a traceback."""
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot draw a QR code still gets the rest
@@ -170,9 +179,15 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has enough; the interpreter must not complain about it
-        sys.exit(Exit.REFUSED)
+    except OSError as error:
+        fail_telling(error)
+
+
+def _fill_closed_streams() -> None:
+    """Who was started without one of the three gets nothing in its place, and no other file its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from fulmen.core.bitcoin.bip39 import entropy_of, mnemonic_of, seed_of
 from fulmen.core.bitcoin.networks import REGTEST, network_named
 from fulmen.daemon import risks
 from fulmen.daemon import settings as daemon_settings
+from fulmen.daemon.connections import host_and_port
 from fulmen.daemon.daemon import Daemon
 from fulmen.daemon.directory import DataDirectory
 from fulmen.daemon.run import EMBEDDED_CHAIN, run
@@ -100,6 +101,8 @@ def start(
         environ = {name: value for name, value in os.environ.items() if name not in ("FULMEN_DIR", "FULMEN_NETWORK")}
         wanted = daemon_settings.load(flags, environ, file if file.exists() else None)
         risks.check(network_named(wanted.network), wanted.accept_the_risks)
+        for address in wanted.listen:
+            host_and_port(address, listening=True)  # said before a seed is made for a node that cannot start
         seed = _unlocked(settings, directory, password_file)
         asyncio.run(run(wanted, seed, ready=partial(_say_ready, settings)))
     except Fault as fault:
@@ -130,6 +133,12 @@ def chain(settings: Settings, host: str, port: int, judge: str, forget: bool, rp
 
 
 def _say_ready(settings: Settings, daemon: Daemon) -> None:
+    # It runs, whoever hears of it.
+    with contextlib.suppress(OSError):
+        _tell_ready(settings, daemon)
+
+
+def _tell_ready(settings: Settings, daemon: Daemon) -> None:
     node = daemon.handle
     listens = ", ".join(f"{host}:{port}" for host, port in node.addresses)
     click.echo(f"{node.node_id.hex()} is up, listens on {listens}, data in {node.directory}")

@@ -6,6 +6,8 @@ JSON, and keeps its hint to the help in words.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -29,12 +31,13 @@ def fail(fault: Fault, settings: Settings, command: str = "", exit_code: Exit | 
     Raises:
         SystemExit
     """
-    if settings.json:
-        _as_json(fault)
-    else:
-        click.echo(f"Error: {printable(sentence_of(fault))}", err=True)
-        if (advice := advice_of(fault, command)) is not None:
-            click.echo(printable(advice), err=True)
+    with contextlib.suppress(OSError):  # where nobody can be told, the code still says it
+        if settings.json:
+            _as_json(fault)
+        else:
+            click.echo(f"Error: {printable(sentence_of(fault))}", err=True)
+            if (advice := advice_of(fault, command)) is not None:
+                click.echo(printable(advice), err=True)
     sys.exit(exit_of(fault, command) if exit_code is None else exit_code)
 
 
@@ -45,11 +48,33 @@ def fail_usage(wrong: click.UsageError, words: Sequence[str]) -> NoReturn:
         SystemExit
     """
     wrong = _in_our_words(wrong, words)
-    if _json_wanted(wrong, words):
-        _as_json(BadParameter(_sentence(wrong)))
-    else:
-        wrong.show()
+    with contextlib.suppress(OSError):
+        if _json_wanted(wrong, words):
+            _as_json(BadParameter(_sentence(wrong)))
+        else:
+            wrong.show()
     sys.exit(wrong.exit_code)
+
+
+def fail_telling(error: OSError) -> NoReturn:
+    """What was asked for may be done, but the answer cannot be written: a full disk, or a reader who has enough.
+
+    Raises:
+        SystemExit
+    """
+    if not isinstance(error, BrokenPipeError):
+        with contextlib.suppress(OSError):
+            click.echo(
+                f"Error: The answer could not be written: {error.strerror or error}. "
+                "What was asked for may be done: look before asking for it again.",
+                err=True,
+            )
+    # What is left in the buffers must not be complained about by the interpreter.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    sys.exit(Exit.UNKNOWN_OUTCOME)
 
 
 def _as_json(fault: Fault) -> None:

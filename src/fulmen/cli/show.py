@@ -31,7 +31,7 @@ COLUMNS = {
     ("listforwards", "forwards"): ("received_time", "in_channel", "out_channel", "out_msat", "fee_msat", "status"),
     ("listchannels", "channels"): ("short_channel_id", "source", "destination", "amount_msat", "active"),
     ("listnodes", "nodes"): ("alias", "addresses", "nodeid"),
-    ("getroutes", "routes"): ("amount_msat", "probability_ppm", "final_cltv"),
+    ("getroutes", "routes"): ("amount_msat", "probability_ppm"),
     ("help", "help"): ("command", "description"),
 }
 """What a table shows of each row, where rows have more than a terminal is wide; JSON shows all."""
@@ -52,12 +52,15 @@ HEADINGS = {
     "ripe_height": "from block",
     "short_channel_id_dir": "channel",
     "next_node_id": "to",
+    "probability_ppm": "chance",
+    "delay": "blocks left",
 }
 """Short names of columns, where those of the field would make a table wide."""
 FIELDS = {
     "pay": ("amount_msat", "amount_sent_msat", "destination", "payment_hash", "payment_preimage"),
     "close": ("type", "txid", "closed_in_block"),
     "withdraw": ("amount_msat", "fee_msat", "txid"),
+    "getroutes": (),
 }
 """What of an answer is for people; all of it where nothing is said."""
 STATES = {
@@ -71,6 +74,8 @@ STATES = {
     "CLOSED": "closed",
 }
 """Core Lightning's names are for programs."""
+SHOWN_BELOW = {"path", "closing", "schema"}
+"""Parts of a row that have a table of their own below it."""
 TEXTS = ("description", "failure", "failed_because", "frozen", "addresses")
 """Columns of words, which may be broken."""
 READABLE = 20
@@ -132,6 +137,8 @@ def cell(name: str, value: Any) -> str:
         return amount_text(value)
     if isinstance(value, int) and value and name.endswith(_TIMES):
         return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, int) and name == "probability_ppm":
+        return f"{value / 10_000:.1f} %"
     if name == "state" and value in STATES:
         return STATES[value]
     if name == "expiry" and isinstance(value, int):
@@ -173,7 +180,7 @@ def _show_rows(
     present = dict.fromkeys(key for row in rows for key in row)
     chosen = chosen or COLUMNS.get((command, name))
     columns = [column for column in chosen if column in present] if chosen else list(present)[:MAX_COLUMNS]
-    more = "--json shows more of each" if len(columns) < len(present) else None
+    more = "--json shows more of each" if len(columns) < len(present.keys() - SHOWN_BELOW) else None
     unit = ", in sat" if any(column.endswith(_AMOUNTS) for column in columns) else ""
     table = plain_table(title=f"{name}{unit}")
     table.caption = more

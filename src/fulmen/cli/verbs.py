@@ -17,6 +17,7 @@ from fulmen.api.declared import bare, choices_of, description_of
 from fulmen.api.errors import BadParameter, error_object
 from fulmen.api.params import read_params
 from fulmen.api.registry import Command, Registry
+from fulmen.api.values import Amount, AmountOrAny, SatOrAll
 from fulmen.cli.exits import Exit, exit_of
 from fulmen.cli.live import close_live, pay_live
 from fulmen.cli.refusals import fail
@@ -25,6 +26,8 @@ from fulmen.cli.show import show
 from fulmen.cli.words import params_of
 from fulmen.core.base.faults import Fault
 
+AMOUNTS = (Amount, AmountOrAny, SatOrAll)
+"""Whatever their names say of a unit."""
 MAX_LINE = 65_536
 """Of standard input, for `-`."""
 
@@ -47,6 +50,8 @@ def _click_command(command: Command) -> click.Command:
     for name, field in _named(fields):
         flag = name.replace("_", "-")
         description = description_of(field.type)
+        if bare(field.type) in AMOUNTS:
+            description = f"{description}; a number alone is in sat"
         if bare(field.type) is bool:
             params.append(click.Option([f"--{flag}/--no-{flag}", field.name], default=None, help=description))
             continue
@@ -152,7 +157,8 @@ def _run_many(command: Command, settings: Settings, words: list[str], options: d
                 params = params_of(command, here, there)
                 read_params(command, params)
                 node = node or RpcClient.of(settings.directory)
-                answer = node.call(command.name, params)
+                ask = partial(node.call, command.name, params)
+                answer = _waited(command, ask)
             except Fault as fault:
                 answer = {"error": error_object(fault)}
                 worst = worst or exit_of(fault, command.name)

@@ -16,7 +16,8 @@ Start with accept_the_risks = true when you have read this, and use only what yo
 
 
 class MainnetNotYet(Refused):
-    """What defends coins against cheats, crashes and fee spikes is not proven yet: this version could lose money."""
+    """This version refuses mainnet: what defends coins against cheats, crashes and fee spikes is not proven yet, and it
+    could lose money."""
 
 
 class RisksNotAccepted(Refused):
@@ -30,7 +31,7 @@ def refuse_mainnet(network: Network) -> None:
         MainnetNotYet.
     """
     if network.is_real and network.name == "bitcoin":
-        raise MainnetNotYet(MainnetNotYet.__doc__ or "")
+        raise MainnetNotYet
 
 
 def check(network: Network, accept_the_risks: bool) -> None:

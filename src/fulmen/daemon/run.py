@@ -15,6 +15,7 @@ import structlog
 
 from fulmen.adapters.chain import CoreSource, Endpoint, RpcClient
 from fulmen.adapters.chain.dialects import dialect_named
+from fulmen.adapters.chain.faults import SourceUnreachable
 from fulmen.adapters.keys.in_process import InProcessKeys
 from fulmen.core.base.ids import NodeId
 from fulmen.core.base.policy import Policy
@@ -106,12 +107,19 @@ async def reach_chain(settings: Settings) -> tuple[RpcClient, CoreSource]:
         Fault: by name, why there is none.
     """
     network, dialect = network_named(settings.network), dialect_named(settings.chain.dialect)
-    client = RpcClient(chain_endpoint(settings))
+    endpoint = chain_endpoint(settings)
+    client = RpcClient(endpoint)
     source = CoreSource(client, network, dialect, settings.policy.feerates)
     try:
         await source.check()
-    except BaseException:
+    except BaseException as wrong:
         await source.close()
+        if isinstance(wrong, SourceUnreachable) and not settings.chain.url:
+            # It was killed, for a chain that is stopped takes its cookie with it.
+            raise ChainNotRunning(
+                "no chain: the embedded one does not run any more; start it again with `fulmen chain`",
+                port=endpoint.port,
+            ) from wrong
         raise
     return client, source
 

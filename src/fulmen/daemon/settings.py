@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from fulmen.api.declared import why_not
 from fulmen.core.base.faults import Fault, Refused
 from fulmen.core.base.policy import Policy
 from fulmen.core.base.record import Record
@@ -209,7 +210,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
         _sane(name, converted)
         return converted
     except (msgspec.ValidationError, ValueError, TypeError) as error:
-        raise BadSetting(f"{name} cannot be {str(value)[:80]!r}", where=where, why=str(error)) from error
+        raise BadSetting(f"{name} cannot be {str(value)[:80]!r}", where=where, why=why_not(error, declared)) from error
 
 
 def _in_its_place(name: str, value: Any, flags: Mapping[str, Any], where: str) -> Any:

@@ -113,7 +113,7 @@ def read(path: Path) -> LabPlan:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadLabFile(f"{path} cannot be read: {error}") from error
+        raise BadLabFile(f"the file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return plan_of(content)
 
 

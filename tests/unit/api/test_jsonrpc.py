@@ -95,5 +95,9 @@ def test_a_fault_without_words_says_what_its_class_says():
     assert sentence_of(TooCold()) == "Nobody can work at such a temperature."
     assert sentence_of(TooCold("much too cold")) == "Much too cold."
     assert sentence_of(TooCold(degrees=-50)) == "Nobody can work at such a temperature (degrees -50)."
+    assert sentence_of(TooCold("much too cold", why="it is winter.", degrees=-5)) == (
+        "Much too cold: it is winter (degrees -5)."
+    )
+    assert sentence_of(TooCold(why="")) == "Nobody can work at such a temperature."
     assert sentence_of(RpcError("No.", reason="x")) == "No."
     assert sentence_of(NotBuiltYet()).endswith(".")

@@ -7,8 +7,9 @@ from tests.builders.gossip import NODES, World, a_channel, a_node, an_update
 from tests.builders.handle import RunningNode
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
+from fulmen.api.commands.graph import NoWay
 from fulmen.api.dispatch import Dispatcher
-from fulmen.api.errors import RpcError, code_of
+from fulmen.api.errors import BadParameter, RpcError, code_of
 
 
 def ask(node, method, params=None):
@@ -47,6 +48,26 @@ def test_no_way_is_said_with_its_reason(node, params):
         ask(node, "getroutes", filled)
     assert code_of(caught.value) == 205
     assert caught.value.details["reason"]
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ([NODES[0].hex(), NODES[5].hex(), 1000], "no announced channel leads to the destination"),
+        ([NODES[5].hex(), NODES[0].hex(), 1000], "no announced channel leads away from the source"),
+        ([NODES[5].hex(), NODES[5].hex(), 1000], "source and destination are the same node"),
+        ([NODES[0].hex(), NODES[2].hex(), "800btc"], "no channel holds as much as that"),
+    ],
+)
+def test_a_way_between_others_is_not_spoken_of_as_a_payment_of_ours(node, params, says):
+    with pytest.raises(NoWay) as refused:
+        ask(node, "getroutes", params)
+    assert refused.value.message == f"There is no way: {says}."
+
+
+def test_a_way_for_nothing_is_written_wrongly(node):
+    with pytest.raises(BadParameter, match="above zero"):
+        ask(node, "getroutes", [NODES[0].hex(), NODES[2].hex(), 0])
 
 
 def test_channels_are_listed_a_direction_at_a_time(node):

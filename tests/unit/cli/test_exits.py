@@ -43,4 +43,9 @@ def test_only_a_payment_can_fail_as_one(fault):
     assert exit_of(fault, "pay") is Exit.PAYMENT_FAILED
     assert exit_of(fault, "getroutes") is Exit.REFUSED
     assert advice_of(fault, "pay") is not None
-    assert advice_of(fault, "getroutes") is None
+
+
+def test_who_looks_for_a_way_is_told_which_channels_were_looked_at():
+    no_way = RpcError(code=errors.PAY_ROUTE_NOT_FOUND)
+    assert "announced" in (advice_of(no_way, "getroutes") or "")
+    assert "listpeerchannels" in (advice_of(no_way, "pay") or "")

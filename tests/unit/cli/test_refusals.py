@@ -77,6 +77,7 @@ def test_mainnet_is_refused_whatever_is_accepted(fulmen):
         ["init", "--password-file", "/nowhere/at/all"],
         ["start", "--password-file", "/nowhere/at/all"],
         ["start", "--set", "spoon=1"],
+        ["start", "--listen", "127.0.0.1:99999999"],
         ["getinfo"],
     ],
     ids=" ".join,
@@ -108,6 +109,25 @@ def test_what_is_written_is_for_its_owner_alone(fulmen, tmp_path, monkeypatch):
     fulmen("start")
     fulmen("chain", "--judge", "solomon")
     assert asked.__self__ == [0o077] * 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "code", "name", "says"),
+    [
+        ("up", Exit.REFUSED, "BadLabFile", "The file nowhere.toml cannot be read: No such file or directory."),
+        ("down", Exit.REFUSED, "NoSuchLab", "There is neither such a file"),
+        ("show", Exit.UNREACHABLE, "LabAway", "This network is not up, or not yet."),
+    ],
+)
+def test_a_network_of_which_nothing_is_there_is_missed_as_other_errors_are(
+    fulmen, tmp_path, monkeypatch, verb, code, name, says
+):
+    monkeypatch.chdir(tmp_path)
+    ran = fulmen("lab", verb, "nowhere.toml")
+    error = json.loads(ran.stderr)["error"]
+    assert (ran.exit_code, error["data"]["name"]) == (code, name)
+    assert error["message"].startswith(says)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_seed_is_never_overwritten(fulmen, tmp_path):
@@ -211,7 +231,7 @@ def test_no_other_seed_is_made_where_a_node_lost_its_own(fulmen, tmp_path):
 @pytest.mark.parametrize("network", ["regtest", "litecoin-regtest"])
 def test_a_node_whose_coins_come_out_of_nothing_gets_a_seed_by_itself(fulmen, tmp_path, network):
     # Port 1 answers to nobody: the node has a seed by then.
-    fulmen("--network", network, "start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999")
+    fulmen("--network", network, "start", "--chain", "http://127.0.0.1:1")
     assert (tmp_path / network / "seed").exists()
 
 

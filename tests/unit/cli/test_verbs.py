@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from tests.builders.handle import RunningNode, an_invoice_of
 from tests.builders.served import served
 
+from fulmen.api.client import RpcClient
 from fulmen.api.errors import NotBuiltYet, RpcError
 from fulmen.api.registry import REGISTRY
 from fulmen.cli import settings
@@ -71,6 +72,24 @@ def test_a_minus_reads_many_and_answers_a_line_for_each(node, fulmen):
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [len(one["hashes"]) if "hashes" in one else one["error"]["code"] for one in answers] == [1, 2, -32602, 3]
     assert ran.exit_code == Exit.USAGE
+
+
+def test_who_stops_waiting_while_many_are_paid_is_told_what_goes_on(node, fulmen, monkeypatch):
+    def interrupted(*_told, **_said):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RpcClient, "call", interrupted)
+    ran = fulmen("pay", "-", stdin=an_invoice_of("bob", node.now))
+    assert ran.exit_code == Exit.UNKNOWN_OUTCOME
+    assert "fulmen listpays" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"), [("pay", "--maxfee "), ("invoice", "--amount-msat "), ("withdraw", "--satoshi ")]
+)
+def test_the_help_of_an_amount_says_what_a_number_alone_is(fulmen, verb, option):
+    shown = " ".join(fulmen(verb, "--help").stdout.partition(option)[2].partition("  --")[0].split())
+    assert shown.endswith("a number alone is in sat")
 
 
 def test_many_lines_without_a_node_each_say_so(fulmen):

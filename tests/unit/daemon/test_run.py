@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from fulmen.adapters.chain.faults import SourceUnreachable
 from fulmen.adapters.chain.rpc_client import EndpointUnreadable
 from fulmen.core.base.ids import NodeId
 from fulmen.core.gossip.addresses import address_of
-from fulmen.daemon.chain_away import NoChain
+from fulmen.daemon.chain_away import ChainNotRunning, NoChain
 from fulmen.daemon.connections import BadAddress
-from fulmen.daemon.run import chain_endpoint, options_of, second_source
+from fulmen.daemon.run import chain_endpoint, options_of, reach_chain, second_source
 from fulmen.daemon.settings import load
 
 
@@ -43,6 +45,14 @@ def test_a_chain_that_was_stopped_is_no_chain(home: Path) -> None:
     (home / "mine" / "chain" / ".cookie").unlink()
     with pytest.raises(NoChain):
         chain_endpoint(load({"data_dir": str(home / "mine")}, {}))
+
+
+def test_an_embedded_chain_that_was_killed_is_missed_by_name(home: Path) -> None:
+    a_chain(home / "mine", 1)
+    with pytest.raises(ChainNotRunning, match="fulmen chain"):
+        asyncio.run(reach_chain(load({"data_dir": str(home / "mine")}, {})))
+    with pytest.raises(SourceUnreachable):
+        asyncio.run(reach_chain(load({"chain.url": "http://127.0.0.1:1"}, {})))
 
 
 def test_what_is_set_wins(home: Path) -> None:

@@ -41,7 +41,8 @@ class SeedExists(Refused):
 
 
 class NoSeed(Refused):
-    """There is no seed here yet: `fulmen init` makes one, `fulmen init --restore` brings one back from its words."""
+    """There is no seed here yet: `fulmen init` (with the same --dir and --network) makes one, and with --restore it
+    brings one back from its words."""
 
 
 class SeedUnreadable(Refused):

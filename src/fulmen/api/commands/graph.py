@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fulmen.api.commands.shown import Endpoint, endpoint_of, shown_scid
-from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, RpcError
+from fulmen.api.errors import PAY_ROUTE_NOT_FOUND, BadParameter, RpcError
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, PubKey, Scid
@@ -17,7 +17,7 @@ from fulmen.core.base.record import Record
 from fulmen.core.base.units import CltvDelta, Msat
 from fulmen.core.gossip.graph import GraphChannel as KnownChannel
 from fulmen.core.gossip.graph import NodeInfo
-from fulmen.core.routing.requests import NoRoute, RouteRequest
+from fulmen.core.routing.requests import NoRoute, NoRouteReason, RouteRequest
 from fulmen.core.routing.words import Channels, Find, Found, ListChannels, ListNodes, Nodes
 
 Limit = Annotated[int, Meta(description="at most so many", ge=1, le=10_000)]
@@ -26,11 +26,13 @@ Limit = Annotated[int, Meta(description="at most so many", ge=1, le=10_000)]
 class GetRoutesRequest(Record):
     """From where to where, and how much."""
 
-    source: Annotated[PubKey, Meta(description="where the money starts")]
-    destination: Annotated[PubKey, Meta(description="where it shall arrive")]
+    source: Annotated[PubKey, Meta(description="the node id of who pays")]
+    destination: Annotated[PubKey, Meta(description="the node id of who is paid")]
     amount_msat: Annotated[Amount, Meta(description="how much shall arrive")]
-    maxfee_msat: Annotated[Amount | None, Meta(description="the fee limit")] = None
-    final_cltv: Annotated[int, Meta(description="blocks that the destination asks for", ge=1, le=2016)] = 18
+    maxfee_msat: Annotated[Amount | None, Meta(description="what the way may cost; any price without it")] = None
+    final_cltv: Annotated[
+        int, Meta(description="blocks that the payee's invoice asks for, its min_final_cltv_expiry", ge=1, le=2016)
+    ] = 18
 
 
 class PathHop(Record, kw_only=True):
@@ -52,15 +54,28 @@ class PathRow(Record, kw_only=True):
 
 
 class GetRoutesAnswer(Record, kw_only=True):
-    """Routes that could carry it, best first."""
+    """The best route that could carry it, in Core Lightning's shape, which has room for several."""
 
     probability_ppm: int
     routes: tuple[PathRow, ...]
 
 
-@command("getroutes", permission=Permission.READ, group="graph", help="Ways that a payment could take.")
+class NoWay(RpcError):
+    """No announced channels lead there, for this amount and under these limits."""
+
+    code = PAY_ROUTE_NOT_FOUND
+
+
+@command(
+    "getroutes",
+    permission=Permission.READ,
+    group="graph",
+    help="The best way through announced channels from one node to another.",
+)
 async def getroutes(node: NodeHandle, request: GetRoutesRequest) -> GetRoutesAnswer:
-    """Nothing is sent. Only announced channels are looked at; `pay` uses ours as well."""
+    """Nothing is sent. `pay` uses our own channels besides, announced or not, and knows what they can carry."""
+    if not request.amount_msat:
+        raise BadParameter("The parameter 'amount_msat' of getroutes is wrong: it must be above zero.")
     asked = RouteRequest(
         source=NodeId(request.source),
         destination=NodeId(request.destination),
@@ -71,7 +86,7 @@ async def getroutes(node: NodeHandle, request: GetRoutesRequest) -> GetRoutesAns
     )
     found = (await node.ask_network(Find(0, asked), Found)).answer
     if isinstance(found, NoRoute):
-        raise RpcError(f"There is no way: {found}.", code=PAY_ROUTE_NOT_FOUND, **found.details())
+        raise NoWay(f"There is no way: {_why_not(found)}.", **found.details())
     path = tuple(
         PathHop(
             short_channel_id_dir=f"{shown_scid(hop.scid)}/{hop.direction}",
@@ -85,6 +100,19 @@ async def getroutes(node: NodeHandle, request: GetRoutesRequest) -> GetRoutesAns
         amount_msat=found.amount_msat, final_cltv=request.final_cltv, probability_ppm=found.chance_ppm, path=path
     )
     return GetRoutesAnswer(probability_ppm=found.chance_ppm, routes=(row,))
+
+
+_WHY_NOT = {
+    NoRouteReason.SELF_PAYMENT: "source and destination are the same node",
+    NoRouteReason.BAD_AMOUNT: "no channel holds as much as that",
+    NoRouteReason.UNKNOWN_DESTINATION: "no announced channel leads to the destination",
+    NoRouteReason.NO_CHANNEL: "no announced channel leads away from the source",
+}
+"""Where the words for payments speak of ourselves and of invoices. Nobody has asked for a payment here."""
+
+
+def _why_not(found: NoRoute) -> str:
+    return _WHY_NOT.get(found.reason) or str(found)
 
 
 class ListNodesRequest(Record):
