@@ -1,12 +1,12 @@
 """Real processes over real sockets: stages that stay up for all tests of a worker, and are searched for tracebacks.
 
-Such a stage ends after the last test of its worker, which may be one of another folder: pytest says then that the
-teardown of that test failed. Whose log it is stands in the message.
+Such a stage ends with the last test that may ask for it: idle nodes take their share of the processor as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -19,30 +19,53 @@ from demo.story import PRICES, Chapter, Story
 from rich.console import Console
 from tests.builders.line import Line, line_of_four
 from tests.builders.playhouse import Playhouse
+from tests.conftest import stage_of
+
+OPEN: dict[str, ExitStack] = {}
+"""Shared stage -> what ends it."""
 
 
 @pytest.fixture(scope="session")
 def playhouse() -> Iterator[Playhouse]:
     """The demo's chapters."""
-    with open("/dev/null", "w", encoding="utf-8") as nowhere:
+    with open("/dev/null", "w", encoding="utf-8") as nowhere, ExitStack() as exits:
         screen = Screen(Console(file=nowhere, width=120))
-        playhouse = Playhouse(
-            [cast("Chapter", one) for one in ALL], lambda: Story(Stage(), Ledger(dict(PRICES)), screen)
-        )
-        try:
-            yield playhouse
-            if playhouse.story is not None:
-                no_tracebacks(playhouse.story.stage.directory)
-        finally:
-            playhouse.clear()
+        chapters = [cast("Chapter", chapter) for chapter in ALL]
+        playhouse = Playhouse(chapters, lambda: Story(Stage(), Ledger(dict(PRICES)), screen))
+        exits.callback(playhouse.clear)
+        exits.callback(lambda: playhouse.story is None or no_tracebacks(playhouse.story.stage.directory))
+        OPEN["story"] = exits
+        yield playhouse
 
 
 @pytest.fixture(scope="session")
 def line() -> Iterator[Line]:
     """Alice, Bob, Carol and Dave in a row, each with half of every channel."""
-    with Stage() as stage:
-        yield line_of_four(stage)
-        no_tracebacks(stage.directory)
+    with ExitStack() as exits:
+        stage = exits.enter_context(Stage())
+        line = line_of_four(stage)
+        exits.callback(no_tracebacks, stage.directory)
+        OPEN["line"] = exits
+        yield line
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """End what nobody asks for any more."""
+    yield
+    name = stage_of(item.nodeid)
+    if name in OPEN and not is_wanted(name, nextitem):
+        OPEN.pop(name).close()
+
+
+def is_wanted(name: str, following: pytest.Item | None) -> bool:
+    """Whether a stage is needed once more. A worker has all tests of one in a row; who is alone has them by file."""
+    if following is None or stage_of(following.nodeid) == name:
+        return following is not None
+    if hasattr(following.config, "workerinput"):
+        return False
+    items = following.session.items
+    return any(stage_of(later.nodeid) == name for later in items[items.index(following) :])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from fulmen.cli.main import cli
 from fulmen.conformance.chain import Coins, RpcChain
 from fulmen.conformance.links import Subject, tcp_connect
 from fulmen.conformance.runner import run
-from fulmen.conformance.script import ExpectNoGossip, Script
+from fulmen.conformance.script import ExpectNoGossip, Script, Step
 from fulmen.conformance.scripts import ALL
 from fulmen.core.base.ids import ChannelId, NodeId, Secret
 from fulmen.core.base.units import Sat
@@ -27,6 +27,8 @@ from fulmen.lab.nodes import Node
 
 PATIENT = 30.0
 """Scripts that listen longer than this are for `make soak`."""
+PACED = 100.0
+"""So are those that give a message longer than this: they wait until a node that keeps to a pace may tell it."""
 
 
 class Caller:
@@ -66,10 +68,15 @@ def subject(stage: Stage) -> Iterator[Subject]:
 def _one_for_each_id() -> list[Script]:
     chosen: dict[str, Script] = {}
     for script in ALL:
-        if not any(isinstance(step, ExpectNoGossip) and step.for_s > PATIENT for step in script.steps):
+        if not any(map(_takes_long, script.steps)):
             for each in script.ids:
                 chosen.setdefault(each, script)
     return list({script.name: script for script in chosen.values()}.values())
+
+
+def _takes_long(step: Step) -> bool:
+    listens = step.for_s if isinstance(step, ExpectNoGossip) else 0.0
+    return listens > PATIENT or getattr(step, "within_s", 0.0) > PACED
 
 
 def _check(script: Script, subject: Subject) -> None:
