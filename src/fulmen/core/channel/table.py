@@ -263,7 +263,7 @@ def checks(channel: Channel, event: Event, env: Env) -> tuple[Check, ...]:
     if isinstance(message, FundingSigned) and channel.phase is Phase.CREATED:
         opened = funding.proposal(channel).opened
         return (CheckCommitment(first_view(opened, env), message.signature),)
-    if isinstance(message, ClosingSigned) and channel.phase is Phase.SHUTDOWN:
+    if isinstance(message, ClosingSigned):
         return closing.closing_checks(channel, message)
     return ()
 
