@@ -224,11 +224,31 @@ BAD_UPDATES: dict[int, dict[str, Any]] = {
     9: {"channel_flags": OtherEnd()},
 }
 """What nobody may believe, under a `fee_base_msat` that tells it from the good one."""
+NEWER_PASSED_ON = Script(
+    name="a newer channel_update of another is passed on to who has asked before",
+    ids=("B7-4", "B7-6"),
+    level=Level.SHOULD,
+    offers=(GOSSIP_QUERIES,),
+    quotes=("SHOULD queue the message for rebroadcasting.",),
+    steps=(
+        *TOLD,
+        Send("gossip_timestamp_filter", peer=BOB),
+        Send("channel_update", {"timestamp": Now(100), "fee_base_msat": 7}),
+        Expect(
+            "channel_update",
+            {"short_channel_id": Scid(), "fee_base_msat": 7},
+            peer=BOB,
+            # Who keeps to a pace may tell only the update before it with the first flush.
+            within_s=FLUSH_S + SLOW_FLUSH_S,
+        ),
+    ),
+)
 RELAY = (
     PASSED_ON,
+    NEWER_PASSED_ON,
     Script(
         name="a channel_update with flags that nobody knows is passed on as it came",
-        good=PASSED_ON,
+        good=NEWER_PASSED_ON,
         ids=("B7-4", "B7-6"),
         level=Level.SHOULD,
         offers=(GOSSIP_QUERIES,),
@@ -241,7 +261,6 @@ RELAY = (
                 "channel_update",
                 {"short_channel_id": Scid(), "message_flags": 0xFD},
                 peer=BOB,
-                # Who keeps to a pace may tell only the update before it with the first flush.
                 within_s=FLUSH_S + SLOW_FLUSH_S,
             ),
         ),
