@@ -37,6 +37,14 @@ ELECTRUM = Recipe(
         ("install", "-D", "electrum-node", "{out}/bin/electrum-node"),
     ),
 )
+AT_ONCE = """
+import runpy, sys
+from electrumx.server.transport import PaddedRSTransport
+PaddedRSTransport.WAIT_FOR_BUFFER_GROWTH_SECONDS = 0.01
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""How its server is started: against listeners it would keep each answer back until a second's worth is together."""
 SAT_PER_KVB = 2_000
 TO_SELF_DELAY = 6
 CALL_S = 90
@@ -62,9 +70,10 @@ class Electrum(Peer):
         beside = home.with_name(f"{home.name}-server")
         database = beside / "database"
         database.mkdir(parents=True, exist_ok=True)
+        server = ELECTRUM.program("electrumx_server")
         self.server = Process(
             f"{name}'s server",
-            (str(ELECTRUM.program("electrumx_server")),),
+            (str(server.with_name("python")), "-c", AT_ONCE, str(server)),
             beside / "server.log",
             {
                 **_plain_environ(),
