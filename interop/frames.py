@@ -28,6 +28,8 @@ class Frame:
     name: str
     """In the BOLTs; empty for the handshake, and a number for what has no name."""
     data: bytes
+    message: bytes = b""
+    """What is said in it; nothing in the handshake."""
 
 
 class Frames:
@@ -62,7 +64,7 @@ class Frames:
                 frame = bytes(self._buffer[: self._fed])
                 del self._buffer[: self._fed]
                 self._fed = 0
-                yield Frame(_name(opened[0]), frame)
+                yield Frame(_name(opened[0]), frame, opened[0])
 
     def _fitting(self, header: bytes) -> Opener:
         for key, chaining_key in reversed(list(self._keys())):

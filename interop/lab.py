@@ -6,8 +6,11 @@ wants somebody in another state (killed, restarted in another way) brings it bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar, cast
 
 from fulmen.lab.chains import ChainDaemon
 from fulmen.lab.members import Order
@@ -19,6 +22,7 @@ from interop.ports import Ports
 from interop.proxy import Proxy
 from interop.us import Us
 
+ALICE, CAROL = "alice", "carol"
 COINS = 4
 COIN_SAT = 200_000_000
 CAPACITY_SAT = 4_000_000
@@ -30,6 +34,7 @@ NEVER_SAID = ("Traceback", '"event": "frozen"')
 MakeChain = Callable[[Path, Ports], ChainDaemon]
 MakePeer = Callable[[str, Path, Ports, ChainDaemon, Options | None], Peer]
 Anybody = Us | Peer
+Begun = TypeVar("Begun")
 
 
 class Lab:
@@ -44,8 +49,13 @@ class Lab:
         self._theirs: dict[str, Peer] = {}
         self._standing: dict[tuple[str, str], str] = {}
         self._proxies: list[Proxy] = []
+        self._staying: list[Proxy] = []
+        self._begun: dict[str, object] = {}
+        self._asleep: list[Anybody] = []
         self._others: list[Process] = []
-        self._chain_proxies: list[ChainProxy] = []
+        self._chain_proxies: dict[str, ChainProxy] = {}
+        self.differed = False
+        """Whether the scenario of now has seen its peer do what its row says that it does differently."""
 
     # ---- who is there --------------------------------------------------------------------------
 
@@ -63,6 +73,7 @@ class Lab:
             node.start()
             if coins:
                 self.give(node)
+        self._wake(self._ours[name])
         return self._ours[name]
 
     def their(self, name: str, options: Options | None = None, *, coins: bool = True) -> Peer:
@@ -73,17 +84,41 @@ class Lab:
             peer.start()
             if coins:
                 self.give(peer)
+        self._wake(self._theirs[name])
         return self._theirs[name]
+
+    def rest(self) -> None:
+        """Between rooms: whoever has no standing channel sleeps until it is asked for; each block is work for all."""
+        standing = {name for pair in self._standing for name in pair} | {ALICE, CAROL}
+        idle = [each for each in self._awake() if each.name not in standing]
+        self._asleep += idle
+        _all_at_once([each.stop for each in idle])
+
+    def _awake(self) -> list[Anybody]:
+        return [
+            *(node for node in self._ours.values() if node.program.alive and not node.frozen),
+            *(peer for peer in self._theirs.values() if peer.process.alive),
+        ]
+
+    def _wake(self, whom: Anybody) -> None:
+        if whom in self._asleep:
+            self._asleep.remove(whom)
+            whom.start()
+            whom.caught_up(self.chain.height)
 
     @property
     def us(self) -> Us:
         """The node of ours that most scenarios are about."""
-        return self.our("alice")
+        return self.our(ALICE)
 
     @property
     def them(self) -> Peer:
         """The node of theirs that most scenarios are about."""
-        return self.their("carol")
+        return self.their(CAROL)
+
+    def saw_it_differ(self) -> None:
+        """The scenario has seen the other side do what `differs` says of it."""
+        self.differed = True
 
     def join(self, process: Process) -> None:
         """A process of a scenario's own is stopped with the rest, and its log is shown with theirs."""
@@ -116,12 +151,7 @@ class Lab:
     def caught_up(self) -> None:
         """Wait until everybody who runs has read the chain."""
         height = self.chain.height
-        for node in self._ours.values():
-            if node.program.alive and not node.frozen:
-                node.caught_up(height)
-        for peer in self._theirs.values():
-            if peer.process.alive:
-                peer.caught_up(height)
+        _all_at_once([partial(each.caught_up, height) for each in self._awake()])
 
     # ---- channels ------------------------------------------------------------------------------
 
@@ -185,17 +215,23 @@ class Lab:
             f"no payment is under way between {us} and {them}",
         )
 
-    def proxy(self, target_port: int) -> Proxy:
-        """A proxy in front of a port, closed at the end of the scenario."""
+    def proxy(self, target_port: int, *, stays: bool = False) -> Proxy:
+        """A proxy in front of a port, closed at the end of the scenario, or with the rest of the lab."""
         proxy = Proxy(self.ports.take(), target_port)
-        self._proxies.append(proxy)
+        (self._staying if stays else self._proxies).append(proxy)
         return proxy
 
-    def chain_proxy(self) -> ChainProxy:
+    def begun(self, what: str, begin: Callable[[], Begun]) -> Begun:
+        """What takes its time by itself: begun by whoever asks first, and looked at by a later scenario of the room."""
+        if what not in self._begun:
+            self._begun[what] = begin()
+        return cast(Begun, self._begun[what])
+
+    def chain_proxy(self, whose: str) -> ChainProxy:
         """A proxy in front of the chain's RPC; whoever was given it leans on it, so it stays to the end."""
-        proxy = ChainProxy(self.ports.take(), self.chain.port)
-        self._chain_proxies.append(proxy)
-        return proxy
+        if whose not in self._chain_proxies:
+            self._chain_proxies[whose] = ChainProxy(self.ports.take(), self.chain.port)
+        return self._chain_proxies[whose]
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -234,8 +270,8 @@ class Lab:
 
     def close(self) -> None:
         """Stop all, nodes before the chain; whoever does not stop is killed."""
-        while self._proxies:
-            self._proxies.pop().close()
+        for proxy in self._proxies + self._staying:
+            proxy.close()
         running = [process for process in self.processes() if process.alive]
         for process in running:
             if process is not self.chain.process:
@@ -246,7 +282,13 @@ class Lab:
             except Deviation:
                 process.kill()
         while self._chain_proxies:
-            self._chain_proxies.pop().close()
+            self._chain_proxies.popitem()[1].close()
+
+
+def _all_at_once(calls: Sequence[Callable[[], object]]) -> None:
+    with ThreadPoolExecutor(max(1, len(calls))) as pool:
+        for called in [pool.submit(call) for call in calls]:
+            called.result()
 
 
 def _peers(whom: Anybody) -> list[str]:

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from fulmen.lab.signals import end_like_ctrl_c
+from fulmen.lab.waiting import Deviation
 from interop.columns import COLUMNS
 from interop.lab import Lab
 from interop.ports import Ports
@@ -138,21 +139,37 @@ def _lane(home: Path, orders: Connection) -> None:
                         opened += 1
                         lab, open_column = None, cell.column.key
                         lab = cell.column.open(home / f"{cell.column.key}-{opened}", ports)
+                    lab.differed = False
                     with _Limit(cell.scenario.limit_s):
                         cell.scenario.play(lab)
                         lab.tidy()
-                    outcome = Outcome(Verdict.GREEN, time.monotonic() - began)
+                    if lab.differed and cell.column.key not in cell.scenario.differs:
+                        raise Deviation("it was seen to differ, and the row does not say how")
+                    outcome = Outcome(Verdict.GREEN, time.monotonic() - began, differed=lab.differed)
                 except Exception as wrong:
                     outcome = Outcome(Verdict.FAILED, time.monotonic() - began, _story(wrong, lab))
                     if lab is not None:
                         lab.close()
                     lab = None
                 orders.send(outcome)
+            if lab is not None:
+                lab = _rested(lab)
     except (KeyboardInterrupt, EOFError, BrokenPipeError):
         pass
     finally:
         if lab is not None:
             lab.close()
+
+
+def _rested(lab: Lab) -> Lab | None:
+    """The lab with nobody awake whom the next room does not need; none if somebody does not stop."""
+    try:
+        lab.rest()
+    except Exception as wrong:
+        print(f"a lab begins anew: {wrong}", flush=True)
+        lab.close()
+        return None
+    return lab
 
 
 class _Limit:

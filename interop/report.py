@@ -17,9 +17,9 @@ machine, over their own sockets. How to run it, and to add a row or a column: [i
 other nodes taught us in words: [interop-notes.md](interop-notes.md).
 
 **green**: played, and it went as it must. **differs**: green, and the other side does something else than the BOLTs
-say, which is handled and checked; the note says what. **–**: the other side has no such feature, or no way to ask for
-it, or the note says why it is not played. **second try**: it went wrong beside other daemons, and as it must when it
-was played again, alone.
+say, which was seen, handled and checked; the note says what. **green, without**: it may do what the note says, and did
+not this time. **–**: the other side has no such feature, or no way to ask for it, or the note says why it is not
+played. **second try**: it went wrong beside other daemons, and as it must when it was played again, alone.
 """
 
 
@@ -62,7 +62,8 @@ def _cell(column: Column, room: Room, scenario: Scenario, outcomes: Outcomes, no
     if outcome.verdict is Verdict.NO_FEATURE and column.key in scenario.lacks:
         return f"– {_note(scenario.lacks[column.key], column, notes)}"
     if outcome.verdict is Verdict.GREEN and column.key in scenario.differs:
-        return f"differs {_note(scenario.differs[column.key], column, notes)}"
+        how = "differs" if outcome.differed else "green, without"
+        return f"{how} {_note(scenario.differs[column.key], column, notes)}"
     return outcome.verdict.value
 
 

@@ -50,6 +50,8 @@ class Outcome:
     verdict: Verdict
     seconds: float = 0.0
     words: str = ""
+    differed: bool = False
+    """Whether the other side was seen to do what the row says that it does differently."""
 
 
 Outcomes = dict[tuple[str, str, str], Outcome]

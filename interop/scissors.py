@@ -43,14 +43,15 @@ class Scissors:
         self._way = TO_TARGET
         self._left = -1
         self._passed = ""
+        self._then: tuple[tuple[int, int], ...] = ()
         self._heard = 0.0
         self.places: list[Place] = []
         """All cuts so far."""
 
-    def arm(self, way: int, pass_on: int) -> None:
-        """Cut soon: let so many pass in this direction, and lose the next."""
+    def arm(self, way: int, pass_on: int, *then: tuple[int, int]) -> None:
+        """Cut soon: let so many pass in this direction, and lose the next; `then` says the same of what follows."""
         with self._lock:
-            self._way, self._left, self._passed = way, pass_on, ""
+            self._way, self._left, self._passed, self._then = way, pass_on, "", then
 
     @property
     def armed(self) -> bool:
@@ -60,7 +61,7 @@ class Scissors:
     def disarm(self) -> bool:
         """Cut no more; whether they were still going to."""
         with self._lock:
-            armed, self._left = self._left >= 0, -1
+            armed, self._left, self._then = self._left >= 0, -1, ()
             return armed
 
     def await_rest(self) -> None:
@@ -94,6 +95,10 @@ class Scissors:
                 self._passed = name
                 return False
             self.places.append(Place(way, self._passed, name))
+            self._passed = ""
+            if self._then:
+                (self._way, self._left), *later = self._then
+                self._then = tuple(later)
             return True
 
     def _told(self) -> list[tuple[bytes, bytes]]:

@@ -1,14 +1,15 @@
 """A node of ours whose payments have something wrong: `python -m interop.wrong_sender …`.
 
 The file `wrong` in its directory says what, from the next attempt on; without it all is as it should be. So others can
-be asked for each of their failures: what is written there reaches them in an onion, and an HTLC, of ours.
+be asked for each of their failures: what is written there reaches them in an onion, and an HTLC, of ours. It tells the
+keys of its sessions as a `telling_node` does.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.onion.payload import Payload, decode_payload, encode_payload
 from fulmen.core.onion.sphinx import OnionHop, build_onion
 from fulmen.core.payments import attempts, ways
+from interop.telling_node import home, tell
+from interop.us import Us
 
 FILE = "wrong"
 VERSION, KEY, HMAC = 0, 1, 1365
@@ -42,9 +45,20 @@ class Mistake(Record):
     """What is meant for the second hop is encrypted for a node that nobody is."""
 
 
+@contextmanager
+def mistaken(us: Us, mistake: Mistake) -> Iterator[None]:
+    """Only while this lasts there is something wrong with what a node that runs as this module sends."""
+    path = us.home / FILE
+    path.write_bytes(msgspec.msgpack.encode(mistake))
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 def _mistake() -> Mistake:
     try:
-        return msgspec.msgpack.decode((_home / FILE).read_bytes(), type=Mistake)
+        return msgspec.msgpack.decode((home() / FILE).read_bytes(), type=Mistake)
     except FileNotFoundError:
         return Mistake()
 
@@ -79,7 +93,7 @@ def _wrong_offer(channel_id: Any, event: Any) -> Any:
 
 
 if __name__ == "__main__":
-    _home = Path(sys.argv[sys.argv.index("--dir") + 1])
+    tell()
     vars(ways).update(build_onion=_wrong_onion)
     vars(attempts).update(to_channel=_wrong_offer)
     main()

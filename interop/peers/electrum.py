@@ -58,7 +58,12 @@ class Electrum(Peer):
 
     kind = "electrum"
     depth = 3
-    can = frozenset({Can.LEGACY, Can.STATIC_REMOTEKEY, Can.FORCE_CLOSE, Can.KILL, Can.HINTS, Can.HOLDS_BACK})
+    can = frozenset(
+        {
+            *(Can.LEGACY, Can.STATIC_REMOTEKEY, Can.FORCE_CLOSE, Can.KILL, Can.HINTS),
+            *(Can.HOLDS_BACK, Can.LETS_STAND),
+        }
+    )
 
     def __init__(self, name: str, home: Path, ports: Ports, chain: ChainDaemon, options: Options | None = None) -> None:
         super().__init__(name)
@@ -126,7 +131,7 @@ class Electrum(Peer):
             "lightning_listen": f"127.0.0.1:{self._listen}",
             "use_gossip": True,
             "lightning_to_self_delay": TO_SELF_DELAY,
-            **dict.fromkeys(self._options.more, True),
+            **dict(map(_setting, self._options.more)),
             "dynamic_fees": False,
             "log_to_file": False,
         }
@@ -257,6 +262,12 @@ class Electrum(Peer):
     def hold_back(self, hold: bool) -> None:
         """Settle nothing for now, or go on."""
         self.call("enable_htlc_settle", b=not hold)
+
+
+def _setting(words: str) -> tuple[str, bool | int]:
+    """`name=number`, or a name that is switched on."""
+    name, _, number = words.partition("=")
+    return name, int(number) if number else True
 
 
 def _btc(sat: int) -> str:

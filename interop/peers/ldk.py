@@ -46,10 +46,12 @@ class Ldk(LdkNode, Peer):
                 Can.GRAPH,
                 Can.POLICY,
                 Can.HOLD,
+                Can.LETS_STAND,
                 Can.FORCE_CLOSE,
                 Can.KILL,
                 Can.PAYS_MANY,
                 Can.FOLLOWS,
+                Can.FEES,
             ),
         }
     )
@@ -111,6 +113,10 @@ class Ldk(LdkNode, Peer):
     def close(self, outpoint: str, *, force: bool = False) -> None:
         """Close a channel, together or alone."""
         self.call("force_close" if force else "close", channel_id=self._channel(outpoint)["channel_id"])
+
+    def feerate_per_kw(self, outpoint: str) -> int:
+        """Of its commitment."""
+        return int(self._channel(outpoint)["feerate_per_kw"])
 
     # ---- money ---------------------------------------------------------------------------------
 

@@ -43,6 +43,8 @@ class Can(Enum):
     """Has hold invoices."""
     HOLDS_BACK = auto()
     """Can be told to settle nothing for now, and forgets that when it is started anew."""
+    LETS_STAND = auto()
+    """Lets a payment of ours stand in the channel, in one of these two ways."""
     HODL = auto()
     """Can be started so that HTLCs stand still in a state."""
     FEES = auto()

@@ -16,6 +16,8 @@ FORGETFUL = {"btcd": "after a restart on regtest it takes segwit for not active,
 MONEY = Order(1_000_000, 400_000)
 LATE_S = 2.0
 MOST_WARNINGS = 5
+DEEP = 6
+"""Blocks in which a channel is announced, too."""
 ON_CHAIN = ("AWAITING_UNILATERAL", "ONCHAIN", "CLOSED", "CLOSINGD_COMPLETE")
 
 
@@ -77,17 +79,29 @@ def _mined(lab: Lab) -> bool:
     return True
 
 
-@scenario("the funding is undone by a reorg, and confirms again")
+@scenario("the funding of a channel in use is undone by a reorg, and confirms again in another block")
 def funding_reorg(lab: Lab) -> None:
     us, bob = two(lab)
-    outpoint = lab.channel(us, bob, MONEY)
-    lab.chain.reorganize(7)
+    outpoint = lab.channel(us, bob, MONEY, blocks=DEEP)
+    pay_both_ways(us, bob)
+    before = lab.scid(outpoint)
+    until(lambda: _places(outpoint, us, bob) == {before}, "both know where the funding is")
+    lab.chain.reorganize(DEEP, empty=DEEP + 1)
     lab.caught_up()
-    if lab.chain.mempool():
-        lab.mine(6)
+    until(lambda: _places(outpoint, us, bob) == {None}, "both know that the funding is in no block")
+    lab.chain.mine_with(outpoint.partition(":")[0])
+    lab.mine(DEEP - 1)
+    again = lab.scid(outpoint)
+    assert again != before
+    until(lambda: _places(outpoint, us, bob) == {again}, "both know where the funding is now")
     lab.await_usable(outpoint, us, bob)
     pay_both_ways(us, bob)
     _shut(lab, us, outpoint)
+
+
+def _places(outpoint: str, *nodes: Us) -> set[str | None]:
+    """Where in the chain they see a funding; None: nowhere."""
+    return {node.at(outpoint).get("short_channel_id") for node in nodes}
 
 
 @scenario("a close is undone by a reorg, and confirms again")
@@ -136,7 +150,7 @@ def silent(lab: Lab) -> None:
 @scenario("it answers late: channels go on, and we do not complain without end", limit_s=240)
 def late(lab: Lab) -> None:
     _, bob = two(lab)
-    proxy = lab.chain_proxy()
+    proxy = lab.chain_proxy("slow")
     slow = lab.our("slow", {"chain.url": proxy.url})
     slow.set({"chain.url": proxy.url})
     try:

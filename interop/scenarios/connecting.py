@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
 
 from fulmen.conformance.links import Link, LinkClosed, tcp_connect
 from fulmen.core.base.ids import NodeId, Secret
-from fulmen.core.base.record import Record
 from fulmen.core.peer.features import CARRIED, UNDERSTOOD
 from fulmen.core.wire import decode, encode
 from fulmen.core.wire.features import Features
 from fulmen.core.wire.messages.setup import Init, Ping, Pong
 from fulmen.lab.waiting import until
-from interop.frames import Frames
+from interop.ears import Ears, Message
 from interop.lab import Lab
 from interop.peers.peer import Can, Peer
-from interop.proxy import FROM_TARGET, TO_TARGET, Judge
+from interop.proxy import FROM_TARGET, TO_TARGET, Proxy
 from interop.scenario import scenario
-from interop.scissors import read_keys
-from interop.telling_node import KEYS
-
-Message = TypeVar("Message", bound=Record)
+from interop.us import Us
 
 TITLE = "Meeting"
 
 ODD, EVEN = 32769, 32768
+EVEN_REFUSED = "UnknownRequiredMessage"
+"""Why we hang up, in our log."""
+PINGS_AFTERWARDS = 2
+"""The second one is sent when the pong to the first has been read, which came after what is looked at."""
 QUIET_S = 5.0
 TELLING = "interop.telling_node"
 PINGS_WITHIN_S = 75
@@ -42,37 +41,12 @@ THEIR_INIT = {
 
 @scenario("their init has the features that they are known for, and requires none that we do not understand")
 def their_features(lab: Lab) -> None:
+    _pinged(lab)
     link, said = _meet(lab.them)
     theirs = Features.from_bytes(said.globalfeatures) | Features.from_bytes(said.features)
     assert theirs.bits() == THEIR_INIT[lab.them.kind], theirs.bits()
     assert not theirs.unknown_even(UNDERSTOOD), theirs.unknown_even(UNDERSTOOD)
     link.close()
-
-
-@scenario("we answer their pings")
-def we_answer_pings(lab: Lab) -> None:
-    us, them = lab.our("pia", {"policy.peer.ping_interval_s": "600"}, coins=False, front=TELLING), lab.them
-    proxy = lab.proxy(int(them.address.rpartition(":")[2]))
-    # Who calls from 127.0.0.1 is a Tor client to LND, and pinged every three minutes.
-    proxy.source = "127.0.0.2"
-    heard: list[tuple[int, str]] = []
-    keys = partial(read_keys, us.home / KEYS)
-
-    def listener() -> Judge:
-        frames = {way: Frames(way, keys) for way in (TO_TARGET, FROM_TARGET)}
-
-        def listen(way: int, data: bytes) -> tuple[bytes, bool]:
-            found = list(frames[way].feed(data))
-            heard.extend((way, frame.name) for frame in found)
-            return b"".join(frame.data for frame in found), True
-
-        return listen
-
-    proxy.judge = listener
-    us.call("connect", id=f"{them.id}@127.0.0.1:{proxy.port}")
-    until(lambda: (FROM_TARGET, "ping") in heard, "they ping us", PINGS_WITHIN_S)
-    until(lambda: (TO_TARGET, "pong") in heard, "we answer")
-    assert proxy.connections == 1 and lab.connected(us, them)
 
 
 @scenario("we connect to them")
@@ -108,7 +82,10 @@ def they_answer_pings(lab: Lab) -> None:
         _receive_pong(link, length)
     # BOLT 1: "num_pong_bytes ... If it is not less than 65532: MUST ignore the ping"
     link.send(encode(Ping(65532, b"")))
-    assert _still_answers(link) is (lab.them.kind != "electrum")
+    differs = lab.them.kind == "electrum"
+    assert _still_answers(link) is not differs
+    if differs:
+        lab.saw_it_differ()
     assert lab.connected(us, lab.them)
     us.call("disconnect", id=lab.them.id, force=True)
 
@@ -129,17 +106,61 @@ def we_say_something_odd(lab: Lab) -> None:
 def we_say_something_even(lab: Lab) -> None:
     link = _link(lab.them)
     link.send((1000).to_bytes(2, "big"))
-    assert _still_answers(link) is (lab.them.kind == "lnd")
+    differs = lab.them.kind == "lnd"
+    assert _still_answers(link) is differs
+    if differs:
+        lab.saw_it_differ()
 
 
 @scenario("an unknown odd message of theirs is passed over, an unknown even one is not", Can.MESSAGES)
 def they_say_what_we_do_not_know(lab: Lab) -> None:
-    us, them = lab.our("dora", coins=False), lab.them
-    lab.connect(us, them)
+    us, them = lab.our("olga", {"policy.peer.ping_interval_s": "0.2"}, coins=False, front=TELLING), lab.them
+    proxy, ears = lab.proxy(int(them.address.rpartition(":")[2])), Ears(us)
+    proxy.judge = ears.wire
+    us.call("connect", id=f"{them.id}@127.0.0.1:{proxy.port}")
+    until(lambda: us.id in them.peers(), "they know that we are connected")
     them.send_message(us.id, ODD, b"it is ok to be odd")
-    assert us.call("listpeers", id=them.id)["peers"][0]["connected"]
+    until(lambda: ears.heard(FROM_TARGET, str(ODD)), "the odd one has come")
+    pings = len(ears.said(Ping))
+    until(lambda: len(ears.said(Ping)) >= pings + PINGS_AFTERWARDS, "we go on with the same connection")
+    assert proxy.connections == 1 and lab.connected(us, them)
+    assert not ears.heard(TO_TARGET, "warning") and not ears.heard(TO_TARGET, "error")
     them.send_message(us.id, EVEN, b"")
-    until(lambda: us.id not in them.peers(), "we hung up")
+    until(lambda: ears.heard(FROM_TARGET, str(EVEN)), "the even one has come")
+    until(lambda: not lab.connected(us, them), "we hung up")
+    assert EVEN_REFUSED in us.program.log.read_text(encoding="utf-8"), "nobody knows why we hung up"
+
+
+@scenario("we answer their pings")
+def we_answer_pings(lab: Lab) -> None:
+    pinged = _pinged(lab)
+    until(lambda: pinged.ears.heard(FROM_TARGET, "ping"), "they ping us", PINGS_WITHIN_S)
+    until(lambda: pinged.ears.heard(TO_TARGET, "pong"), "we answer")
+    assert pinged.proxy.connections == 1 and lab.connected(pinged.us, lab.them)
+
+
+@dataclass(frozen=True)
+class _Pinged:
+    """A node of ours that says nothing by itself, what it and they say, and the wire between."""
+
+    us: Us
+    ears: Ears
+    proxy: Proxy
+
+
+def _pinged(lab: Lab) -> _Pinged:
+    """They ping when they like, LND after a minute: the connection stands from the first scenario of this room on."""
+
+    def begin() -> _Pinged:
+        us, them = lab.our("pia", {"policy.peer.ping_interval_s": "600"}, coins=False, front=TELLING), lab.them
+        proxy, ears = lab.proxy(int(them.address.rpartition(":")[2]), stays=True), Ears(us)
+        # Who calls from 127.0.0.1 is a Tor client to LND, and pinged every three minutes.
+        proxy.source = "127.0.0.2"
+        proxy.judge = ears.wire
+        us.call("connect", id=f"{them.id}@127.0.0.1:{proxy.port}")
+        return _Pinged(us, ears, proxy)
+
+    return lab.begun("a connection that they ping", begin)
 
 
 def _link(them: Peer) -> Link:

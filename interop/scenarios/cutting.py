@@ -19,18 +19,21 @@ from interop.lab import Lab
 from interop.peers.peer import Can, NotPaid, Peer
 from interop.proxy import FROM_TARGET, TO_TARGET
 from interop.scenario import scenario
+from interop.scenarios.feerates import LESS
 from interop.scissors import Scissors
 from interop.us import Us
+from interop.wrong_sender import VERSION, Mistake, mistaken
 
 TITLE = "Connections cut in the middle"
 
 MSAT = 1_000_000
 MOST = 12
 """Messages in one direction that a payment has at most."""
-TELLING = "interop.telling_node"
+TELLING, WRONG = "interop.telling_node", "interop.wrong_sender"
 ADD, FULFILL, FAIL = "update_add_htlc", "update_fulfill_htlc", "update_fail_htlc"
 FEE, SIGNED, REVOKED = "update_fee", "commitment_signed", "revoke_and_ack"
-DANCE = (ADD, FULFILL, FAIL, "update_fail_malformed_htlc", FEE, SIGNED, REVOKED)
+MALFORMED, REESTABLISH = "update_fail_malformed_htlc", "channel_reestablish"
+DANCE = (ADD, FULFILL, FAIL, MALFORMED, FEE, SIGNED, REVOKED)
 
 Places = set[tuple[str, str]]
 """What had passed, and what was lost."""
@@ -64,29 +67,46 @@ def they_pay_their_messages(lab: Lab) -> None:
 
 
 @scenario("cut at each message from us while we fail a payment of theirs")
-def we_fail(lab: Lab) -> None:
-    us, bob = lab.our("rita", front=TELLING), lab.our("bob")
-    lab.standing(us, bob)
-    asked = us.ask(MSAT)
-    bob.pays(asked)
+def we_fail_our_messages(lab: Lab) -> None:
+    _cut_everywhere(lab, TO_TARGET, _they_are_failed(lab), 0, payees(FAIL))
 
-    def they_try(us: Us, them: Peer) -> bool:
-        with suppress(NotPaid):
-            them.pay(asked.bolt11)
-            raise AssertionError("what was paid already was paid again")
-        return False
 
-    _cut_everywhere(lab, TO_TARGET, they_try, 0, payees(FAIL))
+@scenario("cut at each message from them while we fail a payment of theirs")
+def we_fail_their_messages(lab: Lab) -> None:
+    _cut_everywhere(lab, FROM_TARGET, _they_are_failed(lab), 0, PAYERS)
+
+
+@scenario("cut at each message from us while they fail a payment of ours", Can.HOLD)
+def they_fail_our_messages(lab: Lab) -> None:
+    _cut_everywhere(lab, TO_TARGET, _we_are_failed, 0, PAYERS)
 
 
 @scenario("cut at each message from them while they fail a payment of ours", Can.HOLD)
-def they_fail(lab: Lab) -> None:
+def they_fail_their_messages(lab: Lab) -> None:
     _cut_everywhere(lab, FROM_TARGET, _we_are_failed, 0, payees(FAIL))
 
 
-@scenario("a slow wire", Can.PAYS_MANY)
+@scenario(
+    "cut at each message from them while they fail an onion of ours that they cannot read",
+    lacks=dict.fromkeys(("electrum",), "hangs up at an onion that it cannot read"),
+)
+def they_cannot_read(lab: Lab) -> None:
+    _cut_everywhere(lab, FROM_TARGET, _we_are_not_read, 0, payees(MALFORMED), _steady(lab, "wally", WRONG))
+
+
+@scenario("cut at each message from us while we pay, and once more at the channel_reestablish that follows")
+def we_pay_twice_cut(lab: Lab) -> None:
+    _cut_everywhere(lab, TO_TARGET, _we_pay, -MSAT, PAYERS, again=TO_TARGET)
+
+
+@scenario("cut at each message from them while we pay, and once more at the channel_reestablish that follows")
+def they_are_paid_twice_cut(lab: Lab) -> None:
+    _cut_everywhere(lab, FROM_TARGET, _we_pay, -MSAT, payees(FULFILL), again=FROM_TARGET)
+
+
+@scenario("a slow wire")
 def slow(lab: Lab) -> None:
-    us, them = lab.our("rita", front=TELLING), lab.them
+    us, them = _steady(lab, "rita"), lab.them
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     outpoint = over(lab, us, them, proxy.port)
     proxy.delay_s = 0.3
@@ -99,10 +119,21 @@ def slow(lab: Lab) -> None:
     _close(lab, us, them, outpoint)
 
 
-def _cut_everywhere(lab: Lab, way: int, pay: Callable[[Us, Peer], bool], moves: int, wanted: Places) -> None:
-    """Pay, and lose one message more each time; `pay` says whether the money arrived, which moves so much to us."""
-    us, them = lab.our("rita", front=TELLING), lab.them
-    scissors = Scissors(us, DANCE)
+def _cut_everywhere(
+    lab: Lab,
+    way: int,
+    pay: Callable[[Us, Peer], bool],
+    moves: int,
+    wanted: Places,
+    us: Us | None = None,
+    again: int | None = None,
+) -> None:
+    """Pay, and lose one message more each time; `pay` says whether the money arrived, which moves so much to us.
+
+    With `again` the connection after each cut loses the channel_reestablish of that direction, too.
+    """
+    us, them = us or _steady(lab, "rita"), lab.them
+    scissors = Scissors(us, DANCE if again is None else (*DANCE, REESTABLISH))
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     proxy.judge = scissors.wire
     outpoint = over(lab, us, them, proxy.port)
@@ -110,7 +141,7 @@ def _cut_everywhere(lab: Lab, way: int, pay: Callable[[Us, Peer], bool], moves: 
     for passing in range(MOST):
         lab.await_usable(outpoint, us, them)
         scissors.await_rest()
-        scissors.arm(way, passing)
+        scissors.arm(way, passing, *(() if again is None else ((again, 0),)))
         arrived = pay(us, them)
         lab.await_usable(outpoint, us, them)
         lab.quiet(outpoint, us, them)
@@ -124,8 +155,18 @@ def _cut_everywhere(lab: Lab, way: int, pay: Callable[[Us, Peer], bool], moves: 
         if through:
             break
     demand(scissors, way, wanted)
+    if again is not None:
+        lost = [place.lost for place in scissors.places]
+        assert lost[1::2] == [REESTABLISH] * (len(lost) // 2) and REESTABLISH not in lost[::2], lost
     assert proxy.connections > len(scissors.places), (proxy.connections, scissors.places)
     _close(lab, us, them, outpoint)
+
+
+def _steady(lab: Lab, name: str, front: str = TELLING) -> Us:
+    """It tells what passes, and an `update_fee` shall not be among it: the chain always asks it for the same."""
+    prices = lab.chain_proxy(name)
+    prices.sat_per_kvb = 4 * LESS
+    return lab.our(name, {"chain.url": prices.url}, front=front)
 
 
 def demand(scissors: Scissors, way: int, wanted: Places) -> None:
@@ -154,6 +195,31 @@ def _they_pay(us: Us, them: Peer) -> bool:
         return False
     assert us.was_paid(asked), "they think that we were paid"
     return True
+
+
+def _they_are_failed(lab: Lab) -> Callable[[Us, Peer], bool]:
+    """They pay what was paid already."""
+    us, bob = _steady(lab, "rita"), lab.our("bob")
+    lab.standing(us, bob)
+    asked = us.ask(MSAT)
+    bob.pays(asked)
+
+    def they_try(us: Us, them: Peer) -> bool:
+        with suppress(NotPaid):
+            them.pay(asked.bolt11)
+            raise AssertionError("what was paid already was paid again")
+        return False
+
+    return they_try
+
+
+def _we_are_not_read(us: Us, them: Peer) -> bool:
+    asked = them.invoice(MSAT)
+    with mistaken(us, Mistake(changed_byte=VERSION)):
+        us.fails_to_pay(asked)
+    failure = us.call("listpays", payment_hash=asked.payment_hash)["pays"][0]["failure"]
+    assert "invalid_onion_version" in failure, failure
+    return False
 
 
 def _we_are_failed(us: Us, them: Peer) -> bool:

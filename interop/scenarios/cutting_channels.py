@@ -21,7 +21,7 @@ from interop.proxy import FROM_TARGET, TO_TARGET
 from interop.scenario import scenario
 from interop.scenarios.closing import PUSH_SAT, SAT, Ending
 from interop.scenarios.cutting import DANCE, FEE, MOST, REVOKED, SIGNED, TELLING, Places, demand, dial, over
-from interop.scenarios.feerates import LESS, MORE, await_feerate, believing
+from interop.scenarios.feerates import LESS, MORE, await_feerate
 from interop.scissors import Scissors
 from interop.us import Us
 
@@ -36,10 +36,10 @@ CLOSER: Places = {("", SHUT), (SHUT, CLOSED)}
 AT_ONCE = 3
 """Channels that are opened for a few closes."""
 ORDER = Order(SAT, PUSH_SAT, announce=False)
-SLOW = {"electrum": "not played: it takes a second for each block, and so minutes for a row of many openings"}
+SLOW = {"electrum": "not played: it waits for half a minute whenever an opening, or a close, of its own is cut"}
 
 
-@scenario("cut at each message of an opening of ours", lacks=SLOW)
+@scenario("cut at each message of an opening of ours")
 def we_open(lab: Lab) -> None:
     _open_everywhere(lab, by_us=True)
 
@@ -51,16 +51,17 @@ def they_open(lab: Lab) -> None:
 
 @scenario("cut at each message of our update_fee")
 def our_update_fee(lab: Lab) -> None:
-    us, them = lab.our("rika", believing(LESS), front=TELLING), lab.them
+    prices = lab.chain_proxy("rika")
+    prices.sat_per_kvb = 4 * LESS
+    us, them = lab.our("rika", {"chain.url": prices.url}, front=TELLING), lab.them
     scissors = Scissors(us, DANCE)
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     proxy.judge = scissors.wire
     outpoint = over(lab, us, them, proxy.port, ORDER)
+    await_feerate(us, outpoint, LESS)
     for (way, passing), feerate in zip(_until_through(scissors), cycle((MORE, LESS)), strict=False):
-        us.stop()
-        us.set(believing(feerate))
         scissors.arm(way, passing)
-        us.start()
+        prices.sat_per_kvb = 4 * feerate
         await_feerate(us, outpoint, feerate)
         lab.await_usable(outpoint, us, them)
         scissors.await_rest()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fulmen.lab.members import Order
 from fulmen.lab.waiting import until
 from interop.lab import Lab
-from interop.peers.peer import Asked, Can, Peer, Wrong
+from interop.peers.peer import Asked, Can, NotPaid, Peer, Wrong
 from interop.scenario import scenario
 from interop.us import LEAST_MSAT, Us
 
@@ -23,11 +23,36 @@ FEE_INSUFFICIENT, INCORRECT_CLTV_EXPIRY = "FEE_INSUFFICIENT", "INCORRECT_CLTV_EX
 EXPIRY_TOO_SOON, AMOUNT_BELOW_MINIMUM = "EXPIRY_TOO_SOON", "AMOUNT_BELOW_MINIMUM"
 WITH_UPDATE = (FEE_INSUFFICIENT, INCORRECT_CLTV_EXPIRY, EXPIRY_TOO_SOON, AMOUNT_BELOW_MINIMUM)
 """BOLT 4 once put a channel_update into these, and now has it left out."""
+GIVES_UP = {
+    "lnd": "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS",
+    "ldk": "RecipientRejected",
+    "electrum": "INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS",
+}
+"""What each says of a payment, and of no other: it has read incorrect_or_unknown_payment_details of the payee."""
 FINAL_EXPIRY = 150
 """Blocks from now on that are enough for any payee."""
 
 
 # ---- they send, we fail -------------------------------------------------------------------------
+
+
+@scenario("they pay what was paid already, read why we fail it, and give up")
+def they_give_up(lab: Lab) -> None:
+    # The first of the room: LND remembers what else it was refused, and asks nobody then.
+    us, them, bob = lab.us, lab.them, lab.our("bob")
+    outpoint = lab.standing(us, them)
+    lab.standing(us, bob)
+    before = us.at(outpoint)["to_us_msat"]
+    asked = us.ask(MSAT)
+    bob.pays(asked)
+    try:
+        them.pay(asked.bolt11)
+    except NotPaid as why:
+        assert GIVES_UP[them.kind] in str(why), why
+    else:
+        raise AssertionError("what was paid already was paid again")
+    lab.quiet(outpoint, us, them)
+    assert us.at(outpoint)["to_us_msat"] == before
 
 
 @scenario("they read our incorrect_or_unknown_payment_details: unknown hash", Can.ROUTES)
@@ -141,7 +166,7 @@ def their_unknown_details(lab: Lab) -> None:
 
 @scenario("we read their temporary_channel_failure: not enough on their side", Can.FORWARDS)
 def their_not_enough(lab: Lab) -> None:
-    us, them, hidden = lab.us, lab.them, lab.our("heidi")
+    us, them, hidden = lab.us, lab.them, lab.our("herta")
     lab.standing(us, them)
     lab.channel(them, hidden, Order(500_000, 400_000, announce=False))
     asked = until(lambda: _hinted(hidden.ask(None), hidden, them), "the invoice has a hint over them", 30)
@@ -217,6 +242,8 @@ def _over_us(lab: Lab, wrong: Wrong, code: str) -> None:
     read = them.send_over([us.id, bob.id], MSAT, bob.ask(MSAT), wrong)
     differs = them.kind in WITHOUT_UPDATE and code in WITH_UPDATE
     assert read == ("UNKNOWN_FAILURE" if differs else code), read
+    if differs:
+        lab.saw_it_differ()
     lab.quiet(way.into, us, them)
 
 

@@ -37,7 +37,7 @@ def we_close_alone(lab: Lab) -> None:
 
 @scenario("they close alone", Can.FORCE_CLOSE)
 def they_close_alone(lab: Lab) -> None:
-    # Electrum takes a second for each block that it learns of.
+    # Blocks that they wait for what is theirs.
     us = lab.our("dora", {"policy.opening.to_self_delay": "6"})
     outpoint = _a_channel(lab, lab.them, us)
     # Electrum raises the fee at once, and one that closes in the middle of that revokes what it has just published.

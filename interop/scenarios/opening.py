@@ -123,6 +123,8 @@ def too_small_for_us(lab: Lab) -> None:
         raise AssertionError("a channel was opened that is smaller than we take")
     stays = lab.them.kind != "electrum"
     until(lambda: lab.connected(us, lab.them) is stays, "both are still connected, or Electrum hangs up")
+    if not stays:
+        lab.saw_it_differ()
 
 
 @scenario(
@@ -139,6 +141,8 @@ def too_small_for_them(lab: Lab) -> None:
         assert THEIR_TOO_SMALL[lab.them.kind] in refused.message, refused.message
     else:
         raise AssertionError("a channel was opened that is smaller than they take")
+    if lab.them.kind == "electrum":
+        lab.saw_it_differ()
 
 
 def _is_of_type(us: Us, outpoint: str, order: Order, of_theirs: frozenset[Can]) -> None:

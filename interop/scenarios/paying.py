@@ -63,6 +63,7 @@ def they_pay_little(lab: Lab) -> None:
             lab.them.pay(asked.bolt11)
             raise AssertionError("LND pays 1 msat now: it differs no more")
         assert not lab.us.was_paid(asked)
+        lab.saw_it_differ()
         _they_pay(lab, lab.us.ask(1000), 1000)
     else:
         _they_pay(lab, lab.us.ask(1), 1)

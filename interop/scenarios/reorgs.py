@@ -10,7 +10,7 @@ from fulmen.lab.waiting import until
 from interop.lab import Anybody, Lab
 from interop.peers.peer import Can
 from interop.scenario import scenario
-from interop.scenarios.closing import PUSH_SAT, SAT, Ending, Held, open_for
+from interop.scenarios.closing import MSAT, PUSH_SAT, SAT, Ending, Held, open_for
 from interop.scenarios.old_states import old_copy_of
 from interop.us import Us
 
@@ -25,6 +25,41 @@ def our_funding_moves(lab: Lab) -> None:
 @scenario("the funding of theirs moves to another block before it is deep enough")
 def their_funding_moves(lab: Lab) -> None:
     _funding_moves(lab, lab.them, lab.our("clara"))
+
+
+@scenario(
+    "the funding of a channel in use is undone, and confirms again in another block",
+    differs={"ldk": "fails a channel whose funding was locked in and is undone"},
+    lacks={
+        "lnd": "takes the channel off its own graph with the funding, does not put it back, and pays over it no more"
+    },
+)
+def used_funding_moves(lab: Lab) -> None:
+    ending = open_for(lab, "clara")
+    us, them, outpoint = ending.us, ending.them, ending.outpoint
+    before = lab.scid(outpoint)
+    assert us.at(outpoint)["short_channel_id"] == before
+    depth = lab.chain.height + 1 - int(before.partition("x")[0])
+    lab.chain.reorganize(depth, empty=depth + 1)
+    lab.caught_up()
+    until(lambda: "short_channel_id" not in us.at(outpoint), "we know that the funding is in no block")
+    lab.chain.mine_with(outpoint.partition(":")[0])
+    lab.mine(depth - 1)
+    assert lab.scid(outpoint) != before
+    if them.kind == "ldk":
+        lab.saw_it_differ()
+        ending.mine_close()
+    else:
+        until(lambda: us.at(outpoint).get("short_channel_id") == lab.scid(outpoint), "we know where it stands now")
+        lab.await_usable(outpoint, us, them)
+        asked = them.invoice(MSAT)
+        us.pays(asked)
+        assert them.paid(asked.payment_hash)
+        lab.quiet(outpoint, us, them)
+        us.shut(outpoint)
+        ending.mine_close()
+    moved = MSAT // 1000 * (them.kind != "ldk")
+    ending.ends(SAT - PUSH_SAT - moved, PUSH_SAT + moved)
 
 
 @scenario("a close that both signed is undone, and confirms again")
@@ -42,7 +77,7 @@ def mutual_close_is_undone(lab: Lab) -> None:
 def our_close_is_undone(lab: Lab) -> None:
     ending = open_for(lab, "clara")
     held = Held(ending)
-    ending.us.shut(ending.outpoint, force=True)
+    ending.alone(by_us=True)
     _undone(lab, ending, held)
 
 
@@ -50,19 +85,14 @@ def our_close_is_undone(lab: Lab) -> None:
 def their_close_is_undone(lab: Lab) -> None:
     ending = open_for(lab, "clara")
     held = Held(ending)
-    ending.them.close(ending.outpoint, force=True)
+    ending.alone(by_us=False)
     _undone(lab, ending, held)
 
 
 @scenario("what we took of their own close is undone, and confirms again", Can.FORCE_CLOSE)
 def our_sweep_is_undone(lab: Lab) -> None:
     ending = open_for(lab, "clara")
-    # Told of the close, we would publish our commitment as well, and it may come first.
-    ending.us.stop()
-    ending.them.close(ending.outpoint, force=True)
-    ending.mine_close()
-    ending.us.start()
-    lab.caught_up()
+    ending.alone(by_us=False)
     lab.mine_until(lambda: _ours(ending) == "ours", "we took ours")
     lab.chain.reorganize(1, empty=2)
     lab.caught_up()
@@ -76,23 +106,23 @@ def our_sweep_is_undone(lab: Lab) -> None:
 def mutual_close_loses(lab: Lab) -> None:
     ending, commitment = _with_our_commitment(lab, "cleo")
     ending.us.shut(ending.outpoint)
+    ending.mine_close()
     _loses_to(ending, commitment, "CLOSINGD_COMPLETE")
 
 
 @scenario(
     "their own close is undone, and a commitment of ours takes its place",
     Can.FORCE_CLOSE,
-    lacks=dict.fromkeys(("ldk", "electrum"), "not played every time: it takes a minute; seen by hand"),
 )
 def their_close_loses(lab: Lab) -> None:
     ending, commitment = _with_our_commitment(lab, "cora")
-    ending.them.close(ending.outpoint, force=True)
+    ending.alone(by_us=False)
     _loses_to(ending, commitment, "AWAITING_UNILATERAL")
 
 
 def _with_our_commitment(lab: Lab, name: str) -> tuple[Ending, str]:
     """A channel, and our commitment, which nobody has seen: we published it in a life that is forgotten."""
-    proxy = lab.chain_proxy()
+    proxy = lab.chain_proxy(name)
     ending = open_for(lab, name, settings={"chain.url": proxy.url})
     ending.them.stop()
     with old_copy_of(ending.us):
@@ -113,9 +143,8 @@ def _spends(raw: str, txid: str) -> bool:
 
 
 def _loses_to(ending: Ending, commitment: str, state: str) -> None:
-    """The close that is about to confirm confirms, and is undone; then a block has the commitment instead."""
+    """The close is undone; then a block has the commitment instead."""
     lab = ending.lab
-    ending.mine_close()
     lab.mine()
     _undo(ending, 2, state)
     lab.chain.call("generateblock", lab.chain.anyone, [commitment])
@@ -131,7 +160,6 @@ def _ours(ending: Ending) -> str:
 
 
 def _undone(lab: Lab, ending: Ending, held: Held) -> None:
-    ending.mine_close()
     lab.mine(1)
     _undo(ending, 2, "AWAITING_UNILATERAL")
     _confirm_again(ending)

@@ -12,6 +12,7 @@ from interop.lab import Lab
 from interop.peers.peer import Can
 from interop.scenario import scenario
 from interop.scenarios.closing import MSAT, PUSH_SAT, SAT, Held, open_for, output_of
+from interop.scenarios.cutting import TELLING
 
 TITLE = "Feerates that rise in the middle"
 
@@ -19,7 +20,6 @@ CALM, SPIKE = 1_000, 15_000
 FEES_SAT = 100_000
 """All that is ours goes out at the high feerate."""
 BLOCKS, LOOK_S = 16, 4.0
-"""Feerates are asked for every thirty seconds."""
 
 
 @scenario(
@@ -28,12 +28,11 @@ BLOCKS, LOOK_S = 16, 4.0
     lacks={"ldk": "not played: it takes a minute, and asks nothing of the other side"},
 )
 def while_it_comes_back(lab: Lab) -> None:
-    proxy = lab.chain_proxy()
+    proxy = lab.chain_proxy("sparrow")
     proxy.sat_per_kvb = 4 * CALM
-    ending = open_for(lab, "sparrow", settings={"chain.url": proxy.url})
+    ending = open_for(lab, "sparrow", settings={"chain.url": proxy.url}, front=TELLING)
     held = Held(ending)
-    ending.us.shut(ending.outpoint, force=True)
-    ending.mine_close()
+    ending.alone(by_us=True)
     commitment = ending.commitment()
     txid, at = str(commitment["txid"]), output_of(commitment, MSAT // 1000)
     ending.mine_to(held.expiry)

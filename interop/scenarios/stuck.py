@@ -66,8 +66,7 @@ class Standing:
         [htlc] = us.at(outpoint)["htlcs"]
         ending = Ending(lab, us, self.them, outpoint, (us.coins_sat, self.them.coins_sat()))
         # BOLT 2, "cltv_expiry_delta Selection": we have to close once an HTLC has lingered past its expiry.
-        for _ in range(htlc["expiry"] - lab.chain.height):
-            lab.mine()
+        ending.mine_to(htlc["expiry"])
         lab.mine_until(lambda: us.at(outpoint)["state"] in ("AWAITING_UNILATERAL", "ONCHAIN"), "we close")
         lab.mine_until(lambda: self.status != "pending", "the chain decides")
         ours_sat = (self.before_msat - self._spent_msat(FAILED)) // 1000
@@ -111,6 +110,7 @@ def add_outgoing(lab: Lab) -> None:
 def commit(lab: Lab) -> None:
     standing = _stands(lab, "commit", _to_payee)
     assert not standing.comes_to_its_end(), "it signs by itself now: it differs no more"
+    lab.saw_it_differ()
     standing.us.pays(standing.them.invoice(1_000_000))
     standing.before_msat -= 1_000_000
     standing.ends(COMPLETE)
@@ -128,6 +128,7 @@ def commit(lab: Lab) -> None:
 def add_incoming(lab: Lab) -> None:
     standing = _stands(lab, "add-incoming", _to_payee)
     assert not standing.comes_to_its_end(), "it takes it up again: it differs no more"
+    lab.saw_it_differ()
     standing.ends_at_its_deadline()
 
 
@@ -153,6 +154,7 @@ def settle_incoming(lab: Lab) -> None:
 def settle_outgoing(lab: Lab) -> None:
     standing = _stands(lab, "settle-outgoing", _to_payee)
     if not standing.comes_to_its_end():
+        lab.saw_it_differ()
         standing.them.pay(lab.our("otto").ask(1_000_000).bolt11)
     standing.ends(COMPLETE)
 

@@ -7,7 +7,7 @@ from fulmen.lab.waiting import Deviation, until
 from interop.lab import Lab
 from interop.peers.peer import Can, Options, TheirPayer
 from interop.scenario import scenario
-from interop.scenarios.closing import MSAT, PUSH_SAT, SAT, Ending, close, hinted, open_for
+from interop.scenarios.closing import MSAT, PUSH_SAT, SAT, Ending, hinted, open_for
 from interop.scenarios.stuck import STANDS
 from interop.us import Us
 
@@ -61,12 +61,10 @@ def _closed_with(lab: Lab, mode: str, *, by_us: bool) -> None:
     us.begin_to_pay(ours)
     until(lambda: STANDS in them.process.log.read_text(encoding="utf-8", errors="replace"), "ours stands still", 30)
     expiry = max(htlc["expiry"] for htlc in _htlcs(ending))
-    close(ending, by_us)
+    ending.alone(by_us)
     payee.thaw()
-    for _ in range(expiry + AFTER_EXPIRY - lab.chain.height):
-        if _status(us, ours.payment_hash) != "pending":
-            break
-        lab.mine()
+    while _status(us, ours.payment_hash) == "pending" and lab.chain.height < expiry + AFTER_EXPIRY:
+        ending.mine_towards(expiry)
     status = _status(us, ours.payment_hash)
     if status == "pending":
         raise Deviation(f"{AFTER_EXPIRY} blocks after its expiry nobody knows how our payment ended")

@@ -11,7 +11,9 @@ from interop.results import Cell, Outcome, Outcomes, Verdict, cells_of
 
 def all_green() -> Outcomes:
     return {
-        cell.key: Outcome(Verdict.GREEN if cell.playable else Verdict.NO_FEATURE, random.random())
+        cell.key: Outcome(
+            Verdict.GREEN if cell.playable else Verdict.NO_FEATURE, random.random(), differed=_may_differ(cell)
+        )
         for cell in cells_of(COLUMNS)
     }
 
@@ -30,10 +32,18 @@ def test_every_scenario_of_a_peer_is_a_row() -> None:
 
 def test_what_a_peer_does_differently_stands_in_a_note() -> None:
     text = page(all_green())
-    notes = [(cell, cell.scenario.differs[cell.column.key]) for cell in cells_of(PEERS) if _differs(cell)]
+    notes = [(cell, cell.scenario.differs[cell.column.key]) for cell in cells_of(PEERS) if _may_differ(cell)]
     assert notes
     for cell, words in notes:
         assert f". {cell.column.title}: {words}\n" in text
+    assert "differs (" in text and "green, without (" not in text
+
+
+def test_what_a_peer_may_do_differently_and_did_not_is_said() -> None:
+    outcomes = all_green()
+    cell = next(cell for cell in cells_of(PEERS) if _may_differ(cell))
+    outcomes[cell.key] = Outcome(Verdict.GREEN)
+    assert page(outcomes).count("green, without (") == 1
 
 
 def test_what_failed_and_what_was_not_run_is_said() -> None:
@@ -50,5 +60,5 @@ def test_no_two_scenarios_of_a_column_have_one_name() -> None:
     assert len(keys) == len(set(keys))
 
 
-def _differs(cell: Cell) -> bool:
+def _may_differ(cell: Cell) -> bool:
     return cell.playable and cell.column.key in cell.scenario.differs

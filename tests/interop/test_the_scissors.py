@@ -70,6 +70,17 @@ def test_the_cut_is_before_the_message_that_is_lost(us: Any) -> None:
     assert scissors.places[1] == Place(TO_TARGET, "", "ping")
 
 
+def test_the_next_connection_is_cut_where_that_was_asked_for(us: Any) -> None:
+    scissors = Scissors(us, ["ping", "update_fee"])
+    scissors.arm(TO_TARGET, 1, (TO_TARGET, 0))
+    whole = sealed(TO_TARGET, PING, FEE)
+    assert not passed(scissors.wire(), TO_TARGET, whole)[1]
+    assert scissors.armed
+    assert passed(scissors.wire(), TO_TARGET, whole) == (ACTS[TO_TARGET], False)
+    assert passed(scissors.wire(), TO_TARGET, whole) == (whole, True)
+    assert scissors.places == [Place(TO_TARGET, "ping", "update_fee"), Place(TO_TARGET, "", "ping")]
+
+
 def test_the_other_direction_is_not_cut(us: Any) -> None:
     scissors = Scissors(us, ["ping"])
     scissors.arm(FROM_TARGET, 0)
