@@ -9,9 +9,6 @@ from fulmen.conformance.script import Script
 
 LND: dict[str, tuple[str, ...]] = {
     "Its init names no chain at all.": ("init names the chain",),
-    "It passes on nothing of others until a peer has told it the whole graph, and fake peers answer no queries.": (
-        "a newer channel_update of another is passed on to who has asked before",
-    ),
     "It goes on, and asks for its own chain's channels; the BOLTs say MAY.": (
         "init on other chains only closes the connection",
     ),

@@ -20,8 +20,15 @@ from fulmen.conformance.script import (
 from fulmen.conformance.signed import check_signed
 from fulmen.core.base.faults import Malformed
 from fulmen.core.base.record import Record
+from fulmen.core.gossip.encodings import encode_scids
 from fulmen.core.peer.delivery import printable
 from fulmen.core.wire import UnknownMessage, decode, encode, name_of, type_of
+from fulmen.core.wire.messages.gossip import (
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+)
 from fulmen.core.wire.messages.setup import ErrorMessage, Ping, Pong, WarningMessage
 
 GOSSIP = range(256, 266)
@@ -124,6 +131,8 @@ class Talk:
                 self._send(peer, encode(Pong(bytes(message.num_pong_bytes))), "pong")
             elif isinstance(message, UnknownMessage) and not message.must_be_understood:
                 continue
+            elif (answer := _nothing_known(message)) is not None:
+                self._send(peer, encode(answer), line_of(answer))
             elif type_of(message) in GOSSIP and not gossip:
                 # Kept, for what comes later may speak of it.
                 self._heard(peer, message)
@@ -141,6 +150,20 @@ class Talk:
 
     def _note(self, peer: FakePeer, arrow: str, text: str) -> None:
         self.trace.append(Line(peer.name, arrow, text))
+
+
+def _nothing_known(message: Record) -> Record | None:
+    """The answer to a query of the node's: all that it asks for, of which a fake peer has nothing. BOLT 7.
+
+    Some pass nothing on before a peer has told them what it knows.
+    """
+    match message:
+        case QueryChannelRange():
+            blocks = message.first_blocknum, message.number_of_blocks
+            return ReplyChannelRange(message.chain_hash, *blocks, 1, encode_scids([]))
+        case QueryShortChannelIds():
+            return ReplyShortChannelIdsEnd(message.chain_hash, 1)
+    return None
 
 
 def line_of(message: Record) -> str:

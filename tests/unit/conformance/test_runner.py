@@ -40,7 +40,14 @@ from fulmen.core.base.record import Record
 from fulmen.core.bitcoin.networks import REGTEST
 from fulmen.core.crypto.secp256k1 import point_of
 from fulmen.core.wire import UnknownMessage, decode, encode
-from fulmen.core.wire.messages.gossip import ChannelUpdate, GossipTimestampFilter
+from fulmen.core.wire.messages.gossip import (
+    ChannelUpdate,
+    GossipTimestampFilter,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+)
 from fulmen.core.wire.messages.setup import ErrorMessage, Init, Ping, Pong, WarningMessage
 
 NODE = NodeId(point_of(Secret(b"\x07" * 32)))
@@ -195,6 +202,18 @@ def _outcomes():
     yield play(*BEGIN, Expect("pong"), init=[ErrorMessage(ALL_CHANNELS, b"\x00\x1b[31m<&>")])
     yield play(*BEGIN, Expect("pong"), level=Level.SHOULD)
     yield play(Mine(1))
+
+
+def test_a_node_that_asks_for_gossip_is_told_to_the_end_that_there_is_none():
+    queries = [QueryChannelRange(bytes(32), 7, 9), QueryShortChannelIds(bytes(32), b"\0" + bytes(8))]
+    node = Scripted([INIT], {Init: [*queries, PONG]})
+    steps = (Connect(), *BEGIN, Expect("pong"))
+    outcome = run(Script(name="a script", ids=("B1-6",), quotes=("q",), steps=steps), node.subject(), b"seed")
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert node.heard[1:] == [
+        ReplyChannelRange(bytes(32), 7, 9, 1, b"\0"),
+        ReplyShortChannelIdsEnd(bytes(32), 1),
+    ]
 
 
 def test_junit_counts_and_can_be_read_whatever_a_node_says():
