@@ -91,7 +91,7 @@ def they_fail_their_messages(lab: Lab) -> None:
     lacks=dict.fromkeys(("electrum",), "hangs up at an onion that it cannot read"),
 )
 def they_cannot_read(lab: Lab) -> None:
-    _cut_everywhere(lab, FROM_TARGET, _we_are_not_read, 0, payees(MALFORMED), _steady(lab, "wally", WRONG))
+    _cut_everywhere(lab, FROM_TARGET, _we_are_not_read, 0, payees(MALFORMED), steady(lab, "wally", WRONG))
 
 
 @scenario("cut at each message from us while we pay, and once more at the channel_reestablish that follows")
@@ -106,7 +106,7 @@ def they_are_paid_twice_cut(lab: Lab) -> None:
 
 @scenario("a slow wire")
 def slow(lab: Lab) -> None:
-    us, them = _steady(lab, "rita"), lab.them
+    us, them = steady(lab, "rita"), lab.them
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     outpoint = over(lab, us, them, proxy.port)
     proxy.delay_s = 0.3
@@ -132,7 +132,7 @@ def _cut_everywhere(
 
     With `again` the connection after each cut loses the channel_reestablish of that direction, too.
     """
-    us, them = us or _steady(lab, "rita"), lab.them
+    us, them = us or steady(lab, "rita"), lab.them
     scissors = Scissors(us, DANCE if again is None else (*DANCE, REESTABLISH))
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     proxy.judge = scissors.wire
@@ -162,8 +162,8 @@ def _cut_everywhere(
     _close(lab, us, them, outpoint)
 
 
-def _steady(lab: Lab, name: str, front: str = TELLING) -> Us:
-    """It tells what passes, and an `update_fee` shall not be among it: the chain always asks it for the same."""
+def steady(lab: Lab, name: str, front: str = TELLING) -> Us:
+    """A node that tells what passes, and does not follow feerates: an `update_fee` would be one of its messages."""
     prices = lab.chain_proxy(name)
     prices.sat_per_kvb = 4 * LESS
     return lab.our(name, {"chain.url": prices.url}, front=front)
@@ -199,7 +199,7 @@ def _they_pay(us: Us, them: Peer) -> bool:
 
 def _they_are_failed(lab: Lab) -> Callable[[Us, Peer], bool]:
     """They pay what was paid already."""
-    us, bob = _steady(lab, "rita"), lab.our("bob")
+    us, bob = steady(lab, "rita"), lab.our("bob")
     lab.standing(us, bob)
     asked = us.ask(MSAT)
     bob.pays(asked)

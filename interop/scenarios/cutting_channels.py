@@ -20,7 +20,7 @@ from interop.peers.peer import Can, Peer
 from interop.proxy import FROM_TARGET, TO_TARGET
 from interop.scenario import scenario
 from interop.scenarios.closing import PUSH_SAT, SAT, Ending
-from interop.scenarios.cutting import DANCE, FEE, MOST, REVOKED, SIGNED, TELLING, Places, demand, dial, over
+from interop.scenarios.cutting import DANCE, FEE, MOST, REVOKED, SIGNED, TELLING, Places, demand, dial, over, steady
 from interop.scenarios.feerates import LESS, MORE, await_feerate
 from interop.scissors import Scissors
 from interop.us import Us
@@ -94,7 +94,7 @@ def _until_through(scissors: Scissors) -> Iterable[tuple[int, int]]:
 
 
 def _open_everywhere(lab: Lab, *, by_us: bool) -> None:
-    us, them = lab.our("ronja", front=TELLING), lab.them
+    us, them = steady(lab, "ronja"), lab.them
     scissors = Scissors(us, (OPEN, ACCEPT, CREATED, FUNDED, READY))
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     proxy.judge = scissors.wire
@@ -127,7 +127,7 @@ def _open_or_cut(lab: Lab, scissors: Scissors, way: int, passing: int, port: int
 
     An opening that fails by itself was asked for on a connection that one side had not yet noticed to be gone.
     """
-    us, them = lab.our("ronja", front=TELLING), lab.them
+    us, them = steady(lab, "ronja"), lab.them
     outpoint = ""
 
     def done() -> bool:
@@ -168,7 +168,7 @@ def _dial_again(lab: Lab, us: Us, them: Peer, port: int) -> bool:
 
 
 def _close_everywhere(lab: Lab, *, by_us: bool) -> None:
-    us, them = lab.our("ronja", front=TELLING), lab.them
+    us, them = steady(lab, "ronja"), lab.them
     scissors = Scissors(us, (SHUT, CLOSED))
     proxy = lab.proxy(int(them.address.rpartition(":")[2]))
     proxy.judge = scissors.wire

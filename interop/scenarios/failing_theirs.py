@@ -15,6 +15,7 @@ from fulmen.lab.waiting import until
 from interop.lab import Lab
 from interop.peers.peer import Asked, Can
 from interop.scenario import scenario
+from interop.scenarios.cutting import WRONG, steady
 from interop.us import Us
 from interop.wrong_sender import HMAC, KEY, VERSION, Mistake, mistaken
 
@@ -154,7 +155,7 @@ def _expiring(lab: Lab, blocks: int) -> Mistake:
 
 
 def _sender(lab: Lab) -> Us:
-    return lab.our("wanda", front="interop.wrong_sender")
+    return steady(lab, "wanda", WRONG)
 
 
 def _directly(lab: Lab, mistake: Mistake, words: str) -> None:
