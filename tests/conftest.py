@@ -1,9 +1,11 @@
 """What holds for all tests: no example of Hypothesis fails for being slow, for the machine may be busy.
 
-And what shares a stage of real processes runs on one worker: a stage costs ten seconds and six processes. A test
-that has a stage for itself goes wherever there is room.
+And how they are handed out to workers. What shares a stage of real processes goes to one worker: a stage costs ten
+seconds and six processes. One worker takes all that plays with real processes, which mostly waits, and the others
+compute; whoever has no more of its own helps.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -24,18 +26,30 @@ STAGES = {
 """File -> the stage that its tests share. (xdist's own groups do not reach pytest 9's node ids.)"""
 
 
-def stage_of(nodeid: str) -> str:
-    """The stage that a test shares, or its own name."""
-    return STAGES.get(nodeid.partition("::")[0], nodeid)
+def lot_of(nodeid: str) -> str:
+    """What a test is handed out with: its stage, its file of unit tests, else only itself."""
+    file = nodeid.partition("::")[0]
+    return STAGES.get(file, file if file.startswith("tests/unit/") else nodeid)
+
+
+def next_lot(lots: Iterable[str], plays: bool) -> str:
+    """The first that a worker should take, who plays with real processes or does not; any where there is no such."""
+    waiting = list(lots)
+    return next((lot for lot in waiting if (lot in STAGES.values() or "end_to_end" in lot) == plays), waiting[0])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Hand out tests one by one, but all of a stage to one worker; large lots first."""
+    """Large lots first."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByStage(LoadScopeScheduling):
+    class ByLot(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return stage_of(nodeid)
+            return lot_of(nodeid)
 
-    return ByStage(config, log)
+        def _assign_work_unit(self, node: Any) -> None:
+            lot = next_lot(self.workqueue, plays=node is self.nodes[0])
+            self.workqueue.move_to_end(lot, last=False)
+            super()._assign_work_unit(node)
+
+    return ByLot(config, log)

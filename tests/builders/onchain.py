@@ -214,10 +214,9 @@ class Host:
         stored = self.disk.load()
         self._submit(node.resume(stored.snapshots, stored.rows))
         # A shell looks at the blocks that a wallet may have missed; here that is all of them.
+        wallet = [want for want in self.node.wants() if want[0].kind == "wallet"]
         for height in range(1, tip.height + 1):
-            block = self.court.block(height)
-            events = self.matcher.scan(block, [want for want in self.node.wants() if want[0].kind == "wallet"])
-            self.inbox += events
+            self.inbox += self.matcher.scan(self.court.block(height), wallet)
 
     def crash(self) -> None:
         """Memory is gone."""

@@ -19,7 +19,7 @@ from demo.story import PRICES, Chapter, Story
 from rich.console import Console
 from tests.builders.line import Line, line_of_four
 from tests.builders.playhouse import Playhouse
-from tests.conftest import stage_of
+from tests.conftest import lot_of
 
 OPEN: dict[str, ExitStack] = {}
 """Shared stage -> what ends it."""
@@ -53,19 +53,19 @@ def line() -> Iterator[Line]:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     """End what nobody asks for any more."""
     yield
-    name = stage_of(item.nodeid)
+    name = lot_of(item.nodeid)
     if name in OPEN and not is_wanted(name, nextitem):
         OPEN.pop(name).close()
 
 
 def is_wanted(name: str, following: pytest.Item | None) -> bool:
     """Whether a stage is needed once more. A worker has all tests of one in a row; who is alone has them by file."""
-    if following is None or stage_of(following.nodeid) == name:
+    if following is None or lot_of(following.nodeid) == name:
         return following is not None
     if hasattr(following.config, "workerinput"):
         return False
     items = following.session.items
-    return any(stage_of(later.nodeid) == name for later in items[items.index(following) :])
+    return any(lot_of(later.nodeid) == name for later in items[items.index(following) :])
 
 
 @pytest.fixture
