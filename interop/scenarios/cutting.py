@@ -19,7 +19,7 @@ from interop.lab import Lab
 from interop.peers.peer import Can, NotPaid, Peer
 from interop.proxy import FROM_TARGET, TO_TARGET
 from interop.scenario import scenario
-from interop.scenarios.feerates import LESS
+from interop.scenarios.feerates import MORE
 from interop.scissors import Scissors
 from interop.us import Us
 from interop.wrong_sender import VERSION, Mistake, mistaken
@@ -163,9 +163,12 @@ def _cut_everywhere(
 
 
 def steady(lab: Lab, name: str, front: str = TELLING) -> Us:
-    """A node that tells what passes, and does not follow feerates: an `update_fee` would be one of its messages."""
+    """A node that tells what passes, and does not follow feerates: an `update_fee` would be one of its messages.
+
+    Its own is so high that the estimate which LDK asks for a close, Core's, stays below four times as much.
+    """
     prices = lab.chain_proxy(name)
-    prices.sat_per_kvb = 4 * LESS
+    prices.sat_per_kvb = 4 * MORE
     return lab.our(name, {"chain.url": prices.url}, front=front)
 
 

@@ -155,7 +155,9 @@ def settle_outgoing(lab: Lab) -> None:
     standing = _stands(lab, "settle-outgoing", _to_payee)
     if not standing.comes_to_its_end():
         lab.saw_it_differ()
-        standing.them.pay(lab.our("otto").ask(1_000_000).bolt11)
+        otto = lab.our("otto")
+        lab.await_usable(lab.standing(standing.them, otto), otto, standing.them)
+        standing.them.pay(otto.ask(1_000_000).bolt11)
     standing.ends(COMPLETE)
 
 
