@@ -41,7 +41,7 @@ from fulmen.core.node import Node, WantsChanged
 from fulmen.core.node.machines import mounts
 from fulmen.core.node.own_channels import OwnChannels
 from fulmen.core.node.tips import ADDRESS as CHAIN
-from fulmen.core.node.tips import Tips
+from fulmen.core.node.tips import BlockRead, Tips
 from fulmen.core.node.watching import ChainBlock
 from fulmen.core.peer.features import offered
 from fulmen.core.routing.requests import FindRoute, Learn
@@ -130,6 +130,10 @@ class Daemon:
         self._listen_to_driver()
         self._is_behind(True)
         self._driver.start()
+        if not self._blocks_read():
+            # On the first day what is paid is looked for from this block on, and it is on the disk before anybody can
+            # ask for an address: one that is found while we still begin may pay it.
+            self._driver.post(CHAIN, BlockRead(tip))
         # Nobody reads the chain before all that is wanted of it is known: of a block that is undone, or that pays a
         # script of ours, only those are told who want something.
         await self._driver.begun()

@@ -91,11 +91,13 @@ class Driver:
         self._submit(batch, first=True)
 
     async def begun(self) -> None:
-        """Until what the start has decided is on disk and let go, the first wants among it.
+        """Until what the start has decided, and was posted meanwhile, is on disk and let go, the first wants among it.
 
         Raises:
             Fault: the disk failed before that.
         """
+        if self._scheduled:
+            await asyncio.sleep(0)
         begun: asyncio.Future[None] = self._loop.create_future()
         self._gate.when_empty(lambda: begun.set_result(None))
         self._store.flush()

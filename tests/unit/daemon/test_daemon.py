@@ -132,3 +132,40 @@ def test_blocks_that_were_undone_while_we_were_away_are_told_to_all_however_slow
         closing.result()
 
     asyncio.run(asyncio.wait_for(play(), 30))
+
+
+class Growing(Turned):
+    """A source that finds a block after it was asked for its tip the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tips = [BELOW]
+
+    async def check(self) -> Block:
+        return self.tips.pop() if self.tips else NEXT
+
+
+def test_a_first_start_reads_every_block_from_the_one_on_that_it_saw_before_anybody_could_ask_for_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk()
+    monkeypatch.setattr(room, "SqliteStore", lambda *_: disk)
+    options = DaemonOptions(tmp_path, REGTEST, "alice", Policy(), listen=(), chain_poll_s=0.001, worker=False)
+
+    async def play() -> None:
+        daemon = Daemon(options, keys_of("alice"), Growing())
+        starting = asyncio.create_task(daemon.start())
+        await until(lambda: bool(disk.waiting), lambda: None)
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        assert not starting.done(), "what it begins with is not on the disk yet"
+        await until(starting.done, disk.sync)
+        starting.result()
+        node = daemon._node
+        await until(lambda: node.state(CHAIN).tip == NEXT, disk.sync)
+        assert node.state(CHAIN).blocks == (BELOW, INSTEAD, NEXT)
+        closing = asyncio.create_task(daemon.close())
+        await until(closing.done, disk.sync)
+        closing.result()
+
+    asyncio.run(asyncio.wait_for(play(), 30))
