@@ -8,8 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -182,11 +182,5 @@ def chain_endpoint(settings: Settings) -> Endpoint:
 def _endpoint_of(server: ServerSettings) -> Endpoint:
     cookie = Path(server.cookie_file).expanduser() if server.cookie_file else None
     certificate = Path(server.certificate_file).expanduser() if server.certificate_file else None
-    return Endpoint.from_url(_with_credentials(server), cookie, certificate)
-
-
-def _with_credentials(server: ServerSettings) -> str:
-    if not server.user:
-        return server.url
-    parts = urlsplit(server.url)
-    return parts._replace(netloc=f"{server.user}:{server.password}@{parts.netloc.rpartition('@')[2]}").geturl()
+    endpoint = Endpoint.from_url(server.url, cookie, certificate)
+    return replace(endpoint, user=server.user, password=server.password) if server.user else endpoint

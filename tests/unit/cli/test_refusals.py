@@ -44,7 +44,10 @@ def fulmen(tmp_path, monkeypatch):
         (["chain", "--judge", "solomon"], "solomon"),
         (["start", "--chain", "http://127.0.0.1:1", "--listen", "127.0.0.1:99999999"], "99999999"),
         (["start", "--chain", "ftp://x"], "ftp"),
+        (["start", "--chain", "http://[::1", "--set", "chain.user=x"], "no URL"),
+        (["start", "--chain", "http://a..b:18443"], "a..b"),
         (["chain", "--host", "300.300.300.300"], "cannot run"),
+        (["chain", "--host", "a..b"], "no name of a host"),
         (["chain", "--port", "99999999"], "65535"),
     ],
 )

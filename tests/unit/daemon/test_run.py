@@ -102,6 +102,20 @@ def test_what_is_to_be_announced_reaches_the_node(home: Path) -> None:
     assert announced == (address_of("203.0.113.7", 9735), address_of("node.example", 9736))
 
 
+@pytest.mark.parametrize("password", ["s3cret:p/x", "a#b", "%41?", "p@q"])
+def test_any_password_reaches_the_server_as_it_is(password: str) -> None:
+    given = {"chain.url": "http://127.0.0.1:1", "chain.user": "u/:", "chain.password": password}
+    endpoint = chain_endpoint(load(given, {}))
+    assert (endpoint.user, endpoint.password, endpoint.host, endpoint.port) == ("u/:", password, "127.0.0.1", 1)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://u:s3cret:p/x@127.0.0.1:1/", "http://u:s3cret#p@127.0.0.1:1/"])
+def test_what_is_no_url_is_refused_without_a_word_of_it(url: str) -> None:
+    with pytest.raises(EndpointUnreadable) as refused:
+        chain_endpoint(load({"chain.url": url, "chain.user": "x"}, {}))
+    assert "s3cret" not in f"{refused.value} {refused.value.details}"
+
+
 def test_what_is_no_address_is_not_announced(home: Path) -> None:
     with pytest.raises(BadAddress):
         options_of(load({"announce": "203.0.113.7:0"}, {}), NODE_ID, home)

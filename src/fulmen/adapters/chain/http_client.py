@@ -90,7 +90,8 @@ class HttpClient:
             reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=MAX_HEAD_BYTES)
         except ssl.SSLCertVerificationError as error:
             raise SourceUntrusted(host=self._host, port=self._port, error=error.verify_message) from None
-        except (OSError, ssl.SSLError) as error:
+        # UnicodeError: a name that is none for DNS, with two dots in a row, or a part of more than 63 letters.
+        except (OSError, ssl.SSLError, UnicodeError) as error:
             raise SourceUnreachable(host=self._host, port=self._port, error=str(error)) from None
         return _Connection(reader, writer)
 

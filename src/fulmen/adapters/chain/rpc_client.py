@@ -61,10 +61,11 @@ class Endpoint:
         try:
             parts = urllib.parse.urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise EndpointUnreadable(error=str(error)) from None
+        except ValueError:
+            # Not what Python says: a character that must be quoted makes a piece of the password look like a port.
+            raise EndpointUnreadable("it is no URL like http://host:port/") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or not port:
-            raise EndpointUnreadable(scheme=parts.scheme, host=parts.hostname, port=port)
+            raise EndpointUnreadable("it is no URL like http://host:port/", scheme=parts.scheme)
         return cls(
             parts.hostname,
             port,

@@ -56,8 +56,15 @@ class HttpServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port, chosen by the system when 0 was asked."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        """Listen; gives the port, chosen by the system when 0 was asked.
+
+        Raises:
+            OSError: there is no such host here, or the port is taken.
+        """
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        except UnicodeError:
+            raise OSError(f"{host!r} is no name of a host") from None
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

@@ -128,6 +128,12 @@ def test_a_server_that_says_nothing_is_given_up():
         ask(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", timeout_s=0.05)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+def test_a_name_that_no_host_can_have_is_unreachable(host: str) -> None:
+    with pytest.raises(SourceUnreachable):
+        asyncio.run(RpcClient(Endpoint(host, 1)).call(int, "x"))
+
+
 def test_nobody_there_is_unreachable():
     async def play():
         async with a_server(lambda _: None) as url:
