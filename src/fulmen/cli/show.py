@@ -84,6 +84,7 @@ _WIDE = 1000
 MAX_COLUMNS = 8
 _TIMES = ("_at", "_time", "_timestamp", "last_update")
 _AMOUNTS = ("_msat",)
+_YEAR_S = 31_557_600
 
 
 def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
@@ -142,7 +143,7 @@ def cell(name: str, value: Any) -> str:
     if name == "state" and value in STATES:
         return STATES[value]
     if name == "expiry" and isinstance(value, int):
-        return f"{timedelta(seconds=value)} after it was made"
+        return f"{duration_text(value)} after it was made"
     if isinstance(value, str) and len(value) > 40 and " " not in value:
         return f"{value[:10]}…{value[-4:]}"
     if isinstance(value, Mapping) and value.keys() == _PLACE:
@@ -159,6 +160,13 @@ def amount_text(msat: int) -> str:
     """Millisatoshi as satoshi, thousands parted."""
     sat, rest = divmod(msat, 1000)
     return f"{sat:,}.{rest:03d} sat" if rest else f"{sat:,} sat"
+
+
+def duration_text(seconds: int) -> str:
+    """Days and hours, and years where nobody counts days any more: an invoice may say any number."""
+    if seconds >= 10_000 * _YEAR_S:
+        return f"{seconds // _YEAR_S:,} years"
+    return str(timedelta(seconds=seconds))
 
 
 def _is_rows(value: Any) -> bool:

@@ -89,6 +89,19 @@ def test_a_time_is_shown_as_one():
     assert "2001-09-0" in shown("decode", {"created_at": 1_000_000_000})
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3600, "1:00:00"),
+        (2**35, "397682 days, 3:46:08"),
+        (170 * 10**12, "5,386,974 years"),
+        (2**59, "18,266,938,940 years"),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_said_in_years(seconds, said):
+    assert f"{said} after it was made" in shown("decode", {"expiry": seconds})
+
+
 def test_no_rows_are_said_in_words():
     assert shown("listpays", {"pays": []}).strip() == "no pays"
 
