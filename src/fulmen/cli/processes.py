@@ -17,6 +17,7 @@ from rich.panel import Panel
 from fulmen.adapters.keys.seedfile import NoPassword, WrongPassword, create_seed, open_seed, password_given
 from fulmen.api.errors import sentence_of
 from fulmen.cli.exits import Exit
+from fulmen.cli.printable import encodable
 from fulmen.cli.refusals import fail
 from fulmen.cli.settings import DEFAULT_DIRECTORY, Settings, json_option
 from fulmen.cli.verbs import as_json
@@ -63,7 +64,7 @@ def init(settings: Settings, restore: bool, password_file: Path | None) -> None:
     except Fault as fault:
         fail(fault, settings, "init", Exit.REFUSED)
     if settings.json:
-        told = {"seed": str(directory.seed)}
+        told = {"seed": encodable(str(directory.seed))}
         click.echo(as_json(told if restore else {**told, "words": mnemonic_of(entropy)}))
     elif restore:
         click.echo(f"The seed is back, in {directory.seed}. Once the node runs, `fulmen rescan` finds its coins again.")

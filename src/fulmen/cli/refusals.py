@@ -18,7 +18,7 @@ import msgspec
 
 from fulmen.api.errors import BadParameter, error_object, sentence_of
 from fulmen.cli.exits import Exit, advice_of, exit_of
-from fulmen.cli.printable import printable
+from fulmen.cli.printable import encodable, printable
 from fulmen.cli.settings import Settings
 from fulmen.core.base.faults import Fault
 
@@ -78,7 +78,7 @@ def fail_telling(error: OSError) -> NoReturn:
 
 
 def _as_json(fault: Fault) -> None:
-    click.echo(msgspec.json.encode({"error": error_object(fault)}).decode(), err=True)
+    click.echo(msgspec.json.encode({"error": encodable(error_object(fault))}).decode(), err=True)
 
 
 def _in_our_words(wrong: click.UsageError, words: Sequence[str]) -> click.UsageError:

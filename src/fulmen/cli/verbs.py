@@ -20,6 +20,7 @@ from fulmen.api.registry import Command, Registry
 from fulmen.api.values import Amount, AmountOrAny, SatOrAll
 from fulmen.cli.exits import Exit, exit_of
 from fulmen.cli.live import close_live, pay_live
+from fulmen.cli.printable import encodable
 from fulmen.cli.refusals import fail
 from fulmen.cli.settings import Settings, json_option
 from fulmen.cli.show import show
@@ -160,7 +161,7 @@ def _run_many(command: Command, settings: Settings, words: list[str], options: d
                 ask = partial(node.call, command.name, params)
                 answer = _waited(command, ask)
             except Fault as fault:
-                answer = {"error": error_object(fault)}
+                answer = {"error": encodable(error_object(fault))}
                 worst = worst or exit_of(fault, command.name)
                 if exit_of(fault) in (Exit.UNREACHABLE, Exit.UNKNOWN_OUTCOME) and node is not None:
                     node.close()

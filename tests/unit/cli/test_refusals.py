@@ -217,6 +217,33 @@ def test_a_wrong_password_opens_nothing(fulmen, monkeypatch):
     assert "password does not open" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [["init"], ["start"], ["--network", "signet", "init"], ["--no-json", "init"]], ids=" ".join
+)
+def test_a_password_that_is_no_text_is_refused_in_words_and_not_repeated(fulmen, tmp_path, monkeypatch, words):
+    monkeypatch.setenv("FULMEN_PASSWORD", "correct\udcffhorse")
+    ran = fulmen(*words)
+    assert ran.exit_code == Exit.REFUSED
+    assert "The password is no UTF-8 text" in ran.stderr
+    assert "correct" not in ran.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_whose_name_is_no_text_is_told_in_json_with_replacement_characters(fulmen, tmp_path):
+    place = f"{tmp_path}/\udcff"
+    away = fulmen("--dir", place, "getinfo")
+    assert away.exit_code == Exit.UNREACHABLE
+    assert f"{tmp_path}/\ufffd/regtest" in json.loads(away.stderr)["error"]["message"]
+    each = fulmen("--dir", place, "decode", "-", stdin="lnbcrt1\n")
+    assert each.exit_code == Exit.UNREACHABLE
+    assert "\ufffd" in json.loads(each.stdout)["error"]["message"]
+    made = fulmen("--dir", place, "init")
+    assert made.exit_code == Exit.DONE
+    told = json.loads(made.stdout)
+    assert told["seed"] == f"{tmp_path}/\ufffd/regtest/seed" and len(told["words"].split()) == 24
+    assert "\ufffd" in json.loads(fulmen("--dir", place, "init").stderr)["error"]["message"]
+
+
 @pytest.mark.parametrize("nothing", [ChannelUnknown("No channel of ours is called 1x1x1."), NotConnected()])
 def test_what_is_not_there_has_an_exit_code_of_its_own(nothing):
     assert exit_of(nothing) is Exit.NOT_FOUND

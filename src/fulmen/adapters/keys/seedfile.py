@@ -24,6 +24,8 @@ MAGIC = "fulmen seed 1"
 MAX_LANES, MAX_ITERATIONS, MAX_KIB = 16, 64, 4 << 20
 """A file that asks for more than this is not ours: it would only keep the machine busy."""
 MIN_SEED, MAX_SEED = 16, 64
+MAX_PASSWORD = 1 << 16
+"""Letters. More is no password, but a file that was meant for something else, or that has no end."""
 PASSWORD_VARIABLE = "FULMEN_PASSWORD"
 PASSWORD_FILE_VARIABLE = "FULMEN_PASSWORD_FILE"
 
@@ -57,12 +59,17 @@ class NoPassword(Refused):
     """No password was given."""
 
 
+class PasswordNotText(Refused):
+    """The password is no UTF-8 text."""
+
+
 def create_seed(path: Path, seed: bytes, password: str, cost: Cost | None = None) -> None:
     """Write a new seed file.
 
     Raises:
         SeedExists: there is one, whatever its password.
         NoPassword: an empty one protects nothing.
+        PasswordNotText
         SeedUnreadable: it cannot be written.
     """
     if not MIN_SEED <= len(seed) <= MAX_SEED:
@@ -76,7 +83,7 @@ def open_seed(path: Path, password: str) -> bytes:
     """The seed.
 
     Raises:
-        NoSeed, SeedUnreadable, WrongPassword, NoPassword
+        NoSeed, SeedUnreadable, WrongPassword, NoPassword, PasswordNotText
     """
     try:
         text = path.read_text(encoding="ascii")
@@ -91,7 +98,7 @@ def change_password(path: Path, old: str, new: str, cost: Cost | None = None) ->
     """Seal the same seed with another password.
 
     Raises:
-        NoSeed, SeedUnreadable, WrongPassword, NoPassword
+        NoSeed, SeedUnreadable, WrongPassword, NoPassword, PasswordNotText
     """
     seed = open_seed(path, old)
     _write(path, _sealed(seed, new, cost or Cost()), overwrite=True)
@@ -103,16 +110,24 @@ def password_given(environ: Mapping[str, str], file: Path | None = None) -> str 
     None when there is none of them, so that somebody has to be asked.
 
     Raises:
-        NoPassword: a file is named and cannot be read, or is empty.
+        NoPassword: a file is named and cannot be read, is empty, or holds more than `MAX_PASSWORD`.
+        PasswordNotText: that of the environment.
     """
     if file is None and environ.get(PASSWORD_FILE_VARIABLE):
         file = Path(environ[PASSWORD_FILE_VARIABLE])
     if file is None:
-        return environ.get(PASSWORD_VARIABLE) or None
+        given = environ.get(PASSWORD_VARIABLE) or None
+        if given is not None:
+            _bytes_of(given)  # said before anything is made for a seed that could not be sealed
+        return given
     try:
-        password = file.expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        with file.expanduser().open(encoding="utf-8") as opened:
+            text = opened.read(MAX_PASSWORD + 1)
     except (OSError, ValueError) as error:
         raise NoPassword("the password file cannot be read", path=str(file), why=type(error).__name__) from error
+    if len(text) > MAX_PASSWORD:
+        raise NoPassword("the password file is larger than any password", path=str(file))
+    password = text.rstrip("\r\n")
     if not password:
         raise NoPassword("the password file is empty", path=str(file))
     return password
@@ -153,7 +168,14 @@ def _key(password: str, salt: bytes, cost: Cost) -> bytes:
         kdf = Argon2id(salt=salt, length=32, iterations=cost.iterations, lanes=cost.lanes, memory_cost=cost.kib)
     except UnsupportedAlgorithm as error:
         raise SeedUnreadable(why="this build of OpenSSL has no Argon2id") from error
-    return kdf.derive(password.encode("utf-8"))
+    return kdf.derive(_bytes_of(password))
+
+
+def _bytes_of(password: str) -> bytes:
+    try:
+        return password.encode("utf-8")
+    except UnicodeEncodeError:
+        raise PasswordNotText from None  # that error holds the password
 
 
 def _write(path: Path, text: str, overwrite: bool) -> None:

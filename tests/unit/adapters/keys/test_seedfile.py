@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 
 import pytest
 
 from fulmen.adapters.keys.seedfile import (
+    MAX_PASSWORD,
     Cost,
     NoPassword,
     NoSeed,
+    PasswordNotText,
     SeedExists,
     SeedUnreadable,
     WrongPassword,
@@ -107,6 +110,23 @@ def test_no_password_is_refused_by_name(path):
         open_seed(path, "")
 
 
+def test_a_password_that_is_no_text_is_refused_and_not_repeated(path):
+    """Bytes of an environment that are no UTF-8 come in as lone surrogates."""
+    secret = "correct\udcffhorse"
+    create_seed(path, SEED, "x", CHEAP)
+    for refused in (
+        lambda: password_given({"FULMEN_PASSWORD": secret}),
+        lambda: create_seed(path.with_name("other"), SEED, secret, CHEAP),
+        lambda: change_password(path, "x", secret, CHEAP),
+        lambda: open_seed(path, secret),
+    ):
+        with pytest.raises(PasswordNotText) as refusal:
+            refused()
+        assert "correct" not in f"{refusal.value!r} {refusal.value} {refusal.value.__cause__!r}"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert open_seed(path, "x") == SEED
+
+
 def test_where_there_is_no_seed_it_says_so(path):
     with pytest.raises(NoSeed):
         open_seed(path, "x")
@@ -149,3 +169,15 @@ def test_an_unattended_start_finds_its_password(tmp_path):
     for bad in (file, tmp_path / "not there", tmp_path):
         with pytest.raises(NoPassword):
             password_given({}, bad)
+
+
+@pytest.mark.parametrize("size", [MAX_PASSWORD + 1, None], ids=["one letter", "without end"])
+def test_no_more_of_a_password_file_is_read_than_a_password_has(tmp_path, size):
+    file = Path("/dev/zero")
+    if size is not None:
+        file = tmp_path / "password"
+        file.write_text("x" * MAX_PASSWORD)
+        assert password_given({}, file) == "x" * MAX_PASSWORD
+        file.write_text("x" * size)
+    with pytest.raises(NoPassword, match="larger"):
+        password_given({}, file)
