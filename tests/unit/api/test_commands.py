@@ -71,7 +71,9 @@ def test_a_feerate_is_a_word_or_a_number(text, per_kw):
     assert feerate_of(RunningNode(), text) == per_kw
 
 
-@pytest.mark.parametrize("text", ["", "Urgent", "fast", "urgentperkw", "-5perkw", "5sat", "1.5perkw", "9" * 12])
+@pytest.mark.parametrize(
+    "text", ["", "Urgent", "fast", "urgentperkw", "-5perkw", "5sat", "1.5perkw", "0", "0perkw", "9" * 12]
+)
 def test_what_is_no_feerate_is_told_all_that_is_one(text):
     with pytest.raises(BadParameter, match=r"urgent, normal, slow, minimum, or .*perkw"):
         feerate_of(RunningNode(), text)

@@ -9,7 +9,7 @@ from tests.builders.wallets import ELSEWHERE, TAPROOT_ELSEWHERE, a_block, a_paym
 
 import fulmen.api.commands  # noqa: F401  (fills the registry)
 from fulmen.api.dispatch import Dispatcher
-from fulmen.api.errors import RpcError, code_of
+from fulmen.api.errors import RpcError, code_of, error_object
 from fulmen.core.base.faults import Fault
 from fulmen.core.base.machine import Address
 from fulmen.core.base.outer import Send
@@ -111,6 +111,20 @@ def test_a_channel_that_the_wallet_cannot_pay_for_is_refused_before_the_peer_hea
     with pytest.raises(RpcError, match=r"the wallet has 7,790,000 sat to spend\. See `listfunds`") as caught:
         begin(node, amount=amount)
     assert code_of(caught.value) == 301
+    assert not sent(node, OpenChannel)
+
+
+@pytest.mark.parametrize("feerate", ["1perkw", "252perkw", "250001perkw"])
+@pytest.mark.parametrize("amount", ["all", 500_000])
+def test_a_feerate_out_of_range_is_refused_in_the_words_of_a_withdrawal(feerate, amount):
+    node = a_node_with(7_800_000)
+    with pytest.raises(Fault) as caught:
+        begin(node, amount=amount, feerate=feerate)
+    address = address_of(ELSEWHERE, REGTEST)
+    with pytest.raises(Fault) as withdrawn:
+        asyncio.run(Dispatcher(node).call("withdraw", [address, 50_000, feerate]))
+    assert error_object(caught.value) == error_object(withdrawn.value)
+    assert caught.value.name == "FeerateOutOfRange"
     assert not sent(node, OpenChannel)
 
 

@@ -22,6 +22,7 @@ from fulmen.api.errors import (
 from fulmen.api.handle import NodeHandle
 from fulmen.api.registry import Permission, command
 from fulmen.api.values import Amount, OutPoints, PubKey, SatOrAll
+from fulmen.core.base.feerates import check_feerate
 from fulmen.core.base.funds import Output
 from fulmen.core.base.ids import CommandId, NodeId, OutPoint
 from fulmen.core.base.machine import Address
@@ -81,6 +82,8 @@ async def fundchannel(node: NodeHandle, request: FundChannelRequest) -> FundChan
     if request.zeroconf and request.mindepth:
         raise BadParameter("A zeroconf channel waits for no confirmation: leave mindepth away.", parameter="mindepth")
     feerate = feerate_of(node, request.feerate)
+    if feerate is not None:
+        check_feerate(feerate, node.policy.feerates, node.feerates)
     inputs: tuple[OutPoint, ...] = () if request.utxos is None else request.utxos.outpoints
     rate = node.feerates.opening_per_kw if feerate is None else feerate
     if request.amount.sat is None:

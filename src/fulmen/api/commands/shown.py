@@ -202,7 +202,7 @@ def feerate_of(node: NodeHandle, text: str | None) -> FeeratePerKw | None:
         return FEERATE_WORDS[text](node.feerates)
     unit = next((unit for unit in VBYTES if text.endswith(unit)), "")
     digits = text.removesuffix(unit)
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 9 or not int(digits):
         raise BadParameter(
             f"The parameter 'feerate' is {', '.join(FEERATE_WORDS)}, or looks like 2500perkw or 10000perkb.",
             parameter="feerate",

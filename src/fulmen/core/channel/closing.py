@@ -61,16 +61,19 @@ def fee_limits(channel: Channel, env: Env) -> tuple[Sat, Sat, Sat]:
     """What we would pay or accept for a mutual close: least, wanted, most."""
     scripts = _scripts(channel)
     weight = closing_weight(*scripts)
-    feerate = channel.closing_feerate_per_kw or env.feerates.closing_per_kw
+    floor_per_kw = max(env.feerates.floor_per_kw, FEERATE_FLOOR_PER_KW)
+    ours_per_kw = channel.closing_feerate_per_kw
+    # The mempool may ask for more by now than when the owner named a feerate, and no peer agrees to less.
+    feerate = env.feerates.closing_per_kw if ours_per_kw is None else max(ours_per_kw, floor_per_kw)
     # The key holder signs nothing beyond the cap, whatever was agreed, and reckons with the outputs that are there: the
     # peer may leave its own out.
     cap = fee_for_weight(env.policy.feerates.cap_per_kw, min(closing_weight(script) for script in scripts))
     fee = min(fee_for_weight(feerate, weight), cap)
-    floor = fee_for_weight(max(env.feerates.floor_per_kw, FEERATE_FLOOR_PER_KW), weight)
+    floor = fee_for_weight(floor_per_kw, weight)
     opener_msat = channel.local.totals.local_msat if channel.terms.is_opener else channel.local.totals.remote_msat
     most = sat_floor(opener_msat)
     if channel.terms.is_opener:
-        ceiling = fee if channel.closing_feerate_per_kw else Sat(min(FEE_SPREAD * fee, cap))
+        ceiling = Sat(min(FEE_SPREAD * fee, cap)) if ours_per_kw is None else fee
         return min(floor, fee, most), min(fee, most), min(ceiling, most)
     return min(floor, most), min(fee, most), most
 

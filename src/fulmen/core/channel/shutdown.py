@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Refused
+from fulmen.core.base.feerates import check_feerate
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.machine import Lull, Step, Topic
 from fulmen.core.base.outer import Notify, Send, TimeReached
-from fulmen.core.base.units import Timestamp
+from fulmen.core.base.units import FEERATE_FLOOR_PER_KW, Timestamp
 from fulmen.core.bitcoin.accounts import KeyPath
 from fulmen.core.channel.closing import perhaps_negotiate
 from fulmen.core.channel.commands import CloseChannel
@@ -45,9 +46,16 @@ agreed = Topic()
 
 @shutdowns.on(CloseChannel)
 def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Channel]:
-    """A caller wants the channel closed: with the peer, now or when it is back, or without it when forced."""
+    """A caller wants the channel closed: with the peer, now or when it is back, or without it when forced.
+
+    Raises:
+        FeerateOutOfRange, ClosesElsewhere, ChannelNotUsable: it was asked wrongly.
+    """
     if event.force:
         return force_close(channel, event, env)
+    feerate = channel.closing_feerate_per_kw if event.feerate_per_kw is None else event.feerate_per_kw
+    if event.feerate_per_kw is not None:
+        check_feerate(event.feerate_per_kw, env.policy.feerates, env.feerates, FEERATE_FLOOR_PER_KW)
     said = channel.shutdown_sent or channel.shutdown_wanted
     settled = said or channel.terms.local.upfront_shutdown_script
     if settled and event.script not in (b"", settled):
@@ -59,7 +67,6 @@ def on_close_channel(channel: Channel, event: CloseChannel, env: Env) -> Step[Ch
     if not is_shutdown_script(script, anysegwit=channel.link is Link.OFFLINE or _anysegwit(channel)):
         raise ChannelNotUsable("a mutual close pays to a segwit script", script=script)
     step = wait_for_close(channel, event.command_id)
-    feerate = event.feerate_per_kw or channel.closing_feerate_per_kw
     if channel.shutdown_sent is None:
         wanted = ShutdownWanted(script, feerate, path)
         if said is None or feerate != channel.closing_feerate_per_kw:

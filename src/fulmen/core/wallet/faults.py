@@ -17,10 +17,6 @@ class AmountTooLarge(Refused):
     """An output is larger than all the money there will ever be."""
 
 
-class FeerateOutOfRange(Refused):
-    """The feerate is below what nodes relay, or above our cap."""
-
-
 class NothingToPay(Refused):
     """A transaction needs an output."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Refused
+from fulmen.core.base.feerates import check_feerate
 from fulmen.core.base.funds import AttachFee, DetachFee, FeeAttached, FeeRefused
 from fulmen.core.base.machine import Step, Tell, Topic
 from fulmen.core.base.units import FeeratePerKw, Sat
@@ -26,7 +27,6 @@ from fulmen.core.wallet.selection import (
     select,
     shuffled,
 )
-from fulmen.core.wallet.spending import check_feerate
 from fulmen.core.wallet.splitting import split_for
 from fulmen.core.wallet.state import Coin, Spend, Wallet, WalletTx
 
@@ -42,7 +42,7 @@ def on_attach_fee(wallet: Wallet, event: AttachFee, env: Env) -> Step[Wallet]:
     step = Step(wallet)
     try:
         if known is None and event.alongside:
-            check_feerate(event.feerate_per_kw, env)
+            check_feerate(event.feerate_per_kw, env.policy.feerates, env.feerates)
             # Twice what it takes now: fees rise.
             least = Sat(2 * _Bill(event, None).target(event.feerate_per_kw))
             split = split_for(wallet, event.alongside + 1, least, event.feerate_per_kw, env.height, event.ref)
@@ -99,7 +99,7 @@ def _with_fee(wallet: Wallet, event: AttachFee, env: Env, known: WalletTx | None
     Raises:
         FeerateOutOfRange, InsufficientFunds
     """
-    check_feerate(event.feerate_per_kw, env)
+    check_feerate(event.feerate_per_kw, env.policy.feerates, env.feerates)
     if known is not None and known.own is not None and known.block is None:
         wallet = without_lent(wallet, known)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.feerates import check_feerate
 from fulmen.core.base.funds import Output
 from fulmen.core.base.ids import OutPoint
 from fulmen.core.base.units import MAX_MONEY_SAT, BlockHeight, FeeratePerKw, Sat
@@ -21,7 +22,6 @@ from fulmen.core.wallet.faults import (
     AmountTooLarge,
     CoinUnavailable,
     DustOutput,
-    FeerateOutOfRange,
     InsufficientFunds,
     NothingToPay,
     TransactionTooHeavy,
@@ -66,7 +66,7 @@ def pay(
         raise NothingToPay
     for output in outputs:
         check_amount(output)
-    check_feerate(feerate_per_kw, env)
+    check_feerate(feerate_per_kw, env.policy.feerates, env.feerates)
     target = Sat(sum(output.amount_sat for output in outputs) + fee_at(feerate_per_kw, _bare_weight(outputs)))
     entropy = env.entropy("wallet.coins", 32)
     free = available(wallet, env.height)
@@ -104,7 +104,7 @@ def pay_all(
     Raises:
         As `pay`.
     """
-    check_feerate(feerate_per_kw, env)
+    check_feerate(feerate_per_kw, env.policy.feerates, env.feerates)
     worth, kept = _all_but_reserve(wallet, feerate_per_kw, env.height, reserve_sat, inputs, minconf)
     paid = Output(most_to_one(worth, script_pubkey, feerate_per_kw, kept), script_pubkey)
     if paid.amount_sat < dust_limit(script_pubkey):
@@ -183,14 +183,6 @@ def most_to_one(coins: tuple[Coin, ...], script_pubkey: bytes, feerate_per_kw: F
     weight = _bare_weight(tuple(outputs)) + sum(input_weight(coin.path) for coin in coins)
     total = sum(coin.amount_sat for coin in coins)
     return Sat(max(0, total - kept_sat - fee_at(feerate_per_kw, weight)))
-
-
-def check_feerate(feerate_per_kw: FeeratePerKw, env: Env) -> None:
-    """Raises: FeerateOutOfRange."""
-    floor = max(env.policy.feerates.floor_per_kw, env.feerates.floor_per_kw)
-    cap = env.policy.feerates.cap_per_kw
-    if not floor <= feerate_per_kw <= cap:
-        raise FeerateOutOfRange(feerate_per_kw=feerate_per_kw, floor_per_kw=floor, cap_per_kw=cap)
 
 
 def check_amount(output: Output) -> None:

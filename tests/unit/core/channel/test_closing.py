@@ -342,6 +342,15 @@ def test_our_own_feerate_is_kept() -> None:
     assert low < fee == high == fee_for_weight(FeeratePerKw(5000), closing_weight(OURS, THEIRS))
 
 
+@pytest.mark.parametrize(("stored", "mempool"), [(1, 100), (252, 253), (900, 1200), (900, 900)])
+def test_a_feerate_that_was_named_is_lifted_to_what_nodes_relay(stored: int, mempool: int) -> None:
+    channel = drained_channel("alice").but(closing_feerate_per_kw=FeeratePerKw(stored))
+    env = replace(ALICE, feerates=ALICE.feerates.but(floor_per_kw=FeeratePerKw(mempool)))
+    least = fee_for_weight(FeeratePerKw(max(mempool, 253)), closing_weight(OURS, THEIRS))
+    assert fee_limits(channel, env) == (least, least, least)
+    assert [offer.fee_satoshis for offer in offers(decide(channel, Lull(), env))] == [least]
+
+
 def test_an_answer_to_shutdown_waits_for_the_connection() -> None:
     """Before `channel_reestablish` nothing else may be said."""
     bound = a_normal_channel("bob").terms

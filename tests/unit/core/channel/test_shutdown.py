@@ -10,9 +10,10 @@ from tests.builders.closing_channels import OURS, THEIRS, drained_channel
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel
 
 from fulmen.core.base.env import Env
+from fulmen.core.base.feerates import FeerateOutOfRange
 from fulmen.core.base.funds import WalletView
 from fulmen.core.base.ids import CommandId
-from fulmen.core.base.machine import Lull, Step, fold
+from fulmen.core.base.machine import Faulted, Lull, Step, fold
 from fulmen.core.base.outer import Answer, Send
 from fulmen.core.base.peers import MessageReceived
 from fulmen.core.base.units import FeeratePerKw
@@ -101,6 +102,30 @@ def test_a_second_wish_keeps_the_key_and_changes_the_feerate_that_was_named() ->
     step = decide(sent, CloseChannel(AGAIN, feerate_per_kw=FeeratePerKw(900)), BOB)
     assert ShutdownSent(OURS, FeeratePerKw(900), PATH) in step.facts
     assert not said(step), "it was said"
+
+
+@pytest.mark.parametrize("feerate", [0, 1, 252, 999, 250_001])
+@pytest.mark.parametrize("link", [Link.READY, Link.OFFLINE])
+def test_a_feerate_that_no_peer_would_take_or_above_our_cap_is_refused_and_nothing_changes(
+    feerate: int, link: Link
+) -> None:
+    mempool = 1000 if feerate == 999 else 100
+    env = replace(BOB, feerates=BOB.feerates.but(floor_per_kw=FeeratePerKw(mempool)))
+    wish = CloseChannel(COMMAND, OURS, FeeratePerKw(feerate))
+    for channel in (a_normal_channel("bob").but(link=link), waiting()):
+        with pytest.raises(FeerateOutOfRange) as caught:
+            decide(channel, wish, env)
+        floor = max(mempool, 253)
+        assert caught.value.details == {"feerate_per_kw": feerate, "floor_per_kw": floor, "cap_per_kw": 250_000}
+        step = decide(channel, Faulted(wish, caught.value), env)
+        assert not step.facts and step.actions == [Answer(COMMAND, refused=caught.value)]
+
+
+@pytest.mark.parametrize("feerate", [253, 250_000])
+def test_a_feerate_at_the_edge_of_what_is_allowed_is_kept(feerate: int) -> None:
+    env = replace(BOB, feerates=BOB.feerates.but(floor_per_kw=FeeratePerKw(100)))
+    step = decide(a_normal_channel("bob"), CloseChannel(COMMAND, OURS, FeeratePerKw(feerate)), env)
+    assert step.state.closing_feerate_per_kw == feerate
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.builders.wallets import (
 )
 
 from fulmen.core.base.faults import Fault, Refused
+from fulmen.core.base.feerates import FeerateOutOfRange
 from fulmen.core.base.funds import (
     Funded,
     FundingRefused,
@@ -263,9 +264,9 @@ def test_equal_entropy_gives_equal_transactions() -> None:
         (a_withdrawal(amount=-1), faults.DustOutput),
         (a_withdrawal(amount=21_000_001 * 10**8), faults.AmountTooLarge),
         (a_withdrawal(amount=-1, script=nulldata(b"x")), faults.DustOutput),
-        (a_withdrawal(feerate_per_kw=FeeratePerKw(252)), faults.FeerateOutOfRange),
-        (a_withdrawal(feerate_per_kw=FeeratePerKw(250_001)), faults.FeerateOutOfRange),
-        (a_withdrawal(amount=None, feerate_per_kw=FeeratePerKw(0)), faults.FeerateOutOfRange),
+        (a_withdrawal(feerate_per_kw=FeeratePerKw(252)), FeerateOutOfRange),
+        (a_withdrawal(feerate_per_kw=FeeratePerKw(250_001)), FeerateOutOfRange),
+        (a_withdrawal(amount=None, feerate_per_kw=FeeratePerKw(0)), FeerateOutOfRange),
         (a_withdrawal(amount=90_000), faults.InsufficientFunds),
         (a_withdrawal(amount=None, feerate_per_kw=FeeratePerKw(250_000)), faults.InsufficientFunds),
         (a_withdrawal(inputs=(OutPoint(Txid(bytes(32)), 0),)), faults.CoinUnavailable),
