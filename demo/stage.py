@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from demo.chain import Chain
+from fulmen.api.socketpath import POINTER, socket_to_call
 from fulmen.lab.nodes import QUICK, Node
 from fulmen.lab.signals import deaf_to_ctrl_c
 from fulmen.lab.waiting import Deviation
@@ -142,8 +144,18 @@ class Stage:
         return wrong
 
     def _remove(self) -> None:
-        if not self.keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
+        if self.keep:
+            return
+        for pointer in self.directory.glob(f"*/*/{POINTER}"):
+            _remove_socket(socket_to_call(pointer.parent))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _remove_socket(path: Path) -> None:
+    """That of a node whose data lies too deep for one; the directory that such sockets share, with the last of them."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 def _stopped(name: str, stop: Any) -> list[str]:

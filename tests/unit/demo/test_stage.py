@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import cast
 
 import pytest
 from demo.stage import Stage
 
+from fulmen.api.socketpath import socket_to_serve
 from fulmen.lab.nodes import Node
 from fulmen.lab.waiting import Deviation
 
@@ -59,3 +61,23 @@ def test_a_stage_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
     stage.nodes["bob"] = cast("Node", Stubborn(0))
     stage.close()
     assert not home.exists()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "beside a node of somebody else"])
+def test_a_stage_that_lies_deep_leaves_no_socket_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        home = tmp_path / ("d" * 100)
+        data = home / "bob" / "regtest"
+        data.mkdir(parents=True)
+        socket = socket_to_serve(data)
+        assert socket.is_relative_to(short)
+        socket.touch()  # as who is killed leaves it
+        if shared:
+            (socket.parent / "other").touch()
+        stage = Stage(home)
+        stage.keep = False
+        stage.close()
+        assert [each.name for each in Path(short).rglob("*")] == ([socket.parent.name, "other"] if shared else [])
