@@ -94,6 +94,8 @@ def show(console: Console, command: str, answer: Mapping[str, Any]) -> None:
     plain = {name: value for name, value in answer.items() if name not in lists and value is not None}
     if command in FIELDS:
         plain = {name: plain[name] for name in FIELDS[command] if name in plain}
+    if command == "decode" and "expiry" in plain:  # that of an HTLC is a block
+        plain["expiry"] = f"{duration_text(plain['expiry'])} after it was made"
     for name in lists:
         rows = answer[name]
         if rows:
@@ -142,8 +144,6 @@ def cell(name: str, value: Any) -> str:
         return f"{value / 10_000:.1f} %"
     if name == "state" and value in STATES:
         return STATES[value]
-    if name == "expiry" and isinstance(value, int):
-        return f"{duration_text(value)} after it was made"
     if isinstance(value, str) and len(value) > 40 and " " not in value:
         return f"{value[:10]}…{value[-4:]}"
     if isinstance(value, Mapping) and value.keys() == _PLACE:

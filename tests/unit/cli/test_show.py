@@ -102,6 +102,11 @@ def test_a_time_that_no_calendar_has_is_said_in_years(seconds, said):
     assert f"{said} after it was made" in shown("decode", {"expiry": seconds})
 
 
+def test_the_expiry_of_an_htlc_is_a_block_and_no_time():
+    text = shown("listhtlcs", {"htlcs": [{"short_channel_id": "1x1x1", "id": 0, "expiry": 150}]})
+    assert text.split()[-3:] == ["1x1x1", "0", "150"]
+
+
 def test_no_rows_are_said_in_words():
     assert shown("listpays", {"pays": []}).strip() == "no pays"
 
