@@ -32,14 +32,16 @@ def through_us(lab: Lab) -> None:
 
 @scenario("through them: us – they – us", Can.FORWARDS, Can.ANNOUNCED)
 def through_them(lab: Lab) -> None:
-    us, them, bob = lab.us, lab.them, lab.our("bob")
+    # With a channel to us from another room, the payee would be paid past them.
+    us, them, theo = lab.us, lab.them, lab.our("theo")
     lab.standing(us, them)
-    lab.standing(them, bob)
-    for payer, payee in ((us, bob), (bob, us)):
-        _we_know(lab, payer)
+    lab.standing(them, theo)
+    for payer, payee in ((us, theo), (theo, us)):
+        _we_know(lab, payer, theo)
         asked = payee.ask(MSAT)
-        payer.pays(asked)
+        paid = payer.pays(asked)
         assert payee.was_paid(asked)
+        assert paid["amount_sent_msat"] > MSAT, "nobody was paid for passing it on"
 
 
 @scenario("they find an unannounced node of ours by our route hint", Can.HINTS, Can.FORWARDS)
@@ -86,14 +88,16 @@ def by_their_hint_over_us(lab: Lab) -> None:
 
 @scenario("we find an unannounced node of theirs behind us", Can.HINTS, Can.FORWARDS)
 def behind_us(lab: Lab) -> None:
-    us, bob, them = lab.us, lab.our("bob"), lab.their("henry")
+    us, bob, them = lab.us, lab.our("bob"), lab.their("harald")
     lab.channel(us, them, Order(1_000_000, 500_000, announce=False))
     lab.standing(us, lab.them)
     lab.standing(lab.them, bob)
     asked = until(lambda: _hinted(them.invoice(MSAT, hints=True), bob, us.id), "the invoice has a hint", 30)
-    _we_know(lab, bob)
+    _we_know(lab, bob, bob)
+    before = len(us.call("listforwards", status="settled")["forwards"])
     bob.pays(asked)
     assert them.paid(asked.payment_hash)
+    until(lambda: len(us.call("listforwards", status="settled")["forwards"]) == before + 1, "we have passed it on")
 
 
 @scenario(
@@ -141,9 +145,9 @@ def _they_know(lab: Lab) -> None:
     until(lambda: all(node.terms_known(scid, lab.us.id) for node, scid in ends), "both know the way over us", 30)
 
 
-def _we_know(lab: Lab, payer: Us) -> None:
-    """Wait until one of ours knows both directions of both channels with them."""
-    scids = [lab.scid(lab.standing(lab.us, lab.them)), lab.scid(lab.standing(lab.them, lab.our("bob")))]
+def _we_know(lab: Lab, payer: Us, far: Us) -> None:
+    """Wait until one of ours knows both directions of both channels with them, the nearest node's and the far one's."""
+    scids = [lab.scid(lab.standing(lab.us, lab.them)), lab.scid(lab.standing(lab.them, far))]
 
     def known() -> bool:
         rows = payer.call("listchannels")["channels"]
