@@ -17,7 +17,7 @@ from fulmen.core.channel.facts import CloseAgreed, Negotiated
 from fulmen.core.channel.faults import BadClosingSignature, ClosingDust, ClosingFeeOutOfRange, UnexpectedMessage
 from fulmen.core.channel.scripts import dust_limit_of
 from fulmen.core.channel.state import Agreed, Channel, Link, Phase
-from fulmen.core.signer.checks import CheckClosing
+from fulmen.core.signer.checks import CheckClosing, disputed
 from fulmen.core.signer.requests import SignClosing
 from fulmen.core.transactions.closing import ClosesToNothing, FeeAboveBalance, closing_weight, legacy_closing_tx
 from fulmen.core.wire.messages.closing import ClosingSigned, FeeRange, Shutdown
@@ -291,9 +291,9 @@ def _signed_variant(channel: Channel, msg: ClosingSigned) -> Tx:
     raise BadClosingSignature(fee_satoshis=msg.fee_satoshis)
 
 
-def on_bad_signature(channel: Channel, _event: CheckFailed, _env: Env) -> Step[Channel]:
+def on_bad_signature(channel: Channel, event: CheckFailed, _env: Env) -> Step[Channel]:
     """The peer's closing signature is good for nothing we would publish."""
-    raise BadClosingSignature(channel_id=channel.terms.channel_id)
+    raise BadClosingSignature(tx=disputed(event.check), channel_id=channel.terms.channel_id)
 
 
 def agreed_tx(channel: Channel) -> tuple[Tx, Agreed]:

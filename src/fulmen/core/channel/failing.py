@@ -15,11 +15,12 @@ from fulmen.core.channel.commands import CloseChannel
 from fulmen.core.channel.deadlines import has_to_ask, since
 from fulmen.core.channel.ending import alone, our_commitment, tell_closers
 from fulmen.core.channel.facts import ChannelFailed, CloseDeferred, DeadlineSet, LinkChanged
-from fulmen.core.channel.faults import ChannelNotUsable
+from fulmen.core.channel.faults import ChannelNotUsable, SignatureFault
 from fulmen.core.channel.state import Channel, Deferred, Link, Phase
 from fulmen.core.commitments.close import CommitmentPublished
 from fulmen.core.commitments.htlcs import OfferForgotten
 from fulmen.core.wire.messages.setup import ErrorMessage, WarningMessage
+from fulmen.core.wire.registry import MAX_MESSAGE
 
 LIVE = (Phase.AWAITING_READY, Phase.NORMAL, Phase.SHUTDOWN)
 
@@ -70,6 +71,23 @@ def onchain(channel: Channel) -> Address:
 def send_error(channel: Channel, text: str) -> Send:
     """The `error` message that names this channel."""
     return Send(channel.terms.node_id, ErrorMessage(channel.terms.channel_id, text.encode()))
+
+
+def words_to_peer(fault: Fault) -> str:
+    """What an `error` or `warning` says of a fault.
+
+    BOLT 1: "when failure was caused by an invalid signature check: SHOULD include the raw, hex-encoded transaction".
+    One that does not fit into the message, for it has hundreds of outputs, is left out.
+    """
+    said = str(fault)
+    if not isinstance(fault, SignatureFault) or not fault.tx:
+        return said
+    in_full = f"{said}: {fault.tx.hex()}"
+    return in_full if len(in_full.encode()) <= MAX_DATA else said
+
+
+MAX_DATA = MAX_MESSAGE - 2 - 32 - 2
+"""Bytes that fit behind the type, the channel_id and the length of an `error`."""
 
 
 @leaving.on(Disconnected)
@@ -134,8 +152,8 @@ def do_remedy(channel: Channel, fault: PeerFault, env: Env) -> Step[Channel]:
         return step
     node_id, channel_id = channel.terms.node_id, channel.terms.channel_id
     if fault.remedy is Remedy.FAIL_CHANNEL and channel.phase in LIVE:
-        return fail(channel, env, f"the peer broke a rule: {fault}", str(fault))
-    warning = WarningMessage(channel_id, str(fault).encode())
+        return fail(channel, env, f"the peer broke a rule: {fault}", words_to_peer(fault))
+    warning = WarningMessage(channel_id, words_to_peer(fault).encode())
     if fault.remedy in (Remedy.WARN, Remedy.WARN_AND_CLOSE, Remedy.FAIL_CHANNEL):
         step.act(Send(node_id, warning))
     if fault.remedy in (Remedy.CLOSE_CONNECTION, Remedy.WARN_AND_CLOSE, Remedy.FAIL_CHANNEL):

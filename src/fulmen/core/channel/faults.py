@@ -21,6 +21,15 @@ class ChannelFault(PeerFault):
         super().__init__(text, remedy or self.remedy_due, bolt=2, rule=self.section, **details)
 
 
+class SignatureFault(ChannelFault):
+    """A signature of the peer does not fit."""
+
+    def __init__(self, remedy: Remedy | None = None, *, tx: bytes = b"", **details: Any) -> None:
+        super().__init__(remedy, **details)
+        self.tx = tx
+        """The transaction that it was to fit, unsigned: for the peer, and too long for a log."""
+
+
 class UnexpectedMessage(ChannelFault):
     """A message that has no place in the state the channel is in."""
 
@@ -37,7 +46,7 @@ class OpeningRefused(ChannelFault):
     section = "The `open_channel` Message"
 
 
-class BadFundingSignature(ChannelFault):
+class BadFundingSignature(SignatureFault):
     """The signature on the first commitment transaction is not valid."""
 
     section = "The `funding_created` Message"
@@ -166,7 +175,7 @@ class NothingToCommit(ChannelFault):
     section = "Committing Updates So Far"
 
 
-class BadCommitmentSignature(ChannelFault):
+class BadCommitmentSignature(SignatureFault):
     """A signature on our commitment transaction or one of its HTLC transactions is not valid."""
 
     section = "Committing Updates So Far"
@@ -234,7 +243,7 @@ class PendingUpdatesAtShutdown(ChannelFault):
     section = "Closing Initiation: `shutdown`"
 
 
-class BadClosingSignature(ChannelFault):
+class BadClosingSignature(SignatureFault):
     """The signature fits neither variant of the closing transaction."""
 
     section = "Legacy Closing Negotiation: `closing_signed`"

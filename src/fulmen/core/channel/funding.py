@@ -26,9 +26,10 @@ from fulmen.core.channel.facts import (
     ReadySent,
     ScidAssigned,
 )
-from fulmen.core.channel.failing import fail, keep_deadline, printable, send_error
+from fulmen.core.channel.failing import fail, keep_deadline, printable, send_error, words_to_peer
 from fulmen.core.channel.faults import BadFundingSignature, FundingMismatch, OpeningNotPossible, TooManyAliases
 from fulmen.core.channel.state import Channel, Link, Phase
+from fulmen.core.signer.checks import disputed
 from fulmen.core.signer.requests import SignCommitment
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned
@@ -162,13 +163,13 @@ def on_channel_errored(channel: Channel, event: ChannelErrored, _env: Env) -> St
 @created.on(Faulted)
 def on_faulted(channel: Channel, event: Faulted, _env: Env) -> Step[Channel]:
     """The peer broke a rule before anything was at stake."""
-    return abandon(channel, str(event.why)).act(send_error(channel, str(event.why)))
+    return abandon(channel, str(event.why)).act(send_error(channel, words_to_peer(event.why)))
 
 
 @created.on(CheckFailed)
-def on_bad_funding_signature(channel: Channel, _event: CheckFailed, _env: Env) -> Step[Channel]:
+def on_bad_funding_signature(channel: Channel, event: CheckFailed, _env: Env) -> Step[Channel]:
     """ "if `signature` is incorrect OR non-compliant with LOW-S-standard rule": fail, before anything is at stake."""
-    raise BadFundingSignature(channel_id=channel.terms.channel_id)
+    raise BadFundingSignature(tx=disputed(event.check), channel_id=channel.terms.channel_id)
 
 
 @unborn.on(PeerReady)

@@ -59,7 +59,7 @@ from fulmen.core.commitments.close import ChannelResolved
 from fulmen.core.commitments.commitment import LOCAL
 from fulmen.core.commitments.htlcs import FailHtlc, FailMalformedHtlc, FulfillHtlc, LinkView, OfferHtlc, SeekOffer
 from fulmen.core.commitments.view import view_of
-from fulmen.core.signer.checks import CheckCommitment, CheckRevocation
+from fulmen.core.signer.checks import CheckCommitment, CheckRevocation, disputed
 from fulmen.core.signer.requests import SignFundingSpend, SignMutualClose
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.features import OPTION_SCID_ALIAS, Features
@@ -119,7 +119,7 @@ def on_bad_signature(channel: Channel, event: CheckFailed, env: Env) -> Step[Cha
         raise BadRevocationSecret(number=channel.remote.number)
     if isinstance(message, ClosingSigned):
         return closing.on_bad_signature(channel, event, env)
-    raise BadCommitmentSignature(number=channel.local.number + 1)
+    raise BadCommitmentSignature(tx=disputed(event.check), number=channel.local.number + 1)
 
 
 def ignoring(*types: type) -> Topic:

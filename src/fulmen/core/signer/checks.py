@@ -35,6 +35,14 @@ class CheckCommitment(Check):
             return False
         return all(verify_many(self._triples(commitment)))
 
+    def disputed(self) -> bytes:
+        """The transaction of the first signature that is wrong; the commitment's, where only their number is."""
+        commitment = build(self.view)
+        verdicts = verify_many(self._triples(commitment))
+        if verdicts[0] and not all(verdicts):
+            return commitment.htlc_tx(commitment.htlcs[verdicts.index(False) - 1]).serialize()
+        return commitment.tx.serialize()
+
     def _triples(self, commitment: CommitmentTx) -> Iterator[Triple]:
         yield commitment.keys.other_funding_pubkey, commitment.digest, self.signature
         if self.htlc_signatures:
@@ -66,6 +74,15 @@ class CheckClosing(Check):
         """Whether it fits at least one."""
         return any(verify_many(self._triple(variant) for variant in self.variants))
 
+    def disputed(self) -> bytes:
+        """The transaction that we would have signed; empty where there is none at this fee."""
+        return self.variants[0].tx if self.variants else b""
+
     def _triple(self, closing: SignClosing) -> Triple:
         local, remote = closing.local_funding_pubkey, closing.remote_funding_pubkey
         return remote, funding_digest(parse_tx(closing.tx), local, remote, closing.funding_sat), self.signature
+
+
+def disputed(check: Check) -> bytes:
+    """The transaction, serialised and unsigned, that the wrong signature of a check was to fit; empty without one."""
+    return check.disputed() if isinstance(check, CheckCommitment | CheckClosing) else b""

@@ -26,6 +26,7 @@ from fulmen.core.channel.faults import BadFundingSignature, OpeningNotPossible, 
 from fulmen.core.channel.funding import ChannelBorn, ChannelProposed
 from fulmen.core.channel.opening.giving_up import SILENT
 from fulmen.core.channel.opening.state import Opening, Stage
+from fulmen.core.commitments.building import build
 from fulmen.core.signer.checks import CheckCommitment
 from fulmen.core.transactions.funding import funding_output
 from fulmen.core.wire.features import (
@@ -285,8 +286,14 @@ def test_the_first_signature_of_an_opener_is_looked_at_once_it_is_due() -> None:
     assert opening.MOUNT.checks(awaiting(), Disconnected(), THEIRS) == ()
     new = opening.MOUNT.initial(ALICES_ID + TEMPORARY)
     assert opening.MOUNT.checks(new, MessageReceived(CREATED), THEIRS) == ()
-    with pytest.raises(BadFundingSignature):
+    with pytest.raises(BadFundingSignature) as caught:
         decided(awaiting(), CheckFailed(MessageReceived(CREATED), check), THEIRS)
+    step = decided(awaiting(), Faulted(MessageReceived(CREATED), caught.value), THEIRS)
+    (error,) = messages(step)
+    said, _, shown = error.data.decode("ascii").rpartition(": ")
+    assert said == str(caught.value) and bytes.fromhex(shown) == build(check.view).tx.serialize()
+    (notice,) = [action for action in step.actions if isinstance(action, Notify)]
+    assert shown not in str(notice)
 
 
 # -- it becomes nothing -----------------------------------------------------------------------------------------------

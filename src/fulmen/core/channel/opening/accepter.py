@@ -30,7 +30,7 @@ from fulmen.core.channel.terms import (
     upfront_script,
 )
 from fulmen.core.commitments.params import Funding
-from fulmen.core.signer.checks import CheckCommitment
+from fulmen.core.signer.checks import CheckCommitment, disputed
 from fulmen.core.wire.messages.opening import AcceptChannel, FundingCreated, OpenChannel
 
 accepter = Topic()
@@ -103,9 +103,9 @@ def _their_opened(opening: Opening, msg: FundingCreated, env: Env) -> Opened:
 
 
 @accepter.on(CheckFailed)
-def on_bad_signature(opening: Opening, _event: CheckFailed, _env: Env) -> Step[Opening]:
+def on_bad_signature(opening: Opening, event: CheckFailed, _env: Env) -> Step[Opening]:
     """ "if `signature` is incorrect OR non-compliant with LOW-S-standard rule": refuse."""
-    raise BadFundingSignature(temporary_channel_id=opening.temporary_channel_id)
+    raise BadFundingSignature(tx=disputed(event.check), temporary_channel_id=opening.temporary_channel_id)
 
 
 def checks(opening: Opening, event: Any, env: Env) -> tuple[Check, ...]:

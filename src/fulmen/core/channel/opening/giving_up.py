@@ -18,7 +18,7 @@ from fulmen.core.base.machine import (
 from fulmen.core.base.outer import Answer, Notify, Send, TimeReached
 from fulmen.core.base.peers import ChannelErrored, OpeningEnded
 from fulmen.core.channel.commands import OpenTo
-from fulmen.core.channel.failing import printable
+from fulmen.core.channel.failing import printable, words_to_peer
 from fulmen.core.channel.faults import OpeningNotPossible
 from fulmen.core.channel.funding import WALLET
 from fulmen.core.channel.opening.state import Opening, Over, Stage
@@ -64,7 +64,7 @@ def on_faulted(opening: Opening, event: Faulted, _env: Env) -> Step[Opening]:
         return Step(opening).act(Answer(event.event.command_id, refused=fault))
     step = give_up(opening, OpeningNotPossible(str(fault)))
     if isinstance(fault, PeerFault):
-        step.act(error_to_peer(opening, str(fault)))
+        step.act(error_to_peer(opening, words_to_peer(fault)))
         about = {"node_id": opening.node_id.hex(), "why": str(fault)}
         step.act(Notify("opening_refused", about))
     return step
