@@ -9,6 +9,7 @@ import pytest
 from tests.builders.channels import CHANNEL_ID, FEATURES, keys_of, preimage_of
 from tests.builders.closing_channels import drained_channel, signed_by
 from tests.builders.normal_channels import ALICE, BOB, a_normal_channel, an_unconfirmed_channel
+from tests.builders.openings import an_answer_to
 
 from fulmen.core.base.funds import Funded, FundTransaction, ReleaseFunding
 from fulmen.core.base.ids import (
@@ -26,7 +27,7 @@ from fulmen.core.base.machine import Address, Disconnected, Lull, Step, Tell, ev
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import HangUp, Send
 from fulmen.core.base.peers import MessageReceived, OpeningEnded, PeerReady, PeerView
-from fulmen.core.base.units import BlockHeight, CltvDelta, FeeratePerKw, Msat, Sat, to_msat
+from fulmen.core.base.units import BlockHeight, FeeratePerKw, Msat, Sat, to_msat
 from fulmen.core.channel import opening
 from fulmen.core.channel.commands import OpenTo
 from fulmen.core.channel.facts import CommitmentReceived, PreimageHeld, ReadyReceived, RemoteProposed, ShutdownSent
@@ -43,7 +44,7 @@ from fulmen.core.commitments.updates import Add, Updates
 from fulmen.core.crypto.hashes import sha256
 from fulmen.core.wire.features import OPTION_ANCHORS, OPTION_STATIC_REMOTEKEY, OPTION_SUPPORT_LARGE_CHANNEL, optional
 from fulmen.core.wire.messages.closing import ClosingSigned
-from fulmen.core.wire.messages.opening import AcceptChannel, ChannelReady, FundingCreated, FundingSigned, OpenChannel
+from fulmen.core.wire.messages.opening import ChannelReady, FundingCreated, FundingSigned, OpenChannel
 from fulmen.core.wire.messages.updates import ChannelReestablish, CommitmentSigned, UpdateFee
 
 HASH = PaymentHash(sha256(preimage_of(0)))
@@ -257,41 +258,17 @@ def test_a_bad_signature_on_the_first_commitment_ends_what_is_not_yet_a_channel(
         decide(created, CheckFailed(message, check), ALICE)
 
 
-def an_accept(state: Opening) -> AcceptChannel:
-    """Bob takes what we offered."""
-    keys = keys_of("bob").basepoints(1)
-    assert state.opened_with is not None
-    return AcceptChannel(
-        ChannelId(b"t" * 32),
-        Sat(354),
-        Msat(1_000_000_000),
-        Sat(10_000),
-        Msat(1),
-        3,
-        CltvDelta(144),
-        483,
-        keys.funding_pubkey,
-        keys.revocation_basepoint,
-        keys.payment_basepoint,
-        keys.delayed_payment_basepoint,
-        keys.htlc_basepoint,
-        keys_of("bob").per_commitment_point(1, 0),
-        None,
-        state.opened_with.channel_type,
-    )
-
-
 @pytest.mark.parametrize("wanted", [None, FeeratePerKw(7777)])
 def test_a_funding_pays_the_feerate_that_was_named_or_the_one_of_openings(wanted: FeeratePerKw | None) -> None:
     state = offered(funding_feerate_per_kw=wanted)
-    (told,) = opening.MOUNT.decide(state, MessageReceived(an_accept(state)), ALICE).actions
+    (told,) = opening.MOUNT.decide(state, MessageReceived(an_answer_to(state)), ALICE).actions
     assert isinstance(told, Tell) and isinstance(told.event, FundTransaction)
     assert told.event.feerate_per_kw == (wanted or ALICE.feerates.opening_per_kw)
 
 
 def test_an_offer_is_accepted_once_and_within_our_limits() -> None:
     state = offered()
-    accept = an_accept(state)
+    accept = an_answer_to(state)
     with pytest.raises(OpeningRefused, match="max_accepted_htlcs"):
         opening.MOUNT.decide(state, MessageReceived(accept.but(max_accepted_htlcs=484)), ALICE)
     accepted = opening.MOUNT.decide(state, MessageReceived(accept), ALICE).state
@@ -317,7 +294,7 @@ def test_what_a_peer_wants_to_open_is_looked_at_before_it_is_accepted() -> None:
 def test_an_opening_looks_at_no_signature_but_that_of_a_funding_it_waits_for() -> None:
     state = offered()
     message = FundingCreated(ChannelId(b"t" * 32), Txid(bytes(32)), 0, Signature(bytes(64)))
-    for event in (MessageReceived(message), MessageReceived(an_accept(state)), Disconnected()):
+    for event in (MessageReceived(message), MessageReceived(an_answer_to(state)), Disconnected()):
         assert opening.MOUNT.checks is not None
         assert opening.MOUNT.checks(state, event, ALICE) == ()
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders.channels import keys_of
 from tests.builders.normal_channels import ALICE, BOB
+from tests.builders.openings import TEMPORARY, an_answer_to
 
 from fulmen.core.base.env import Env
 from fulmen.core.base.faults import Refused
 from fulmen.core.base.funds import Funded, FundingRefused, FundTransaction, ReleaseFunding
-from fulmen.core.base.ids import ChannelId, CommandId, NodeId, OutPoint, Signature, Txid, channel_id_of
+from fulmen.core.base.ids import CommandId, NodeId, OutPoint, Signature, Txid, channel_id_of
 from fulmen.core.base.machine import Address, Disconnected, Event, Faulted, Step, Tell, Undelivered
 from fulmen.core.base.mount import CheckFailed
 from fulmen.core.base.outer import Answer, Notify, Send, TimeReached, WantTime
 from fulmen.core.base.peers import ChannelErrored, MessageReceived, OpeningEnded, OpeningStarted, PeerView
-from fulmen.core.base.units import CltvDelta, Msat, Sat, Timestamp
+from fulmen.core.base.units import Msat, Sat, Timestamp
 from fulmen.core.bitcoin.transaction import Tx, TxIn, TxOut
 from fulmen.core.channel import opening
 from fulmen.core.channel.commands import OpenTo
@@ -42,7 +42,6 @@ from fulmen.core.wire.messages.setup import ErrorMessage
 PLAIN = optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS)
 UPFRONT = PLAIN | optional(OPTION_UPFRONT_SHUTDOWN_SCRIPT, OPTION_SHUTDOWN_ANYSEGWIT)
 ALICES_ID, BOBS_ID = NodeId(b"\x03" * 33), NodeId(b"\x02" * 33)
-TEMPORARY = ChannelId(b"t" * 32)
 COMMAND = CommandId(b"open it, please!")
 HOME = b"\x00\x14" + b"\x05" * 20
 WALLET = Address("wallet")
@@ -84,33 +83,9 @@ def decided(state: Opening, event: Event | Any, env: Env = OURS) -> Step[Opening
     return step
 
 
-def an_accept(state: Opening, **changes: Any) -> AcceptChannel:
-    """Bob takes what Alice asked for."""
-    keys = keys_of("bob").basepoints(1)
-    assert state.opened_with is not None
-    return AcceptChannel(
-        TEMPORARY,
-        Sat(354),
-        Msat(1_000_000_000),
-        Sat(10_000),
-        Msat(1),
-        3,
-        CltvDelta(144),
-        483,
-        keys.funding_pubkey,
-        keys.revocation_basepoint,
-        keys.payment_basepoint,
-        keys.delayed_payment_basepoint,
-        keys.htlc_basepoint,
-        keys_of("bob").per_commitment_point(1, 0),
-        None,
-        state.opened_with.channel_type,
-    ).but(**changes)
-
-
 def accepted(**changes: Any) -> Opening:
     state = asked(**changes).state
-    return decided(state, an_accept(state)).state
+    return decided(state, an_answer_to(state)).state
 
 
 def funded(state: Opening) -> tuple[Step[Opening], OutPoint]:
@@ -180,7 +155,7 @@ def test_both_ends_begin_with_their_first_point_under_keys_that_chance_names() -
 
 def test_the_wallet_is_asked_for_exactly_the_output_of_the_channel() -> None:
     state = asked().state
-    accept = an_accept(state)
+    accept = an_answer_to(state)
     step = decided(state, accept)
     (tell,) = told(step)
     assert tell.to == WALLET and isinstance(tell.event, FundTransaction) and tell.event.ref == TEMPORARY

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.builders.channels import keys_of
+from tests.builders.openings import an_accept
 from tests.laws.node_family import CHAIN, env_of, node_id_of
 
 from fulmen.core.base.ids import ChainHash, ChannelId, CommandId, Point
@@ -40,7 +41,7 @@ from fulmen.core.wire.features import (
     Features,
     optional,
 )
-from fulmen.core.wire.messages.opening import AcceptChannel, OpenChannel
+from fulmen.core.wire.messages.opening import OpenChannel
 
 ENV = env_of("bob")
 ALL = optional(
@@ -119,40 +120,22 @@ def test_an_opener_is_bound_to_our_script_as_far_as_it_can_be(
     assert upfront_script(env, peer) == said
 
 
-def an_accept(**changes: Any) -> AcceptChannel:
-    message = AcceptChannel(
-        ChannelId(b"t" * 32),
-        Sat(354),
-        Msat(1_000_000_000),
-        Sat(10_000),
-        Msat(1),
-        3,
-        CltvDelta(144),
-        483,
-        *points("bob"),
-        keys_of("bob").per_commitment_point(1, 0),
-        None,
-        ANCHORS,
-    )
-    return message.but(**changes)
-
-
 @pytest.mark.parametrize(
     "name",
     ["funding_pubkey", "revocation_basepoint", "payment_basepoint", "delayed_payment_basepoint", "htlc_basepoint"],
 )
 def test_a_peer_that_announces_a_key_of_ours_is_refused(name: str) -> None:
-    stolen = an_accept(**{name: getattr(an_open(), name)})
+    stolen = an_accept(ANCHORS, **{name: getattr(an_open(), name)})
     with pytest.raises(OpeningRefused, match="one of ours"):
         check_accept(an_open(), stolen, ENV.policy.opening, anysegwit=True)
-    swapped = an_accept(**{name: an_open().payment_basepoint})
+    swapped = an_accept(ANCHORS, **{name: an_open().payment_basepoint})
     with pytest.raises(OpeningRefused, match="one of ours"):
         check_accept(an_open(), swapped, ENV.policy.opening, anysegwit=True)
 
 
 def test_good_terms_are_taken() -> None:
     check_open(an_open(), ENV, a_peer())
-    check_accept(an_open(), an_accept(), ENV.policy.opening, anysegwit=True)
+    check_accept(an_open(), an_accept(ANCHORS), ENV.policy.opening, anysegwit=True)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +289,7 @@ def test_a_wish_for_the_close_needs_a_peer_that_keeps_it() -> None:
 )
 def test_an_answer_that_breaks_a_rule_is_refused_by_its_reason(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(OpeningRefused) as caught:
-        check_accept(an_open(), an_accept(**changes), ENV.policy.opening, anysegwit=True)
+        check_accept(an_open(), an_accept(ANCHORS, **changes), ENV.policy.opening, anysegwit=True)
     assert why in caught.value.details["why"]
 
 
@@ -314,12 +297,12 @@ def test_an_upfront_script_of_taproot_is_taken_from_either_side_where_it_was_neg
     script = b"\x51\x20" + bytes(32)
     both = optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_SHUTDOWN_ANYSEGWIT).to_bytes()
     check_open(an_open(upfront_shutdown_script=script), ENV, PeerView(node_id_of("alice"), True, both, both))
-    check_accept(an_open(), an_accept(upfront_shutdown_script=script), ENV.policy.opening, anysegwit=True)
+    check_accept(an_open(), an_accept(ANCHORS, upfront_shutdown_script=script), ENV.policy.opening, anysegwit=True)
     peer = a_peer(features=optional(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS))
     with pytest.raises(OpeningRefused, match="upfront"):
         check_open(an_open(upfront_shutdown_script=script), ENV, peer)
     with pytest.raises(OpeningRefused, match="upfront"):
-        check_accept(an_open(), an_accept(upfront_shutdown_script=script), ENV.policy.opening, anysegwit=False)
+        check_accept(an_open(), an_accept(ANCHORS, upfront_shutdown_script=script), ENV.policy.opening, anysegwit=False)
 
 
 def test_an_answer_at_the_very_bounds_is_taken() -> None:
@@ -330,7 +313,7 @@ def test_an_answer_at_the_very_bounds_is_taken() -> None:
         {"channel_type": b"\0" + ANCHORS},
         {"max_accepted_htlcs": 1},
     ):
-        check_accept(an_open(), an_accept(**changes), ENV.policy.opening, anysegwit=True)
+        check_accept(an_open(), an_accept(ANCHORS, **changes), ENV.policy.opening, anysegwit=True)
 
 
 def test_one_side_above_the_reserve_is_enough() -> None:
@@ -366,11 +349,9 @@ def test_how_large_a_channel_may_be_depends_on_both_ends() -> None:
 
 def test_a_zeroconf_answer_waits_for_no_block() -> None:
     kind = Features.of(OPTION_STATIC_REMOTEKEY, OPTION_ANCHORS, OPTION_ZEROCONF).to_bytes()
-    check_accept(
-        an_open(channel_type=kind), an_accept(channel_type=kind, minimum_depth=0), ENV.policy.opening, anysegwit=True
-    )
+    check_accept(an_open(channel_type=kind), an_accept(kind, minimum_depth=0), ENV.policy.opening, anysegwit=True)
     with pytest.raises(OpeningRefused, match="zeroconf"):
-        check_accept(an_open(channel_type=kind), an_accept(channel_type=kind), ENV.policy.opening, anysegwit=True)
+        check_accept(an_open(channel_type=kind), an_accept(kind), ENV.policy.opening, anysegwit=True)
 
 
 def test_more_money_waits_for_more_blocks() -> None:
